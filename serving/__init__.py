@@ -1,0 +1,1 @@
+"""Decides, answers, delivers, measures: may import training and features."""

@@ -1,0 +1,1 @@
+"""Fits, judges, releases: may import features."""
