@@ -16,7 +16,7 @@ BITS = 52  # a double holds 52 bits of fraction exactly, so every language compu
 def bucket(salt: str, customer: str) -> float:
     """A number in [0, 1): the first 52 bits of SHA-256(`salt:customer`) over 2^52."""
     digest = hashlib.sha256(f"{salt}:{customer}".encode()).digest()
-    return (int.from_bytes(digest[:7], "big") >> 4) / 2**BITS
+    return (int.from_bytes(digest[:7], "big") >> 4) / float(2**BITS)
 
 
 def arm(salt: str, customer: str, shares: Mapping[str, float]) -> str | None:

@@ -28,26 +28,28 @@ UNSUBSCRIBED = "Unsubscribed"
 ENGAGED = "Page Engaged"
 IDENTIFIED = "Identify"  # its `properties` are the customer's traits (CRM attributes, demographics) from that moment on
 
-SCHEMA = pa.schema([
-    pa.field("source", pa.string(), nullable=False),       # where it came from; `message_id` is unique within it
-    pa.field("message_id", pa.string(), nullable=False),
-    pa.field("line", pa.int32(), nullable=False),          # 0, 1, ... within one message
-    pa.field("name", pa.string(), nullable=False),
-    pa.field("customer", pa.string()),                     # null: nobody known (still useful for item similarity)
-    pa.field("anonymous", pa.string()),                    # the device's id before anybody identified
-    pa.field("time", pa.timestamp("us"), nullable=False),  # when it happened, UTC
-    pa.field("original_time", pa.string()),                # as the source wrote it
-    pa.field("received_at", pa.timestamp("us"), nullable=False),
-    pa.field("live", pa.bool_(), nullable=False),          # received as it happened; false: imported from a file
-    pa.field("item", pa.string()),
-    pa.field("quantity", pa.float64()),                    # units, > 0, also for refunds
-    pa.field("price", pa.float64()),                       # per unit, in the workspace's currency
-    pa.field("order_id", pa.string()),
-    pa.field("channel", pa.string()),                      # email, web, app, store, ...
-    pa.field("campaign", pa.string()),
-    pa.field("machine", pa.bool_(), nullable=False),       # a machine's open or click: counted, never learned from
-    pa.field("properties", pa.string()),                   # the rest, one JSON object
-])
+SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),  # where it came from; `message_id` is unique within it
+        pa.field("message_id", pa.string(), nullable=False),
+        pa.field("line", pa.int32(), nullable=False),  # 0, 1, ... within one message
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("customer", pa.string()),  # null: nobody known (still useful for item similarity)
+        pa.field("anonymous", pa.string()),  # the device's id before anybody identified
+        pa.field("time", pa.timestamp("us"), nullable=False),  # when it happened, UTC
+        pa.field("original_time", pa.string()),  # as the source wrote it
+        pa.field("received_at", pa.timestamp("us"), nullable=False),
+        pa.field("live", pa.bool_(), nullable=False),  # received as it happened; false: imported from a file
+        pa.field("item", pa.string()),
+        pa.field("quantity", pa.float64()),  # units, > 0, also for refunds
+        pa.field("price", pa.float64()),  # per unit, in the workspace's currency
+        pa.field("order_id", pa.string()),
+        pa.field("channel", pa.string()),  # email, web, app, store, ...
+        pa.field("campaign", pa.string()),
+        pa.field("machine", pa.bool_(), nullable=False),  # a machine's open or click: counted, never learned from
+        pa.field("properties", pa.string()),  # the rest, one JSON object
+    ]
+)
 COLUMNS = tuple(SCHEMA.names)
 KEY = ("source", "message_id", "line")
 
@@ -117,7 +119,8 @@ class Events:
 
     def span(self) -> tuple[datetime, datetime] | None:
         """The first and the last event time, or None when the log is empty."""
-        row = self._table.aggregate(first=self._table.time.min(), last=self._table.time.max()).to_pyarrow().to_pylist()[0]
+        ends = self._table.aggregate(first=self._table.time.min(), last=self._table.time.max())
+        row = ends.to_pyarrow().to_pylist()[0]
         return None if row["first"] is None else (row["first"], row["last"])
 
 

@@ -28,12 +28,12 @@ FILE = "interactions.npz"
 class Interactions:
     """Ids, and the pairs between them. `first` and `last` are datetime64[us], NaT where the log has no times."""
 
-    customers: NDArray[np.str_]        # ids, sorted
-    items: NDArray[np.str_]            # ids, sorted
-    customer: NDArray[np.int32]        # positions in `customers`
-    item: NDArray[np.int32]            # positions in `items`
-    weight: NDArray[np.float32]        # > 0: event weights, decayed to `as_of`
-    purchases: NDArray[np.float32]     # orders that held the item; 0: only viewed or added
+    customers: NDArray[np.str_]  # ids, sorted
+    items: NDArray[np.str_]  # ids, sorted
+    customer: NDArray[np.int32]  # positions in `customers`
+    item: NDArray[np.int32]  # positions in `items`
+    weight: NDArray[np.float32]  # > 0: event weights, decayed to `as_of`
+    purchases: NDArray[np.float32]  # orders that held the item; 0: only viewed or added
     first: NDArray[np.datetime64]
     last: NDArray[np.datetime64]
     as_of: datetime | None = None
@@ -80,8 +80,15 @@ class Interactions:
         pairs = np.arange(lengths.sum()) - offsets + np.repeat(starts, lengths)
         row = np.repeat(np.arange(len(known), dtype=np.int32), lengths)
         return Interactions(
-            np.array(customers, dtype=np.str_), self.items, row, self.item[pairs], self.weight[pairs],
-            self.purchases[pairs], self.first[pairs], self.last[pairs], self.as_of,
+            np.array(customers, dtype=np.str_),
+            self.items,
+            row,
+            self.item[pairs],
+            self.weight[pairs],
+            self.purchases[pairs],
+            self.first[pairs],
+            self.last[pairs],
+            self.as_of,
         )
 
     def save(self, folder: Path) -> None:

@@ -1,0 +1,47 @@
+"""Catalog: the items, their names and attributes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+COLUMNS = ("item", "name", "category", "price", "stock")  # further columns are the shop's own attributes
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """One row per item, indexed by item id (string). `stock` is NaN where it is not tracked, 0 when out of stock."""
+
+    frame: pd.DataFrame
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> Catalog:
+        """A catalogue from a frame with the column `item`; the other columns of `COLUMNS` are added when absent."""
+        if "item" not in frame.columns:
+            raise ValueError(f"catalogue has the columns {list(frame.columns)}; it needs 'item'")
+        frame = frame.assign(item=frame["item"].astype(str))
+        repeated = frame["item"][frame["item"].duplicated()].unique().tolist()
+        if repeated:
+            raise ValueError(f"catalogue names {len(repeated)} items twice, e.g. {repeated[:3]}; each item once")
+        for column in COLUMNS[1:]:
+            if column not in frame.columns:
+                frame[column] = np.nan if column in ("price", "stock") else None
+        return cls(frame.set_index("item"))
+
+    def name(self, item: str) -> str:
+        """What a person calls the item; its id when the catalogue has no name."""
+        name = self._names.get(item)
+        return name if isinstance(name, str) and name else item
+
+    @cached_property
+    def out_of_stock(self) -> NDArray[np.str_]:
+        """Ids of the items whose stock is known to be 0 or less."""
+        return self.frame.index[self.frame["stock"] <= 0].to_numpy(dtype=np.str_)
+
+    @cached_property
+    def _names(self) -> dict[str, object]:
+        return dict(self.frame["name"])

@@ -1,0 +1,191 @@
+"""Workspace: the user's files and settings, read once and validated.
+
+A workspace is a folder with `attune.yaml`; what Attune keeps about it lives under its `.attune/`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+SETTINGS = "attune.yaml"
+STATE = ".attune"
+
+
+class Frozen(BaseModel):
+    """A part of the workspace's files: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class InteractionSettings(Frozen):
+    """How events become weights of the customers x items matrix."""
+
+    weights: Mapping[str, float] = {"Product Viewed": 0.1, "Product Added": 0.3, "Order Completed": 1.0}
+    half_life_days: float = Field(default=180.0, gt=0)
+
+
+class RecommenderSettings(Frozen):
+    """What is trained and how it is judged."""
+
+    models: tuple[str, ...] = ("popularity", "neighbours", "als", "repeat")
+    horizon_days: int = Field(default=28, gt=0)  # length of the test period of the time split
+    k: int = Field(default=10, gt=0, le=1000)
+    include_bought: bool = True
+
+
+class UpliftSettings(Frozen):
+    """What is trained on a campaign's log."""
+
+    learners: tuple[str, ...] = ()  # empty: all in the registry
+    outcome: str = "conversion"
+    window_days: int = Field(default=14, gt=0)  # outcomes from the event log: this many days after the exposure
+    folds: int = Field(default=5, ge=2)
+
+
+class OfferSettings(Frozen):
+    """How offers are chosen in the service."""
+
+    exploration: float = Field(default=0.1, ge=0, le=1)  # share of decisions drawn evenly over all eligible options
+    holdout: float = Field(default=0.05, ge=0, lt=1)  # share of customers who never get an offer
+
+
+class Settings(Frozen):
+    """`attune.yaml`."""
+
+    name: str = Field(min_length=1, max_length=100)
+    timezone: str = "UTC"
+    currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
+    rates: Mapping[str, float] = {}  # other currencies -> one unit in the workspace's currency
+    traits: tuple[str, ...] = ()  # traits that become features of the profile family
+    seed: int = Field(default=0, ge=0)
+    interactions: InteractionSettings = InteractionSettings()
+    recommender: RecommenderSettings = RecommenderSettings()
+    uplift: UpliftSettings = UpliftSettings()
+    offers: OfferSettings = OfferSettings()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"{value!r} is not a time zone; one like 'Europe/Berlin' is needed") from None
+        return value
+
+
+class Workspace:
+    """The folder, its settings and the paths of what Attune keeps there."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder = folder
+        self.settings = settings
+
+    @classmethod
+    def open(cls, folder: Path) -> Workspace:
+        """The workspace in this folder; an error in one line when it is none or its settings are wrong."""
+        path = folder / SETTINGS
+        if not path.is_file():
+            raise ValueError(
+                f"{folder}: no {SETTINGS} here; run `attune init {folder}`, or name a workspace "
+                "with --workspace or ATTUNE_WORKSPACE"
+            )
+        return cls(folder.resolve(), read_yaml(path, Settings))
+
+    @property
+    def state(self) -> Path:
+        """`.attune/`, made at first use."""
+        path = self.folder / STATE
+        path.mkdir(exist_ok=True)
+        return path
+
+    @property
+    def ledger(self) -> Path:
+        return self.state / "ledger.db"
+
+    @property
+    def history(self) -> Path:
+        return self.state / "history"
+
+    @property
+    def exposures(self) -> Path:
+        return self.state / "exposures"
+
+    @property
+    def rejects(self) -> Path:
+        return self.state / "rejects"
+
+    @property
+    def runs(self) -> Path:
+        """Per-customer parts of training runs, keyed by run id."""
+        return self.state / "runs"
+
+    @property
+    def releases(self) -> Path:
+        return self.state / "releases"
+
+    @property
+    def reports(self) -> Path:
+        return self.state / "reports"
+
+    @cached_property
+    def hash(self) -> str:
+        """The first 12 hex digits of SHA-256 over the workspace's own files: names the rules a decision was made by."""
+        digest = hashlib.sha256()
+        names = sorted(
+            path for pattern in ("*.yaml", "*.csv", "*/*.yaml", "*/*.liquid") for path in self.folder.glob(pattern)
+        )
+        for path in names:
+            digest.update(path.relative_to(self.folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        return digest.hexdigest()[:12]
+
+
+def read_yaml(path: Path, model: type[Model]) -> Model:
+    """The file as this model; every fault becomes one line that names the file, the key and the nearest known key."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 at byte {error.start}") from None
+    return validated(raw if raw is not None else {}, model, str(path))
+
+
+def validated(raw: Any, model: type[Model], where: str) -> Model:
+    """`raw` as this model, or a ValueError in one line."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise ValueError(f"{where}: {_fault(error, model)}") from None
+
+
+def _fault(error: ValidationError, model: type[BaseModel]) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(model)
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known are {known}"
+        return f"unknown key {key!r}{hint}"
+    given = "" if first["type"] == "missing" else f" == {first['input']!r}"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{key or 'file'}{given}: {first['msg'].removeprefix('Value error, ')}{more}"
+
+
+def _known_keys(model: type[BaseModel]) -> list[str]:
+    keys = set(model.model_fields)
+    for field in model.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys |= set(field.annotation.model_fields)
+    return sorted(keys)

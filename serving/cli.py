@@ -1,0 +1,63 @@
+"""The verbs of the top floor, and the one command `attune` that joins all three."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+import typer
+
+from features.cli import app as features_app
+from training.cli import app as training_app
+
+app = typer.Typer(
+    name="attune",
+    help="Decides, for every customer and moment, what to show, what to offer or to stay silent, "
+    "and proves what that was worth.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(features_app)
+app.add_typer(training_app)
+
+
+@app.callback()
+def root(debug: bool = typer.Option(False, "--debug", help="Show the trace of an error.")) -> None:
+    """One command for the whole house; `attune VERB --help` shows an example of each verb."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a verb: bad input is one line and exit 2, a failure one line and exit 1; `--debug` shows the trace."""
+    for name in ("BENTOML_DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        os.environ.setdefault(name, "true")
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    try:
+        code = app([word for word in given if word != "--debug"], standalone_mode=False)
+    except click.exceptions.Abort:
+        code = _say("interrupted", 130)
+    except click.ClickException as error:
+        code = _say(error.format_message(), 2)
+    except (ValueError, TypeError) as error:
+        code = _fail(error, 2, debug=debug)
+    except (OSError, RuntimeError) as error:
+        code = _fail(error, 1, debug=debug)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: Exception, code: int, *, debug: bool) -> int:
+    if debug:
+        raise error
+    return _say(" ".join(str(error).split()) or type(error).__name__, code)
+
+
+def _say(line: Any, code: int) -> int:
+    sys.stderr.write(f"attune: {line}\n")
+    return code
+
+
+if __name__ == "__main__":
+    main()

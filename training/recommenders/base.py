@@ -1,0 +1,113 @@
+"""The protocol of a recommender, and what it answers.
+
+A model holds the item side and its parameters only: what it knows about a customer reaches it as a history, at
+training (`fit`) and at answering (`recommend_for`) alike, so that a known customer, one that came today and one that
+is described in the request are one case, and no customer row can slip into an artefact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.interactions import Interactions
+
+
+@dataclass(frozen=True)
+class ItemFilter:
+    """What may be answered. Ids that the model does not know are ignored.
+
+    `allowed`: None for all items, otherwise the only ones. `excluded`: never, for anyone. `excluded_each` and
+    `required_each`: per customer, None for no rule; required means these items only (buy again only).
+    """
+
+    allowed: NDArray[np.str_] | None = None
+    excluded: NDArray[np.str_] | None = None
+    excluded_each: Sequence[NDArray[np.str_]] | None = None
+    required_each: Sequence[NDArray[np.str_]] | None = None
+
+    def mask(self, items: NDArray[np.str_], rows: int) -> NDArray[np.bool_]:
+        """True where an item may be answered; shape (rows, items). `items` are sorted ids."""
+        mask = np.ones((rows, len(items)), dtype=bool)
+        if self.allowed is not None:
+            mask &= np.isin(items, self.allowed)
+        if self.excluded is not None and len(self.excluded):
+            mask[:, positions(items, self.excluded)] = False
+        for row in range(rows if self.excluded_each is not None else 0):
+            mask[row, positions(items, self.excluded_each[row])] = False  # type: ignore[index]  # not None by the range
+        for row in range(rows if self.required_each is not None else 0):
+            keep = np.zeros(len(items), dtype=bool)
+            keep[positions(items, self.required_each[row])] = True  # type: ignore[index]  # not None by the range
+            mask[row] &= keep
+        return mask
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """Per customer the item ids and their scores, best first; ragged: fewer than k where fewer are allowed."""
+
+    items: tuple[NDArray[np.str_], ...]
+    scores: tuple[NDArray[np.float32], ...]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an item is answered; true of the model.
+
+    `kind`: `because_you_bought` (cites: the items of the history that carried the score), `buy_again`, `popular`.
+    """
+
+    kind: str
+    cites: tuple[str, ...] = ()
+
+
+class Recommender(Protocol):
+    """One model per file; constructed with plain parameters, learned state ends with `_`."""
+
+    name: ClassVar[str]
+
+    def fit(self, interactions: Interactions) -> Self:
+        """The model, learned. Permuting the log, or fitting twice with one seed on one thread, changes nothing."""
+        ...
+
+    def recommend_for(self, histories: Interactions, k: int, *, items: ItemFilter, as_of: datetime | None) -> Rankings:
+        """Ids and scores per history, best first, exactly k while k are allowed; ties by item id.
+
+        `histories.items` may differ from the items of the fit: unknown ones are ignored. An empty history is answered.
+        """
+        ...
+
+    def similar(self, item: str, k: int, *, items: ItemFilter) -> Rankings:
+        """One ranking: the items most like this one, itself left out. An unknown item gives an empty ranking."""
+        ...
+
+    def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:
+        """A reason per recommended item, aligned with `rankings`."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes parameters (JSON) and arrays (npz, never pickled) that `load` reads; nothing about customers."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self: ...
+
+
+def positions(items: NDArray[np.str_], ids: NDArray[np.str_]) -> NDArray[np.intp]:
+    """Where these ids stand among the sorted `items`; unknown ids are left out."""
+    ids = np.asarray(ids, dtype=np.str_)
+    if not len(items) or not len(ids):
+        return np.empty(0, dtype=np.intp)
+    found: NDArray[np.intp] = np.searchsorted(items, ids)
+    found[found == len(items)] = 0
+    known: NDArray[np.intp] = found[items[found] == ids]
+    return known
