@@ -1,0 +1,44 @@
+# The two commands: `make demo` and `make test`. `make check` is what a reviewer runs.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types floors notebooks setup-peers clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+setup: .venv/.ready ## make .venv with the locked packages
+
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(f"Python {v[0]}.{v[1]} given, 3.11 to 3.13 is needed (make PYTHON=python3.11 setup)")'
+	@$(PYTHON) -c 'import ctypes, sys, os; ctypes.CDLL("libgomp.so.1") if sys.platform == "linux" else None' 2>/dev/null || { echo "libgomp (the OpenMP runtime) is missing; lightgbm needs it: install libgomp1 with the system's package manager" >&2; exit 1; }
+	@echo "Setting up .venv (the first time takes a minute or two)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock || { echo "the packages of requirements.lock could not be installed on this Python and platform; Linux and macOS with Python 3.11 to 3.13 are supported" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.ready-dev: .venv/.ready requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $@
+
+demo: .venv/.ready ## run the whole main job on a simulated shop; SERVE=1 leaves the service running
+	@$(BIN)/python examples/demo.py $(if $(SERVE),--serve)
+
+test: .venv/.ready-dev ## run the tests
+	@$(BIN)/python -m pytest -q
+
+check: lint types floors test notebooks ## what a reviewer runs: lint, types, floors, tests, documentation, notebooks
+
+lint: .venv/.ready-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q . || { echo "run: .venv/bin/ruff format ." >&2; exit 1; }
+
+types: .venv/.ready-dev
+	@$(BIN)/mypy
+
+floors: .venv/.ready-dev
+	@$(BIN)/lint-imports | tail -n 6
+
+clean: ## remove the environment and the demo's files
+	rm -rf .venv demo
