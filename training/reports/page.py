@@ -1,0 +1,138 @@
+"""A report page: one HTML file that works offline, on a phone and in print.
+
+Texts are escaped here and nowhere else; pictures are Vega-Lite, with the library bundled once into the file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import altair as alt
+
+VEGA_LITE = "6.1"  # the version of the schema that Altair 6 writes
+
+STYLE = """
+:root { --ink: #1c2430; --soft: #5b6675; --line: #dde3ea; --good: #14714a; --bad: #b3261e; --flat: #6b5a00; }
+* { box-sizing: border-box; }
+body { margin: 0; font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; color: var(--ink); }
+main { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .25rem; }
+h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; padding-top: .75rem; border-top: 1px solid var(--line); }
+p { margin: .5rem 0; max-width: 46rem; }
+.soft, figcaption { color: var(--soft); font-size: .9rem; }
+.verdict { border-left: .4rem solid var(--flat); background: #faf8ee; padding: .75rem 1rem; margin: 1rem 0; }
+.verdict.good { border-color: var(--good); background: #eef7f2; }
+.verdict.bad, .warning { border-color: var(--bad); background: #fdf1f0; }
+.verdict strong { font-size: 1.1rem; }
+.warning { border-left: .4rem solid var(--bad); padding: .5rem 1rem; margin: .5rem 0; }
+figure { margin: 1rem 0; }
+.chart { width: 100%; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .3rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+td.words { text-align: left; white-space: normal; min-width: 11rem; }
+details { margin: .5rem 0; }
+summary { cursor: pointer; color: var(--soft); }
+@media print { details > * { display: block; } h2, figure { break-inside: avoid; } }
+"""
+
+DRAW = """
+for (const node of document.querySelectorAll("script[data-chart]")) {
+  const spec = JSON.parse(node.textContent);
+  vegaEmbed(node.previousElementSibling, spec, {actions: false, renderer: "svg"})
+    .then(() => node.previousElementSibling.dataset.drawn = "yes")
+    .catch(error => { node.previousElementSibling.textContent = "This picture could not be drawn: " + error; });
+}
+"""
+
+Cell = str | float | int | None
+
+
+class Page:
+    """Grows from top to bottom; `html` is the finished file."""
+
+    def __init__(self, title: str, subtitle: str) -> None:
+        self.title = title
+        self._parts = [f"<h1>{escape(title)}</h1>", f'<p class="soft">{escape(subtitle)}</p>']
+        self._charts = 0
+
+    def section(self, title: str, *paragraphs: str) -> None:
+        """A heading and its text."""
+        self._parts.append(f"<h2>{escape(title)}</h2>")
+        self._parts += [f"<p>{escape(text)}</p>" for text in paragraphs]
+
+    def text(self, *paragraphs: str) -> None:
+        self._parts += [f"<p>{escape(text)}</p>" for text in paragraphs]
+
+    def verdict(self, headline: str, detail: str, *, kind: str) -> None:
+        """The answer in words; `kind` is good, bad or flat (not distinguishable)."""
+        body = f"<strong>{escape(headline)}</strong><br>{escape(detail)}"
+        self._parts.append(f'<div class="verdict {escape(kind)}" role="note">{body}</div>')
+
+    def warning(self, text: str) -> None:
+        self._parts.append(f'<div class="warning" role="alert">{escape(text)}</div>')
+
+    def chart(self, chart: alt.TopLevelMixin, caption: str) -> None:
+        """A picture over the page's width, with its caption."""
+        spec = json.dumps(chart.to_dict(), separators=(",", ":")).replace("<", "\\u003c")
+        self._charts += 1
+        self._parts.append(
+            f'<figure><div class="chart" role="img" aria-label="{escape(caption)}"></div>'
+            f'<script type="application/json" data-chart="{self._charts}">{spec}</script>'
+            f"<figcaption>{escape(caption)}</figcaption></figure>"
+        )
+
+    def table(self, rows: Sequence[Mapping[str, Cell]], *, summary: str | None = None) -> None:
+        """Rows with the same keys; with a `summary` the table is folded behind it."""
+        if not rows:
+            return
+        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in rows[0])
+        body = "".join("<tr>" + "".join(_cell(value) for value in row.values()) + "</tr>" for row in rows)
+        table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        folded = f"<details><summary>{escape(summary or '')}</summary>{table}</details>"
+        self._parts.append(table if summary is None else folded)
+
+    @property
+    def html(self) -> str:
+        """The whole file."""
+        scripts = f"<script>{_bundle()}</script><script>{DRAW}</script>" if self._charts else ""
+        return (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{escape(self.title)}</title><style>{STYLE}</style></head>"
+            f"<body><main>{''.join(self._parts)}</main>{scripts}</body></html>"
+        )
+
+
+def _cell(value: Cell) -> str:
+    if isinstance(value, str) and len(value) > 24:  # long words wrap, numbers and names do not
+        return f'<td class="words">{escape(value)}</td>'
+    return f"<td>{escape(shown(value))}</td>"
+
+
+def shown(value: Cell) -> str:
+    """A number as a person reads it: thousands apart, three significant digits below a hundred; None is a dash."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def interval(low: float, high: float) -> str:
+    """An interval as it stands in tables."""
+    return f"{shown(float(low))} to {shown(float(high))}"
+
+
+def _bundle() -> Any:
+    import vl_convert
+
+    return vl_convert.javascript_bundle(vl_version=VEGA_LITE).replace("</script", "<\\/script")
