@@ -1,0 +1,175 @@
+"""Base models: regularised linear and small LightGBM, for a binary outcome or an amount; kept as npz or text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+Matrix = NDArray[np.float64]
+
+PENALTY = 1.0  # of a standardised coefficient: matters below some hundred rows, vanishes above
+ROUNDS = 60
+SMALL = {  # effects are small beside the noise: default LightGBM overfits them (docs/uplift.md)
+    "learning_rate": 0.05,
+    "num_leaves": 8,
+    "min_data_in_leaf": 200,
+    "lambda_l2": 10.0,
+    "max_bin": 63,
+    "cat_smooth": 50.0,
+}
+
+
+class Base(Protocol):
+    def predict(self, X: Matrix) -> Matrix: ...
+
+    def variance(self, X: Matrix) -> Matrix:
+        """Of the prediction, from the estimation of the model; NaN where the model has none."""
+        ...
+
+    def save(self, stem: Path) -> None: ...
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Ridge for amounts, logistic for a binary outcome; `coefficients` starts with the intercept."""
+
+    coefficients: Matrix
+    covariance: Matrix
+    logistic: bool
+
+    def predict(self, X: Matrix) -> Matrix:
+        linear: Matrix = self.coefficients[0] + X @ self.coefficients[1:]
+        return _logistic(linear) if self.logistic else linear
+
+    def variance(self, X: Matrix) -> Matrix:
+        # Sandwich covariance; delta method for the logistic link.
+        rows = with_intercept(X)
+        variance: Matrix = np.einsum("ij,jk,ik->i", rows, self.covariance, rows)
+        if not self.logistic:
+            return variance
+        chance = self.predict(X)
+        result: Matrix = (chance * (1 - chance)) ** 2 * variance
+        return result
+
+    def save(self, stem: Path) -> None:
+        np.savez(
+            stem.with_suffix(".npz"),
+            coefficients=self.coefficients,
+            covariance=self.covariance,
+            logistic=np.array(self.logistic),
+        )
+
+
+@dataclass(frozen=True)
+class Trees:
+    """A LightGBM model."""
+
+    booster: lightgbm.Booster
+
+    def predict(self, X: Matrix) -> Matrix:
+        return np.asarray(self.booster.predict(X, num_threads=1), dtype=np.float64)
+
+    def variance(self, X: Matrix) -> Matrix:
+        return np.full(len(X), np.nan)
+
+    def save(self, stem: Path) -> None:
+        stem.with_suffix(".txt").write_text(self.booster.model_to_string(), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Level:
+    """One number for everybody."""
+
+    level: float
+    squared_error: float = float("nan")
+
+    def predict(self, X: Matrix) -> Matrix:
+        return np.full(len(X), self.level)
+
+    def variance(self, X: Matrix) -> Matrix:
+        return np.full(len(X), self.squared_error)
+
+    def save(self, stem: Path) -> None:
+        np.savez(stem.with_suffix(".npz"), level=self.level, squared_error=self.squared_error)
+
+
+def load_base(stem: Path) -> Base:
+    """The base model that was saved at this stem."""
+    path = stem.with_suffix(".npz")
+    if not path.is_file():
+        return Trees(lightgbm.Booster(model_str=stem.with_suffix(".txt").read_text(encoding="utf-8")))
+    with np.load(path, allow_pickle=False) as kept:
+        if "level" in kept:
+            return Level(float(kept["level"]), float(kept["squared_error"]))
+        return Linear(kept["coefficients"], kept["covariance"], bool(kept["logistic"]))
+
+
+def fit_linear(X: Matrix, y: Matrix, weight: Matrix, *, binary: bool) -> Linear:
+    """Logistic regression of a binary outcome, else ridge regression."""
+    if binary and 0 < y.mean() < 1:
+        return _fit_logistic(X, y, weight)
+    return _fit_ridge(X, y, weight)
+
+
+def fit_trees(X: Matrix, y: Matrix, weight: Matrix, *, binary: bool, categories: list[int], seed: int) -> Trees:
+    """A small LightGBM on one thread; the same rows and seed give the same model."""
+    objective = "binary" if binary and 0 < y.mean() < 1 else "regression"
+    parameters = tree_parameters(len(y), objective, seed)
+    data = lightgbm.Dataset(
+        X, y, weight=weight, categorical_feature=categories or "auto", params=parameters, free_raw_data=True
+    )
+    return Trees(lightgbm.train(parameters, data, num_boost_round=ROUNDS))
+
+
+def tree_parameters(rows: int, objective: str, seed: int) -> dict[str, Any]:
+    """The parameters for this many rows: a leaf holds at most a twentieth of them."""
+    leaf = max(5, min(int(SMALL["min_data_in_leaf"]), rows // 20))
+    fixed = {"num_threads": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}
+    return {**SMALL, **fixed, "min_data_in_leaf": leaf, "objective": objective, "seed": seed}
+
+
+def with_intercept(X: Matrix) -> Matrix:
+    return np.column_stack([np.ones(len(X)), X])
+
+
+def _fit_logistic(X: Matrix, y: Matrix, weight: Matrix) -> Linear:
+    model = LogisticRegression(C=1 / PENALTY, solver="newton-cholesky", tol=1e-8, max_iter=200)
+    model.fit(X, y, sample_weight=weight)
+    coefficients = np.concatenate([model.intercept_, model.coef_[0]])
+    rows = with_intercept(X)
+    chance = _logistic(rows @ coefficients)
+    bread = (rows * (weight * chance * (1 - chance))[:, None]).T @ rows
+    return Linear(coefficients, _sandwich(bread, rows, weight * (y - chance)), logistic=True)
+
+
+def _fit_ridge(X: Matrix, y: Matrix, weight: Matrix) -> Linear:
+    rows = with_intercept(X)
+    bread = (rows * weight[:, None]).T @ rows
+    penalised = bread + _penalty(rows.shape[1])
+    coefficients = np.linalg.solve(penalised, rows.T @ (weight * y))
+    return Linear(coefficients, _sandwich(bread, rows, weight * (y - rows @ coefficients)), logistic=False)
+
+
+def _sandwich(bread: Matrix, rows: Matrix, score: Matrix) -> Matrix:
+    # Huber 1967, White 1980 (HC0), with the penalty in the bread.
+    inverse = np.linalg.inv(bread + _penalty(len(bread)))
+    scored = rows * score[:, None]
+    result: Matrix = inverse @ (scored.T @ scored) @ inverse
+    return result
+
+
+def _penalty(size: int) -> Matrix:
+    diagonal = np.full(size, PENALTY)
+    diagonal[0] = 1e-9  # the intercept is free
+    return np.diag(diagonal)
+
+
+def _logistic(value: Matrix) -> Matrix:
+    result: Matrix = 1 / (1 + np.exp(-np.clip(value, -40, 40)))
+    return result

@@ -1,0 +1,116 @@
+"""Encoder: a FeatureTable as a float matrix, learned from training rows only and kept as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.table import FeatureTable
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What the training rows said about each column: mean and scale of numbers, the values of categories."""
+
+    columns: tuple[str, ...]
+    numbers: Mapping[str, tuple[float, float, bool]]  # mean, scale, whether it was ever unknown
+    categories: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def fit(cls, table: FeatureTable) -> Encoder:
+        """The encoder of these training rows."""
+        numbers, categories = {}, {}
+        for name in table.frame.columns:
+            column = table.frame[name]
+            if _is_category(column):
+                categories[name] = tuple(sorted(set(column.dropna().astype(str))))
+            else:
+                numbers[name] = _moments(_floats(column))
+        return cls(tuple(table.frame.columns), numbers, categories)
+
+    @property
+    def category_positions(self) -> list[int]:
+        """Where `codes` holds categories."""
+        return [i for i, name in enumerate(self.columns) if name in self.categories]
+
+    def linear(self, table: FeatureTable) -> Matrix:
+        """Standardised numbers (unknown: the mean, with an indicator) and one column per category seen in training."""
+        self._check(table)
+        parts = [np.empty((len(table), 0))]
+        for name in self.columns:
+            column = table.frame[name]
+            parts.append(self._one_hot(name, column) if name in self.categories else self._standard(name, column))
+        return np.hstack(parts)
+
+    def codes(self, table: FeatureTable) -> Matrix:
+        """Numbers as they are and categories as positions; unknown and unseen are NaN."""
+        self._check(table)
+        matrix = np.empty((len(table), len(self.columns)))
+        for position, name in enumerate(self.columns):
+            column = table.frame[name]
+            matrix[:, position] = self._code(name, column) if name in self.categories else _floats(column)
+        return matrix
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "columns": list(self.columns),
+            "numbers": {name: list(value) for name, value in self.numbers.items()},
+            "categories": {name: list(value) for name, value in self.categories.items()},
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Encoder:
+        numbers = {name: (float(a), float(b), bool(c)) for name, (a, b, c) in raw["numbers"].items()}
+        return cls(tuple(raw["columns"]), numbers, {name: tuple(v) for name, v in raw["categories"].items()})
+
+    def _standard(self, name: str, column: pd.Series) -> Matrix:
+        mean, scale, indicated = self.numbers[name]
+        values = _floats(column)
+        unknown = np.isnan(values)
+        standard = np.where(unknown, 0.0, (values - mean) / scale)
+        return np.column_stack([standard, unknown]) if indicated else standard[:, None]
+
+    def _code(self, name: str, column: pd.Series) -> Matrix:
+        values = column.astype(object).where(column.notna(), None)
+        texts = [None if value is None else str(value) for value in values]
+        codes = pd.Categorical(texts, categories=list(self.categories[name])).codes.astype(np.float64)
+        return np.where(codes < 0, np.nan, codes)
+
+    def _one_hot(self, name: str, column: pd.Series) -> Matrix:
+        codes = self._code(name, column)
+        hot: Matrix = (codes[:, None] == np.arange(len(self.categories[name]))[None, :]).astype(np.float64)
+        return hot
+
+    def _check(self, table: FeatureTable) -> None:
+        given = list(table.frame.columns)
+        if sorted(given) != sorted(self.columns):
+            missing = [name for name in self.columns if name not in given]
+            extra = [name for name in given if name not in self.columns]
+            raise ValueError(
+                f"feature table lacks the columns {missing} and has {extra} besides; "
+                f"the model was trained on {list(self.columns)} (feature table)"
+            )
+
+
+def _is_category(column: pd.Series) -> bool:
+    return not pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _floats(column: pd.Series) -> Matrix:
+    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _moments(values: Matrix) -> tuple[float, float, bool]:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return 0.0, 1.0, True
+    scale = float(known.std())
+    return float(known.mean()), scale if scale > 0 else 1.0, bool(len(known) < len(values))
