@@ -1,0 +1,119 @@
+"""Consent: who allowed what. Rows are only ever added; no row means no."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from sqlalchemy import Boolean, Column, DateTime, Integer, String, Table, Text, func, insert, select
+
+from features.events import Events, utc
+from features.ledger import Ledger, metadata
+from features.workspace import Workspace
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+PURPOSES = ("personalisation", "marketing", "analytics", "ads")
+
+consents = Table(
+    "consents",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("customer", String(256), nullable=False),
+    Column("channel", String(32)),  # null: every channel
+    Column("purpose", String(32), nullable=False),
+    Column("granted", Boolean, nullable=False),
+    Column("time", DateTime, nullable=False),
+    Column("source", String(128), nullable=False),
+    Column("proof", Text, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Basis:
+    """On which consent data enters: the purposes its customers agreed to, and what proves it."""
+
+    purposes: tuple[str, ...]
+    proof: str
+
+    def __post_init__(self) -> None:
+        unknown = [purpose for purpose in self.purposes if purpose not in PURPOSES]
+        if unknown:
+            raise ValueError(f"consent names {unknown}; the purposes are {list(PURPOSES)}")
+        if self.purposes and not self.proof.strip():
+            raise ValueError("consent has no proof; say where the customers agreed (--proof, or `proof:` in the map)")
+
+
+def grant(ledger: Ledger, customers: Sequence[str], basis: Basis, *, source: str, time: datetime) -> int:
+    """Writes the basis for these customers, once per source and purpose; how many rows were added."""
+    added = 0
+    with ledger.write() as connection:
+        for purpose in basis.purposes:
+            same = select(consents.c.customer).where(consents.c.source == source, consents.c.purpose == purpose)
+            known = set(connection.execute(same).scalars())
+            common = {"purpose": purpose, "granted": True, "time": utc(time), "source": source, "proof": basis.proof}
+            rows = [common | {"customer": customer} for customer in customers if customer not in known]
+            if rows:
+                connection.execute(insert(consents), rows)
+            added += len(rows)
+    return added
+
+
+def withdraw(ledger: Ledger, customer: str, purposes: Sequence[str], *, source: str, time: datetime) -> None:
+    """Writes that the customer no longer agrees."""
+    rows = [
+        {"customer": customer, "purpose": purpose, "granted": False, "time": utc(time), "source": source, "proof": ""}
+        for purpose in purposes
+    ]
+    with ledger.write() as connection:
+        connection.execute(insert(consents), rows)
+
+
+def consented_customers(ledger: Ledger, *, purpose: str, as_of: datetime) -> list[str]:
+    """The customers whose last word on this purpose, as of this moment, is yes; sorted."""
+    last = (
+        select(func.max(consents.c.id))
+        .where(consents.c.purpose == purpose, consents.c.time <= utc(as_of))
+        .group_by(consents.c.customer)
+    )
+    query = select(consents.c.customer).where(consents.c.id.in_(last), consents.c.granted)
+    with ledger.read() as connection:
+        return sorted(connection.execute(query).scalars())
+
+
+def allows(ledger: Ledger, customer: str, *, purpose: str, as_of: datetime) -> bool:
+    """Whether this customer's last word on this purpose, as of this moment, is yes."""
+    query = (
+        select(consents.c.granted)
+        .where(consents.c.customer == customer, consents.c.purpose == purpose, consents.c.time <= utc(as_of))
+        .order_by(consents.c.id.desc())
+        .limit(1)
+    )
+    with ledger.read() as connection:
+        return bool(connection.execute(query).scalar())
+
+
+def consented(events: Events, workspace: Workspace, *, purpose: str, as_of: datetime) -> tuple[Events, str]:
+    """The events of customers who agreed, and of nobody in particular; and a line on who was left out."""
+    customers = consented_customers(Ledger.at(workspace.ledger), purpose=purpose, as_of=as_of)
+    table = events.before(as_of)
+    total = int(table.customer.nunique().to_pyarrow().as_py())
+    allowed = _memtable(customers)
+    kept = Events.of(table.filter(table.customer.isnull() | table.customer.isin(allowed.customer)))
+    present = int(kept.before(as_of).customer.nunique().to_pyarrow().as_py())
+    return kept, left_out(total, total - present, purpose)
+
+
+def left_out(total: int, without: int, purpose: str) -> str:
+    """The line that says how many customers were left out, and why."""
+    return f"consent: {without:,} of {total:,} customers left out (no consent to {purpose})"
+
+
+def _memtable(customers: Sequence[str]) -> ir.Table:
+    import ibis
+
+    return ibis.memtable(pa.table({"customer": pa.array(customers, pa.string())}))

@@ -1,0 +1,199 @@
+"""An import: parsed rows into the history, each once, with its consent, its rejects and its counts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+from sqlalchemy import BigInteger, Column, DateTime, String, Table, Text, insert, select
+
+from features import history
+from features.consent import Basis, grant
+from features.engine import connect
+from features.events import COLUMNS, SCHEMA, utc
+from features.ledger import Ledger, metadata
+from features.workspace import Workspace
+
+DUPLICATE = "the same row again"
+KNOWN = "already imported"
+EXAMPLES = 3  # rejected rows shown per reason
+
+imports = Table(
+    "imports",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("source", String(128), nullable=False),
+    Column("file", Text, nullable=False),
+    Column("time", DateTime, nullable=False),
+    Column("read", BigInteger, nullable=False),
+    Column("stored", BigInteger, nullable=False),
+    Column("rejected", Text, nullable=False),
+    Column("noted", Text, nullable=False),
+    Column("basis", Text, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a source made of a file.
+
+    `events` in `events.SCHEMA`; `rejected` has the column `reason` and the file's own columns; `noted` counts what was
+    stored all the same, by what was odd about it; `catalog` holds items named by the file, or is None.
+    """
+
+    events: pa.Table
+    rejected: pa.Table
+    noted: Mapping[str, int]
+    read: int
+    catalog: pa.Table | None = None
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What an import read, stored and rejected, by reason; `again`: this very file was imported before."""
+
+    source: str
+    read: int
+    stored: int
+    rejected: Mapping[str, int]
+    noted: Mapping[str, int]
+    again: bool = False
+    rejects: Path | None = None
+    examples: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+def fingerprint(path: Path, *settings: str) -> str:
+    """SHA-256 over the file's bytes and whatever else decides what it becomes."""
+    digest = hashlib.sha256("\0".join(settings).encode())
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def earlier(workspace: Workspace, mark: str) -> ImportResult | None:
+    """The result of the import with this fingerprint, or None when there was none."""
+    with Ledger.at(workspace.ledger).read() as connection:
+        row = connection.execute(select(imports).where(imports.c.fingerprint == mark)).mappings().first()
+    if row is None:
+        return None
+    counts = {name: orjson.loads(row[name]) for name in ("rejected", "noted")}
+    return ImportResult(row["source"], row["read"], row["stored"], **counts, again=True)
+
+
+def import_events(
+    workspace: Workspace, parsed: Parsed, *, source: str, path: Path, mark: str, basis: Basis, time: datetime
+) -> ImportResult:
+    """Stores what is new, grants the basis to its customers and keeps the rejects.
+
+    The order makes a crash harmless: rows first (each at most once by its key), then consent, and the import's own row
+    last, so that a repeated import completes whatever is missing.
+    """
+    ledger = Ledger.at(workspace.ledger)
+    with history.locked(workspace):
+        if done := earlier(workspace, mark):
+            return done
+        rows, repeated, known = _new_rows(workspace, parsed.events)
+        if rows.num_rows:
+            history.append(workspace, rows)
+        _keep_catalog(workspace, parsed.catalog, source)
+        customers = sorted(set(pc.unique(parsed.events["customer"]).to_pylist()) - {None})
+        grant(ledger, customers, basis, source=source, time=time)
+        odd = {DUPLICATE: repeated, KNOWN: known}
+        noted = {**parsed.noted, **{name: count for name, count in odd.items() if count}}
+        rejected, examples, kept = _keep_rejects(workspace, parsed.rejected, f"{source}-{mark[:12]}.csv")
+        result = ImportResult(source, parsed.read, rows.num_rows, rejected, noted, rejects=kept, examples=examples)
+        _remember(ledger, result, mark=mark, path=path, basis=basis, time=time)
+    return result
+
+
+def _new_rows(workspace: Workspace, incoming: pa.Table) -> tuple[pa.Table, int, int]:
+    """The rows whose key is new, how many were repeated within the file, and how many the history had."""
+    backend = connect()
+    past = history.read_history(workspace, backend)
+    connection = backend.con
+    connection.register("incoming", incoming.cast(SCHEMA))
+    columns = ", ".join(COLUMNS)
+    connection.execute(
+        f"CREATE TEMP VIEW once AS SELECT {columns} FROM incoming "
+        "QUALIFY row_number() OVER (PARTITION BY source, message_id, line) = 1"
+    )
+    sources = pc.unique(incoming["source"]).to_pylist()
+    connection.execute(
+        "CREATE TEMP TABLE old AS SELECT source, message_id, line "
+        f"FROM {past.get_name()} WHERE list_contains(?, source)",
+        [sources],
+    )
+    old = connection.execute("SELECT count(*) FROM old").fetchone()[0]
+    fresh = "SELECT * FROM once" + (" ANTI JOIN old USING (source, message_id, line)" if old else "")
+    rows = connection.execute(fresh).to_arrow_table().cast(SCHEMA)
+    unique = rows.num_rows if not old else connection.execute("SELECT count(*) FROM once").fetchone()[0]
+    return rows, incoming.num_rows - unique, unique - rows.num_rows
+
+
+def _keep_catalog(workspace: Workspace, catalog: pa.Table | None, source: str) -> None:
+    if catalog is not None:
+        folder = workspace.state / "catalog"
+        folder.mkdir(exist_ok=True)
+        temporary = folder / f".{source}.parquet"
+        pq.write_table(catalog, temporary)
+        temporary.replace(folder / f"{source}.parquet")
+
+
+def _keep_rejects(
+    workspace: Workspace, rejected: pa.Table, name: str
+) -> tuple[dict[str, int], dict[str, list[str]], Path | None]:
+    if not rejected.num_rows:
+        return {}, {}, None
+    workspace.rejects.mkdir(exist_ok=True)
+    path = workspace.rejects / name
+    pacsv.write_csv(rejected, path)
+    counts = pc.value_counts(rejected["reason"]).to_pylist()
+    examples = {}
+    for count in counts:
+        rows = rejected.filter(pc.equal(rejected["reason"], count["values"])).slice(0, EXAMPLES)
+        examples[count["values"]] = [_shown(row) for row in rows.drop_columns("reason").to_pylist()]
+    return {count["values"]: count["counts"] for count in counts}, examples, path
+
+
+def _shown(row: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in row.items() if value is not None)
+
+
+def _remember(ledger: Ledger, result: ImportResult, *, mark: str, path: Path, basis: Basis, time: datetime) -> None:
+    row = {
+        "fingerprint": mark,
+        "source": result.source,
+        "file": path.name,
+        "time": utc(time),
+        "read": result.read,
+        "stored": result.stored,
+        "rejected": orjson.dumps(result.rejected).decode(),
+        "noted": orjson.dumps(result.noted).decode(),
+        "basis": orjson.dumps({"purposes": basis.purposes, "proof": basis.proof}).decode(),
+    }
+    with ledger.write() as connection:
+        connection.execute(insert(imports), row)
+
+
+def relation(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyRelation:
+    """A CSV (everything as text) or Parquet file as a relation; one clear line when it is neither."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return connection.read_parquet(str(path))
+        if path.suffix.lower() in (".csv", ".tsv", ".txt", ".gz"):
+            return connection.read_csv(str(path), header=True, all_varchar=True)
+    except duckdb.Error as error:
+        raise ValueError(f"{path}: could not be read: {' '.join(str(error).split())[:300]}") from None
+    raise ValueError(f"{path}: the name ends in {path.suffix!r}; CSV (.csv, .tsv, .txt, .gz) or Parquet is needed")
