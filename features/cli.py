@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -23,3 +24,35 @@ WorkspaceOption = Annotated[
 def opened(folder: Path | None) -> Workspace:
     """The workspace that the option, ATTUNE_WORKSPACE or the current folder names."""
     return Workspace.open(folder or Path(os.environ.get("ATTUNE_WORKSPACE") or "."))
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path | None, typer.Argument(help="Where the log is written.")] = None,
+    world: Annotated[str, typer.Option(help="A shipped world: shop, no-effect.")] = "shop",
+    customers: Annotated[int, typer.Option(help="How many customers.")] = 5000,
+    days: Annotated[int, typer.Option(help="How many days of log.")] = 180,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
+    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The log's end, UTC.")] = datetime(2026, 1, 1),  # noqa: DTZ001
+    describe: Annotated[bool, typer.Option("--describe", help="Show the world's parameters and hash only.")] = False,
+) -> None:
+    """Write the log of a shop whose truth is known.
+
+    Example: attune simulate out --customers 5000
+    """
+    from features.progress import step
+    from features.sources.simulator.shop import Shop
+    from features.sources.simulator.world import world_named
+    from features.sources.simulator.write import write
+
+    if describe:
+        typer.echo(world_named(world).describe())
+        return
+    if folder is None:
+        raise ValueError("the folder to write to is missing; attune simulate FOLDER")
+    shop = Shop(world_named(world), seed, until, days)
+    with step(f"Simulating {customers:,} customers", customers) as bar:
+        written = write(shop, customers, folder, bar.advance)
+    typer.echo(
+        f"{folder}: {written['events']:,} events, {written['exposures']:,} exposures, world {world} {shop.world.digest()}"
+    )
