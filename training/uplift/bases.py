@@ -152,7 +152,7 @@ def _fit_ridge(X: Matrix, y: Matrix, weight: Matrix) -> Linear:
     rows = with_intercept(X)
     bread = (rows * weight[:, None]).T @ rows
     penalised = bread + _penalty(rows.shape[1])
-    coefficients = np.linalg.solve(penalised, rows.T @ (weight * y))
+    coefficients: Matrix = np.asarray(np.linalg.solve(penalised, rows.T @ (weight * y)), dtype=np.float64)
     return Linear(coefficients, _sandwich(bread, rows, weight * (y - rows @ coefficients)), logistic=False)
 
 

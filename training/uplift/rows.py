@@ -85,7 +85,7 @@ class Rows:
         return np.asarray(self.log.exposures.arm == CONTROL)
 
     @property
-    def X(self) -> Matrix:
+    def X(self) -> Matrix:  # noqa: N802  # the field's name
         return self.log.X
 
     @property
@@ -147,10 +147,10 @@ def fold_numbers(
     """A fold per row: all rows of a customer share one, and the order of the rows does not matter."""
     if table.customers is not None:
         customers, position = np.unique(table.customers.astype(str), return_inverse=True)
-        keys = pd.util.hash_array(customers.astype(object))
+        keys = np.asarray(pd.util.hash_array(customers.astype(object)), dtype=np.uint64)
         return _dealt(keys, np.zeros(len(keys)), folds, seed)[position]
     content = table.frame.assign(arm=exposures.arm, outcome=outcome, weight=exposures.weight)
-    keys = pd.util.hash_pandas_object(content, index=False).to_numpy()
+    keys = np.asarray(pd.util.hash_pandas_object(content, index=False), dtype=np.uint64)
     return _dealt(keys, np.unique(exposures.arm, return_inverse=True)[1], folds, seed)
 
 
