@@ -53,6 +53,5 @@ def simulate(
     shop = Shop(world_named(world), seed, until, days)
     with step(f"Simulating {customers:,} customers", customers) as bar:
         written = write(shop, customers, folder, bar.advance)
-    typer.echo(
-        f"{folder}: {written['events']:,} events, {written['exposures']:,} exposures, world {world} {shop.world.digest()}"
-    )
+    counts = f"{written['events']:,} events, {written['exposures']:,} exposures"
+    typer.echo(f"{folder}: {counts}, world {world} {shop.world.digest()}")

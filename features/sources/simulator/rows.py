@@ -25,7 +25,7 @@ DAY = 86_400_000_000  # microseconds
 
 @dataclass(frozen=True)
 class Rows:
-    """One entry per event line; -1 stands for null in `customer`, `item`, `order`, `mail` and `text`."""
+    """One entry per event line; -1 stands for null in `item`, `order`, `mail` and `text`."""
 
     name: Ints
     customer: Ints
@@ -36,7 +36,7 @@ class Rows:
     mail: Ints  # number of the week's mail
     text: Ints  # position of the properties
     machine: NDArray[np.bool_]
-    anonymous: Ints  # number of an unknown device
+    anonymous: Ints  # number of an unknown device: its customer stays unnamed in the log
 
     def __len__(self) -> int:
         return len(self.name)
@@ -51,7 +51,7 @@ def rows(name: str, customer: Ints, time: Floats, **given: NDArray[np.generic]) 
     count = len(customer)
     empty = {column: np.full(count, -1, dtype=np.int64) for column in ("item", "order", "mail", "text", "anonymous")}
     defaults = empty | {"quantity": np.full(count, np.nan), "machine": np.zeros(count, dtype=bool)}
-    return Rows(name=np.full(count, CODE[name]), customer=customer, time=time, **(defaults | given))  # type: ignore[arg-type]
+    return Rows(name=np.full(count, CODE[name]), customer=customer, time=time, **(defaults | given))
 
 
 def joined(parts: list[Rows]) -> Rows:
@@ -83,7 +83,7 @@ def table(chunk: Rows, labels: Labels) -> pa.Table:
         "message_id": _numbered(f"{labels.chunk}-", message),
         "line": pa.array(line, pa.int32()),
         "name": _named(chunk.name, list(NAMES)),
-        "customer": _named(chunk.customer, labels.customers),
+        "customer": _named(np.where(chunk.anonymous < 0, chunk.customer, -1), labels.customers),
         "anonymous": _numbered(f"device-{labels.chunk}-", chunk.anonymous),
         "time": time,
         "original_time": pa.nulls(count, pa.string()),

@@ -64,8 +64,7 @@ def draw_browsing(world: World, visits: Visits, pick: Choice, rng: np.random.Gen
     carted = rng.random(len(session)) < world.cart
     ordered = carted & (rng.random(len(count)) < world.order * visits.lift)[session]
     unknown = (~np.isin(session, session[carted])) & (rng.random(len(count)) < world.anonymous)[session]
-    named = np.where(unknown, -1, customer)
-    views = rows(events.VIEWED, named, time, item=item, anonymous=np.where(unknown, session, -1))
+    views = rows(events.VIEWED, customer, time, item=item, anonymous=np.where(unknown, session, -1))
     carts = rows(events.ADDED, customer[carted], time[carted] + 15 * SECOND, item=item[carted])
     end = (start + (count[session] + 1) * 45 * SECOND)[ordered]
     lines = _lines(world, customer[ordered], end, item[ordered], session[ordered], rng)

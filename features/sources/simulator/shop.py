@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features import events
 from features.sources.simulator.campaign import Campaign, after, draw_campaign
@@ -92,8 +93,8 @@ def _cut(chunk: tuple[Chunk, Rows], first: int, customers: int) -> Chunk:
         return whole
     kept = pa.array(drawn.customer < customers - first)
     named = pa.array([f"customer-{number:07d}" for number in range(first, customers)])
-    other = [part.filter(pa.compute.is_in(part["customer"], named)) for part in (whole.exposures, whole.effects)]
-    return Chunk(whole.events.filter(kept), *other, whole.tastes.slice(0, customers - first))
+    exposures, effects = (part.filter(pc.is_in(part["customer"], named)) for part in (whole.exposures, whole.effects))
+    return Chunk(whole.events.filter(kept), exposures, effects, whole.tastes.slice(0, customers - first))
 
 
 def _chunk(shop: Shop, items: Items, number: int) -> tuple[Chunk, Rows]:
