@@ -95,7 +95,7 @@ def uplift_at(prediction: Array, trial: Trial, k: float) -> float:
 def qini_draws(
     predictions: Mapping[str, Array], trial: Trial, units: NDArray[np.intp], rng: np.random.Generator, draws: int = 500
 ) -> dict[str, Array]:
-    """Qini of each prediction in the same bootstrap draws (Poisson weights per unit), so that differences are paired."""
+    """Qini of each prediction in the same draws of a bootstrap (Poisson weights per unit): differences are paired."""
     rankings = {name: Ranking(values, trial) for name, values in predictions.items()}
     result = {name: np.empty(draws) for name in rankings}
     for draw in range(draws):
@@ -166,7 +166,7 @@ def balance(X: Array, treated: NDArray[np.bool_], weight: Array) -> Array:
 
 
 def predictability(X: Array, treated: NDArray[np.bool_], fold: NDArray[np.intp]) -> Estimate:
-    """Out-of-fold AUC of the arm given the features: 0.5 in a randomised test (Hanley and McNeil 1982 for the error)."""
+    """Out-of-fold AUC of the arm given the features: 0.5 in a randomised test (error: Hanley and McNeil 1982)."""
     score = np.empty(len(X))
     for number in np.unique(fold):
         learn = fold != number

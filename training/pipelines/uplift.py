@@ -1,0 +1,216 @@
+"""From a campaign's log to a judged, registered uplift model: wiring only.
+
+    log -> consent -> features -> out-of-fold effects of every learner, in the same folds -> choice -> refit on all
+
+The choice is honest: rows are split by customer into two halves, the learner with the smallest doubly robust loss on
+one half is judged on the other, and the two are put together (`chosen`). The learner registered is the one with the
+smallest loss on both halves. The figures of single learners are out of fold, but the best of ten is flattered by luck;
+`chosen` is not.
+
+What a run leaves in `workspace.runs / run_id` (the report reads it; per-customer parts never leave the workspace):
+
+- `oof.npz`: per row of the log `arm`, `outcome`, `weight` (people over the probability of the arm), `people`, `fold`,
+  `half`, `unit`, `score` (rows x offers), `prediction:NAME` and `error:NAME` (rows x offers) per learner and for
+  `chosen`, and `offers`.
+- `features.parquet`: the features, row i belongs to row i of `oof.npz`.
+- `effects.npz`: `customers`, `offers`, `effect`, `standard_error` of the registered model, one row per customer.
+- `evaluation.json`, aggregates only: `log`, `outcome`, `metric`, `unit`, `model`, `baseline`, `difference`, `lower`,
+  `upper` (of `chosen` against the better baseline, first offer), `verdict`, `split`, `chosen_learner`,
+  `checks` (per offer `predictability`, `sample_ratio`: a p-value or null, `largest_difference`: standardised), and `offers`: per offer `average`, `rows`,
+  `deciles`, `curve` {share, extra}, `against`, and `learners`: per learner `qini`, `qini_interval`, `slope`,
+  `uplift_at`. An estimate is {value, lower, upper}; Qini and `extra` are outcomes per 1,000 customers.
+- `model/`: the learner, as `UpliftModel.save` writes it, and `model.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.consent import consented_customers, left_out
+from features.exposures import CONTROL, ExposureLog
+from features.ledger import Ledger
+from features.workspace import Workspace
+from training.metrics.uplift import balance, predictability, sample_ratio
+from training.pipelines.uplift_evaluation import (
+    CHOSEN,
+    OutOfFold,
+    choose,
+    cross_chosen,
+    judge_all,
+    outcome_of,
+    predictions_out_of_fold,
+)
+from training.uplift import BASELINES, LEARNERS
+from training.uplift.encoder import Encoder
+from training.uplift.per_offer import PerOffer
+
+NOT_DISTINGUISHABLE = "not distinguishable"
+METRIC = "qini"
+UNIT = "extra outcomes per 1,000 customers"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one training run found: the model refit on all rows, its out-of-fold evidence and the aggregates."""
+
+    model: PerOffer
+    oof: OutOfFold
+    evaluation: dict[str, Any]
+
+
+def allowed(log: ExposureLog, workspace: Workspace, as_of: datetime) -> tuple[ExposureLog, str]:
+    """The rows of customers who agreed to personalisation, and a line on who was left out."""
+    if log.table.customers is None:
+        return log, "consent: the log names no customers; nobody left out"
+    agreed = set(consented_customers(Ledger.at(workspace.ledger), purpose="personalisation", as_of=as_of))
+    keep = np.array([customer in agreed for customer in log.table.customers], dtype=bool)
+    everybody, kept = set(log.table.customers), set(log.table.customers[keep])
+    line = left_out(len(everybody), len(everybody) - len(kept), "personalisation")
+    if not keep.any():
+        raise ValueError(f"log {log.name!r}: {line}; at least one customer must agree")
+    return taken(log, np.flatnonzero(keep)), line
+
+
+def taken(log: ExposureLog, rows: np.ndarray[Any, np.dtype[np.intp]]) -> ExposureLog:
+    """The log of these rows."""
+    outcomes = log.outcomes.iloc[rows].reset_index(drop=True)
+    return replace(log, table=log.table.take(rows), exposures=log.exposures.take(rows), outcomes=outcomes)
+
+
+def judged(log: ExposureLog, outcome: str, names: Sequence[str], *, folds: int, seed: int) -> Judged:
+    """All learners and baselines out of fold, the choice among them, and that learner refit on all rows."""
+    unknown = [name for name in names if name not in LEARNERS]
+    if unknown:
+        raise ValueError(f"learner == {unknown[0]!r}, must be one of {list(LEARNERS)} (uplift.learners)")
+    oof = predictions_out_of_fold(log, outcome, list(dict.fromkeys([*names, *BASELINES])), folds=folds, seed=seed)
+    name = choose(oof, np.ones(len(oof.outcome), dtype=bool))
+    model = LEARNERS[name](seed=seed).fit(log.table, log.exposures, outcome_of(log, outcome))
+    return Judged(model, oof, _evaluation(log, outcome, oof, name, seed))
+
+
+def save_evidence(found: Judged, log: ExposureLog, folder: Path) -> None:
+    """Writes `oof.npz`, `features.parquet`, `evaluation.json` and `model/`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    oof = found.oof
+    rows = ("arm", "outcome", "weight", "people", "fold", "half", "unit", "score")
+    arrays = {name: getattr(oof, name) for name in rows} | {"offers": np.array(oof.offers)}
+    arrays |= {f"prediction:{name}": values for name, values in oof.prediction.items()}
+    arrays |= {f"error:{name}": values for name, values in oof.standard_error.items()}
+    np.savez_compressed(folder / "oof.npz", **arrays, **{f"prediction:{CHOSEN}": cross_chosen(oof)})
+    log.table.frame.to_parquet(folder / "features.parquet")
+    (folder / "evaluation.json").write_text(_json(found.evaluation), encoding="utf-8")
+    found.model.save(folder / "model")
+
+
+def save_effects(found: Judged, log: ExposureLog, folder: Path) -> None:
+    """Writes `effects.npz`: one row per customer, as of the last exposure; without ids one row per row of the log."""
+    table = log.table
+    customers = np.arange(len(table)).astype(str) if table.customers is None else table.customers.astype(str)
+    last = len(customers) - 1 - np.unique(customers[::-1], return_index=True)[1]
+    effects = found.model.effect(table.take(last.astype(np.intp)))
+    np.savez_compressed(
+        folder / "effects.npz",
+        customers=customers[last].astype(np.str_),
+        offers=np.array(effects.offers),
+        effect=effects.effect,
+        standard_error=effects.standard_error,
+    )
+
+
+def fingerprint(log: ExposureLog, outcome: str) -> str:
+    """The first 16 hex digits of SHA-256 over features, arms and outcome: the same data has the same."""
+    content = log.table.frame.assign(arm=log.exposures.arm, outcome=outcome_of(log, outcome))
+    keys = np.asarray(pd.util.hash_pandas_object(content, index=False))
+    return hashlib.sha256(keys.tobytes()).hexdigest()[:16]
+
+
+def verdict(against: dict[str, Any]) -> str:
+    """In words: better, worse, or not distinguishable from the baseline."""
+    if against["lower"] > 0:
+        return f"better than {against['baseline']}"
+    return f"worse than {against['baseline']}" if against["upper"] < 0 else NOT_DISTINGUISHABLE
+
+
+def lines(evaluation: dict[str, Any]) -> list[str]:
+    """The table of learners against baselines, per offer, and the verdict."""
+    shown = []
+    for offer, found in evaluation["offers"].items():
+        effect = found["average"]
+        shown.append(
+            f"{offer}: average effect {effect['value']:.4f} [{effect['lower']:.4f}, {effect['upper']:.4f}] "
+            f"({found['rows']['offer']:,} offered, {found['rows']['none']:,} not)"
+        )
+        shown.append(f"  {'learner':<16} {'Qini':>7}  {'95 % interval':<18} {'slope':>6}  top 20 %")
+        shown.extend(_line(name, figures) for name, figures in found["learners"].items())
+    shown.append(f"{evaluation['chosen_learner']}: {evaluation['verdict']} (Qini: {UNIT})")
+    return shown
+
+
+def _line(name: str, figures: dict[str, Any]) -> str:
+    low, high = figures["qini_interval"]
+    return (
+        f"  {name:<16} {figures['qini']:>7.2f}  {f'[{low:.2f}, {high:.2f}]':<18} "
+        f"{figures['slope']['value']:>6.2f}  {figures['uplift_at']['0.2']:+.4f}"
+    )
+
+
+def _evaluation(log: ExposureLog, outcome: str, oof: OutOfFold, name: str, seed: int) -> dict[str, Any]:
+    offers = judge_all(oof, seed=seed)
+    against = offers[oof.offers[0]]["against"]
+    return {
+        "log": log.name,
+        "outcome": outcome,
+        "metric": METRIC,
+        "unit": UNIT,
+        "model": offers[oof.offers[0]]["learners"][CHOSEN]["qini"],
+        **against,
+        "verdict": verdict(against),
+        "chosen_learner": name,
+        "split": {"kind": "out of fold", "folds": int(oof.fold.max()) + 1, "seed": seed, "rows": len(oof.outcome)},
+        "checks": {offer: _checks(log, oof, offer) for offer in oof.offers},
+        "offers": offers,
+    }
+
+
+def _checks(log: ExposureLog, oof: OutOfFold, offer: str) -> dict[str, Any]:
+    rows, trial = oof.trial(offer)
+    table = log.table.take(np.flatnonzero(rows))
+    X = Encoder.fit(table).linear(table)
+    found = predictability(X, trial.treated, oof.fold[rows])
+    differences = balance(X, trial.treated, trial.weight)
+    return {
+        "predictability": {"value": found.value, "lower": found.lower, "upper": found.upper},
+        "sample_ratio": _ratio(log, offer),
+        "largest_difference": float(np.abs(differences).max(initial=0.0)),
+    }
+
+
+def _ratio(log: ExposureLog, offer: str) -> float | None:
+    # Only where the probabilities are known and do not differ between customers is there a ratio to expect.
+    arms = {arm: log.exposures.arm == arm for arm in (offer, CONTROL)}
+    shares = {arm: log.exposures.probability[rows] for arm, rows in arms.items()}
+    if any(not np.isfinite(values).all() or np.ptp(values) > 0 for values in shares.values()):
+        return None
+    return sample_ratio([int(rows.sum()) for rows in arms.values()], [float(v[0]) for v in shares.values()])
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(_plain(value), indent=1, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    # JSON has no NaN: unknown is null.
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
