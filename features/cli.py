@@ -50,6 +50,8 @@ def simulate(
         return
     if folder is None:
         raise ValueError("the folder to write to is missing; attune simulate FOLDER")
+    if customers < 1:
+        raise ValueError(f"customers == {customers}, must be at least 1")
     shop = Shop(world_named(world), seed, until, days)
     with step(f"Simulating {customers:,} customers", customers) as bar:
         written = write(shop, customers, folder, bar.advance)

@@ -77,9 +77,8 @@ def chunks(shop: Shop, customers: int) -> Iterator[Chunk]:
     """The first `customers` customers of the shop, `CHUNK` at a time."""
     if customers < 1:
         raise ValueError(f"customers == {customers}, must be at least 1")
-    items = shop.items
-    for number in range(-(-customers // CHUNK)):
-        yield _cut(_chunk(shop, items, number), number * CHUNK, customers)
+    items, count = shop.items, -(-customers // CHUNK)
+    return (_cut(_chunk(shop, items, number), number * CHUNK, customers) for number in range(count))
 
 
 def simulate_events(world: World, customers: int, seed: int, until: datetime, days: int = 180) -> Iterator[pa.Table]:

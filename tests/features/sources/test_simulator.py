@@ -1,12 +1,17 @@
 """What the simulator plants, its log shows: effects, tastes, cycles, seasons, machines."""
 
 import hashlib
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from features import events
@@ -15,7 +20,7 @@ from features.sources.simulator.customers import WINDOW
 from features.sources.simulator.sessions import ARMS, EXPERIMENT
 from features.sources.simulator.shop import Chunk, Shop, chunks, simulate_events
 from features.sources.simulator.truth import History, expected_orders, infer_taste, recall
-from features.sources.simulator.world import NO_EFFECT, SHOP, world_named
+from features.sources.simulator.world import NO_EFFECT, SHOP, World, world_named
 from features.sources.simulator.write import read, write
 
 UNTIL = datetime(2026, 1, 1)  # noqa: DTZ001
@@ -277,3 +282,65 @@ def test_shipped_worlds_keep_their_hash() -> None:
 def test_an_unknown_world_is_refused() -> None:
     with pytest.raises(ValueError, match="world == 'mars', must be one of"):
         world_named("mars")
+
+
+def test_memory_does_not_grow_with_the_number_of_customers(tmp_path: Path) -> None:
+    few, many = (peak_megabytes(customers, tmp_path / str(customers)) for customers in (2_000, 20_000))
+    assert many - few < 60  # the log of 20,000 customers held at once takes more than 200
+
+
+def peak_megabytes(customers: int, folder: Path) -> float:
+    """The peak memory of a process of its own that writes such a simulation."""
+    code = (
+        "import resource, sys; from datetime import datetime; from pathlib import Path\n"
+        "from features.sources.simulator.shop import Shop\n"
+        "from features.sources.simulator.world import SHOP\n"
+        "from features.sources.simulator.write import write\n"
+        "write(Shop(SHOP, 1, datetime(2026, 1, 1), 180), int(sys.argv[1]), Path(sys.argv[2]), lambda _: None)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+    )
+    root = Path(__file__).parents[3]
+    command = [sys.executable, "-c", code, str(customers), str(folder)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=120)
+    return float(done.stdout)
+
+
+def attune(*arguments: object) -> subprocess.CompletedProcess[str]:
+    code = "from serving.cli import main; main()"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    root = Path(__file__).parents[3]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_the_verb_writes_the_folder_and_says_what_is_in_it(tmp_path: Path) -> None:
+    done = attune("simulate", tmp_path / "out", "--customers", 40, "--until", "2025-07-01", "--world", "no-effect")
+    assert done.returncode == 0, done.stderr
+    written = pq.read_table(tmp_path / "out" / "events.parquet")
+    assert f"{written.num_rows:,} events" in done.stdout
+    assert NO_EFFECT.digest() in done.stdout
+    assert pc.max(written["time"]).as_py() < datetime(2025, 7, 1)  # noqa: DTZ001
+    assert pq.read_table(tmp_path / "out" / "exposures.parquet").num_rows == 40
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--customers", "0"], "customers == 0"),
+        (["--days", "10"], "days == 10"),
+        (["--seed", "-1"], "seed == -1"),
+        (["--world", "mars"], "world == 'mars'"),
+    ],
+)
+def test_the_verb_refuses_in_one_line(options: list[str], said: str, tmp_path: Path) -> None:
+    done = attune("simulate", tmp_path / "out", *options)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_verb_describes_a_world_by_its_parameters_and_hash() -> None:
+    described = json.loads(attune("simulate", "--describe").stdout)
+    assert described.pop("hash") == SHOP.digest()
+    assert World(**described) == SHOP
