@@ -1,0 +1,208 @@
+"""Release: the folder that crosses upstairs. Files, checksums and a manifest, never a pickle.
+
+.attune/releases/recommender/
+    current.json            {"version": 3}
+    3/manifest.json         what it is, where it came from, the SHA-256 of every file
+    3/model/                the item side or the effects' parameters, as registered in MLflow
+    3/customers/            what training wrote about customers; never in MLflow or in a bento
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.interactions import FILE as INTERACTIONS
+from features.interactions import Interactions
+from features.workspace import Workspace
+from training.recommenders.base import Recommender
+from training.uplift.base import Effects, UpliftModel
+
+MANIFEST = "manifest.json"
+CURRENT = "current.json"
+EFFECTS = "effects.npz"
+
+
+@dataclass(frozen=True)
+class CustomerEffects:
+    """The effects of every known customer, as the model saw them when it was trained; `customers` are sorted ids."""
+
+    customers: NDArray[np.str_]
+    effects: Effects
+
+    def row(self, customer: str) -> int | None:
+        """Where the customer stands, or None."""
+        position = int(np.searchsorted(self.customers, customer))
+        known = position < len(self.customers) and self.customers[position] == customer
+        return position if known else None
+
+    def save(self, folder: Path) -> None:
+        """Writes the one file that `load` reads; holds customers, so it stays under `.attune/`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            folder / EFFECTS,
+            customers=self.customers,
+            offers=np.array(self.effects.offers, np.str_),
+            effect=self.effects.effect,
+            standard_error=self.effects.standard_error,
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> CustomerEffects:
+        """The effects that `save` wrote."""
+        with np.load(folder / EFFECTS, allow_pickle=False) as arrays:
+            offers = tuple(arrays["offers"].tolist())
+            return cls(arrays["customers"], Effects(offers, arrays["effect"], arrays["standard_error"]))
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release, read and checked. Of `recommender` and `uplift` one is there; the customer side may be missing."""
+
+    kind: str
+    name: str  # in the registry of its kind
+    version: str
+    as_of: datetime | None
+    manifest: Mapping[str, Any]
+    recommender: Recommender | None = None
+    uplift: UpliftModel | None = None
+    interactions: Interactions | None = None
+    effects: CustomerEffects | None = None
+
+
+def save_model(model: Recommender | UpliftModel, folder: Path, facts: Mapping[str, Any]) -> None:
+    """Writes `model/` and `model.json`: the folder that is registered. `facts` has `kind`, `name` and `as_of`."""
+    (folder / "model").mkdir(parents=True, exist_ok=True)
+    model.save(folder / "model")
+    (folder / "model.json").write_text(json.dumps(dict(facts), indent=2, default=str))
+
+
+def load_model(folder: Path) -> tuple[dict[str, Any], Any]:
+    """The facts and the model of a folder that `save_model` wrote."""
+    facts: dict[str, Any] = json.loads((folder / "model.json").read_text())
+    return facts, _model(facts["kind"], facts["name"], folder / "model")
+
+
+def write_release(
+    workspace: Workspace, model_folder: Path, *, version: str, run_id: str, facts: Mapping[str, Any]
+) -> Path:
+    """Joins the registered model and the run's customer side into one folder that appears whole or not at all."""
+    model = json.loads((model_folder / "model.json").read_text())
+    home = workspace.releases / model["kind"]
+    home.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=".building-", dir=home))
+    shutil.copytree(model_folder / "model", building / "model")
+    _copy_customers(workspace.runs / run_id, building / "customers")
+    files = {path.relative_to(building).as_posix(): _sha256(path) for path in _files(building)}
+    manifest = {**model, **facts, "version": version, "run_id": run_id, "files": files}
+    _write_json(building / MANIFEST, manifest)
+    target = home / version
+    if target.exists():
+        old = home / f".old-{building.name}"
+        target.rename(old)
+        building.rename(target)
+        shutil.rmtree(old)
+    else:
+        building.rename(target)
+    return target
+
+
+def point(workspace: Workspace, kind: str, version: str) -> None:
+    """Makes this version the one that is served, and remembers the one before."""
+    home = workspace.releases / kind
+    before = _pointer(home)
+    previous = before.get("previous") if before.get("version") == version else before.get("version")
+    _write_json(home / CURRENT, {"version": version, "previous": previous})
+
+
+def rollback(workspace: Workspace, kind: str) -> str:
+    """Points back to the release before; the version that is served now."""
+    previous = _pointer(workspace.releases / kind).get("previous")
+    if previous is None:
+        raise ValueError(f"{kind} has no earlier release to go back to in {workspace.releases}")
+    point(workspace, kind, previous)
+    return str(previous)
+
+
+def current(workspace: Workspace, kind: str) -> Path | None:
+    """The folder of the release that is served, or None."""
+    version = _pointer(workspace.releases / kind).get("version")
+    return None if version is None else Path(workspace.releases / kind / version)
+
+
+def load_release(folder: Path) -> Release:
+    """The release, after its checksums were found right; one line that names the file where they are not."""
+    manifest = _manifest(folder)
+    for name, checksum in manifest["files"].items():
+        if not (folder / name).is_file() or _sha256(folder / name) != checksum:
+            raise ValueError(f"{folder / name}: the checksum is not the manifest's; promote the model again")
+    kind, customers = manifest["kind"], folder / "customers"
+    model = _model(kind, manifest["name"], folder / "model")
+    as_of = datetime.fromisoformat(manifest["as_of"]) if manifest.get("as_of") else None
+    facts = {"kind": kind, "name": manifest["name"], "version": str(manifest["version"]), "as_of": as_of}
+    if kind == "recommender":
+        known = Interactions.load(customers) if (customers / INTERACTIONS).exists() else None
+        return Release(**facts, manifest=manifest, recommender=model, interactions=known)
+    effects = CustomerEffects.load(customers) if (customers / EFFECTS).exists() else None
+    return Release(**facts, manifest=manifest, uplift=model, effects=effects)
+
+
+def _model(kind: str, name: str, folder: Path) -> Any:
+    from training.recommenders import RECOMMENDERS
+    from training.uplift import LEARNERS
+
+    registry: Mapping[str, Any] = RECOMMENDERS if kind == "recommender" else LEARNERS
+    if name not in registry:
+        raise ValueError(f"{folder}: the release names {name!r}; known {kind} models are {sorted(registry)}")
+    entry = registry[name]
+    learned: Any = entry if isinstance(entry, type) else type(entry())
+    return learned.load(folder)
+
+
+def _copy_customers(source: Path, target: Path) -> None:
+    target.mkdir()
+    for name in (INTERACTIONS, EFFECTS):
+        if (source / name).exists():
+            shutil.copyfile(source / name, target / name)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder / MANIFEST}: not a readable manifest ({error}); promote the model again") from None
+    return found
+
+
+def _pointer(home: Path) -> dict[str, Any]:
+    path = home / CURRENT
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w") as file:
+        json.dump(value, file, indent=2, default=str)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
