@@ -1,0 +1,27 @@
+"""The recommenders, by the name that `attune.yaml` and a release use."""
+
+from __future__ import annotations
+
+import difflib
+
+from training.recommenders.als import Als
+from training.recommenders.base import Recommender
+from training.recommenders.neighbours import Neighbours
+from training.recommenders.popularity import Popularity
+from training.recommenders.repeat import Repeat
+
+RECOMMENDERS: dict[str, type[Recommender]] = {
+    "popularity": Popularity,
+    "neighbours": Neighbours,
+    "als": Als,
+    "repeat": Repeat,
+}
+
+
+def known_recommender(name: str) -> type[Recommender]:
+    """The class of this name; an error that names the nearest known one when there is none."""
+    if name in RECOMMENDERS:
+        return RECOMMENDERS[name]
+    near = difflib.get_close_matches(name, RECOMMENDERS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {sorted(RECOMMENDERS)}"
+    raise ValueError(f"recommender {name!r} is not known; {hint} (recommender.models in attune.yaml, or --model)")

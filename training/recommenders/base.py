@@ -63,7 +63,8 @@ class Rankings:
 class Reason:
     """Why an item is answered; true of the model.
 
-    `kind`: `because_you_bought` (cites: the items of the history that carried the score), `buy_again`, `popular`.
+    `kind`: `because_you_bought` or, where nothing bought carried the score, `because_you_viewed` (cites: the items of
+    the history that carried it), `buy_again` (cites the item itself), `popular` (cites nothing).
     """
 
     kind: str

@@ -1,0 +1,61 @@
+"""Bootstrap intervals of means over customers, and what may be said about a difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DRAWS = 1000
+CELLS = 4_000_000  # counts held at once: 32 MB
+MIN_ROWS = 20  # below this a bootstrap interval is much too narrow: it is then said to be unbounded
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate and its 95 % interval; infinite ends where there are too few rows to say."""
+
+    estimate: float
+    lower: float
+    upper: float
+
+
+def resampled(rows: int, draws: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """Counts of how often each row is drawn, (some draws, rows) at a time, `draws` in all: each sums to `rows`."""
+    size = max(1, CELLS // max(rows, 1))
+    for start in range(0, draws, size):
+        yield rng.multinomial(rows, np.full(rows, 1 / rows), size=min(size, draws - start)).astype(np.float64)
+
+
+def mean_interval(
+    values: NDArray[np.float64], rng: np.random.Generator, *, draws: int = DRAWS, level: float = 0.95
+) -> Interval:
+    """The mean over rows (one per customer) and its percentile bootstrap interval; NaN for no rows."""
+    if not len(values):
+        return Interval(float("nan"), float("-inf"), float("inf"))
+    estimate = float(np.mean(values))
+    if len(values) < MIN_ROWS:
+        return Interval(estimate, float("-inf"), float("inf"))
+    means = np.concatenate([counts @ values for counts in resampled(len(values), draws, rng)]) / len(values)
+    lower, upper = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(estimate, float(lower), float(upper))
+
+
+def paired_difference(
+    ours: NDArray[np.float64], theirs: NDArray[np.float64], rng: np.random.Generator, *, draws: int = DRAWS
+) -> Interval:
+    """The mean of ours minus theirs over the same customers, with its interval."""
+    if len(ours) != len(theirs):
+        raise ValueError(f"{len(ours)} values are paired with {len(theirs)}; one each per customer is needed")
+    return mean_interval(ours - theirs, rng, draws=draws)
+
+
+def verdict(difference: Interval) -> str:
+    """`better`, `worse` or `not distinguishable`: the last whenever the interval holds 0."""
+    if difference.lower > 0:
+        return "better"
+    if difference.upper < 0:
+        return "worse"
+    return "not distinguishable"

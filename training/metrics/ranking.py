@@ -1,0 +1,49 @@
+"""Metrics of rankings: functions of arrays, one value per customer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.str_]
+
+
+def hits(ranked: Sequence[Ids], relevant: Sequence[Ids], k: int) -> NDArray[np.bool_]:
+    """True where place j of customer i's ranking holds a relevant item; shape (customers, k)."""
+    found = np.zeros((len(ranked), k), dtype=bool)
+    for row, (ids, truth) in enumerate(zip(ranked, relevant, strict=True)):
+        wanted = set(truth.tolist())
+        found[row, : min(k, len(ids))] = [item in wanted for item in ids[:k].tolist()]
+    return found
+
+
+def sizes(relevant: Sequence[Ids]) -> NDArray[np.int64]:
+    """How many items are relevant, per customer; at least 1 is needed for a metric to mean anything."""
+    return np.array([len(set(truth.tolist())) for truth in relevant], dtype=np.int64)
+
+
+def recall(found: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The share of the relevant items that is among the k."""
+    share: NDArray[np.float64] = found.sum(axis=1) / relevant
+    return share
+
+
+def ndcg(found: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+    """DCG over the ideal DCG; the ideal has min(k, relevant) hits at the top."""
+    k = found.shape[1]
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    ideal = np.cumsum(discounts)[np.minimum(relevant, k) - 1]
+    gain: NDArray[np.float64] = (found * discounts).sum(axis=1)
+    return np.asarray(gain / ideal, dtype=np.float64)
+
+
+def hit_rate(found: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """1 where at least one of the k is relevant."""
+    return found.any(axis=1).astype(np.float64)
+
+
+def coverage(ranked: Sequence[Ids], items: int) -> float:
+    """The share of the catalogue's items that anybody was recommended."""
+    return len(set().union(*(ids.tolist() for ids in ranked))) / items if len(ranked) else 0.0
