@@ -16,7 +16,8 @@ What a run leaves in `workspace.runs / run_id` (the report reads it; per-custome
 - `effects.npz`: `customers`, `offers`, `effect`, `standard_error` of the registered model, one row per customer.
 - `evaluation.json`, aggregates only: `log`, `outcome`, `metric`, `unit`, `model`, `baseline`, `difference`, `lower`,
   `upper` (of `chosen` against the better baseline, first offer), `verdict`, `split`, `chosen_learner`,
-  `checks` (per offer `predictability`, `sample_ratio`: a p-value or null, `largest_difference`: standardised), and `offers`: per offer `average`, `rows`,
+  `checks` (per offer `predictability`, `sample_ratio`: a p-value or null, `largest_difference`: the
+  largest standardised mean difference), and `offers`: per offer `average`, `rows`,
   `deciles`, `curve` {share, extra}, `against`, and `learners`: per learner `qini`, `qini_interval`, `slope`,
   `uplift_at`. An estimate is {value, lower, upper}; Qini and `extra` are outcomes per 1,000 customers.
 - `model/`: the learner, as `UpliftModel.save` writes it, and `model.json`.
@@ -26,11 +27,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -52,6 +56,9 @@ from training.pipelines.uplift_evaluation import (
 from training.uplift import BASELINES, LEARNERS
 from training.uplift.encoder import Encoder
 from training.uplift.per_offer import PerOffer
+
+if TYPE_CHECKING:
+    from training import tracking
 
 NOT_DISTINGUISHABLE = "not distinguishable"
 METRIC = "qini"
@@ -91,10 +98,18 @@ def judged(log: ExposureLog, outcome: str, names: Sequence[str], *, folds: int, 
     unknown = [name for name in names if name not in LEARNERS]
     if unknown:
         raise ValueError(f"learner == {unknown[0]!r}, must be one of {list(LEARNERS)} (uplift.learners)")
-    oof = predictions_out_of_fold(log, outcome, list(dict.fromkeys([*names, *BASELINES])), folds=folds, seed=seed)
+    oof = predictions_out_of_fold(log, outcome, _with_baselines(names), folds=folds, seed=seed, jobs=_cores())
     name = choose(oof, np.ones(len(oof.outcome), dtype=bool))
     model = LEARNERS[name](seed=seed).fit(log.table, log.exposures, outcome_of(log, outcome))
     return Judged(model, oof, _evaluation(log, outcome, oof, name, seed))
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+def _with_baselines(names: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*names, *BASELINES]))
 
 
 def save_evidence(found: Judged, log: ExposureLog, folder: Path) -> None:
@@ -102,10 +117,11 @@ def save_evidence(found: Judged, log: ExposureLog, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     oof = found.oof
     rows = ("arm", "outcome", "weight", "people", "fold", "half", "unit", "score")
-    arrays = {name: getattr(oof, name) for name in rows} | {"offers": np.array(oof.offers)}
+    arrays: dict[str, Any] = {name: getattr(oof, name) for name in rows} | {"offers": np.array(oof.offers)}
     arrays |= {f"prediction:{name}": values for name, values in oof.prediction.items()}
     arrays |= {f"error:{name}": values for name, values in oof.standard_error.items()}
-    np.savez_compressed(folder / "oof.npz", **arrays, **{f"prediction:{CHOSEN}": cross_chosen(oof)})
+    arrays[f"prediction:{CHOSEN}"] = cross_chosen(oof)
+    np.savez_compressed(folder / "oof.npz", **arrays)
     log.table.frame.to_parquet(folder / "features.parquet")
     (folder / "evaluation.json").write_text(_json(found.evaluation), encoding="utf-8")
     found.model.save(folder / "model")
@@ -214,3 +230,33 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def train(
+    workspace: Workspace, log: ExposureLog, outcome: str, names: Sequence[str], *, seed: int
+) -> tuple[Judged, int]:
+    """A judged and registered model, and its version; `log` holds only customers who agreed."""
+    from training import tracking
+
+    found = judged(log, outcome, names, folds=workspace.settings.uplift.folds, seed=seed)
+    params = {"log": log.name, "outcome": outcome, "learner": found.model.name, "seed": seed}
+    with tracking.start(workspace, "uplift", params=params, fingerprint=fingerprint(log, outcome)) as run:
+        folder = workspace.runs / run.run_id
+        save_evidence(found, log, folder)
+        save_effects(found, log, folder)
+        described = {"kind": "uplift", "registry_name": found.model.name, "params": {"seed": seed}}
+        as_of = None if log.table.as_of is None else log.table.as_of.isoformat()
+        (folder / "model.json").write_text(json.dumps({**described, "as_of": as_of}), encoding="utf-8")
+        run.log_file(folder / "evaluation.json")
+        run.log_metrics({METRIC: found.evaluation["model"], "qini_difference": found.evaluation["difference"]})
+        return found, _register(run, found, log, folder)
+
+
+def _register(run: tracking.Run, found: Judged, log: ExposureLog, folder: Path) -> int:
+    # What is registered is the model alone: no row of a customer goes with it.
+    with tempfile.TemporaryDirectory() as alone:
+        shutil.copytree(folder / "model", Path(alone) / "model")
+        shutil.copy(folder / "model.json", alone)
+        few = log.table.take(np.arange(min(5, len(log.table))))
+        effects = found.model.effect(few)
+        return run.register(Path(alone), few.frame, pd.DataFrame(effects.effect, columns=list(effects.offers)))

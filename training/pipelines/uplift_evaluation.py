@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from features.exposures import ExposureLog
@@ -66,13 +66,14 @@ def predictions_out_of_fold(
     check(log.table, log.exposures, y)
     fold = fold_numbers(log.table, log.exposures, y, folds=folds, seed=seed)
     tasks = [(name, number) for name in names for number in range(folds)]
-    answers = Parallel(n_jobs=jobs, prefer="threads")(
-        delayed(_answer)(log, y, name, fold != number, seed) for name, number in tasks
-    )
+    with ThreadPoolExecutor(jobs) as pool:  # LightGBM and LAPACK release the interpreter's lock
+        answers = list(pool.map(lambda task: _answer(log, y, task[0], fold != task[1], seed), tasks))
     shape = (len(y), len(log.exposures.offers))
     effect, error = ({name: np.full(shape, np.nan) for name in names} for _ in range(2))
     for (name, number), (values, errors) in zip(tasks, answers, strict=True):
         effect[name][fold == number], error[name][fold == number] = values, errors
+    if "constant" in effect:  # the folds' different averages would rank folds against each other, not customers
+        effect["constant"][:] = effect["constant"].mean(axis=0)
     view = _view(log, y, seed)
     return OutOfFold(
         offers=tuple(log.exposures.offers),

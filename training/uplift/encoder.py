@@ -78,9 +78,9 @@ class Encoder:
         return np.column_stack([standard, unknown]) if indicated else standard[:, None]
 
     def _code(self, name: str, column: pd.Series) -> Matrix:
-        values = column.astype(object).where(column.notna(), None)
-        texts = [None if value is None else str(value) for value in values]
-        codes = pd.Categorical(texts, categories=list(self.categories[name])).codes.astype(np.float64)
+        texts = ["" if unknown else str(value) for value, unknown in zip(column, column.isna(), strict=True)]
+        codes = pd.Index(self.categories[name], dtype=object).get_indexer(pd.Index(texts, dtype=object))
+        codes = np.where(column.isna(), -1, codes).astype(np.float64)
         return np.where(codes < 0, np.nan, codes)
 
     def _one_hot(self, name: str, column: pd.Series) -> Matrix:
