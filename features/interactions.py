@@ -10,16 +10,24 @@ A pair (customer, item) is one row of parallel arrays, sorted by customer and it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+
+from features.events import ORDERED, REFUNDED, Events, utc
+from features.workspace import InteractionSettings
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import pyarrow as pa
 
 FILE = "interactions.npz"
 
@@ -91,6 +99,20 @@ class Interactions:
             self.as_of,
         )
 
+    @classmethod
+    def build(cls, events: Events, as_of: datetime, settings: InteractionSettings) -> Self:
+        """The interactions before `as_of`: event weights halved every half-life, refunds taken off, ids sorted.
+
+        Rows without a customer or an item, and machine rows, do not count; a pair whose weight is not above 0 is absent.
+        """
+        pairs = _pairs(events, as_of, settings).to_pyarrow()
+        customers, customer = _positions(pairs["customer"])
+        items, item = _positions(pairs["item"])
+        order = np.lexsort((item, customer))
+        numbers = {name: pairs[name].to_numpy()[order].astype(np.float32) for name in ("weight", "purchases")}
+        times = {name: pairs[name].to_numpy()[order].astype("datetime64[us]") for name in ("first", "last")}
+        return cls(customers, items, customer[order], item[order], **numbers, **times, as_of=utc(as_of))
+
     def save(self, folder: Path) -> None:
         """Writes the one file that `load` reads; holds customers, so it stays under `.attune/`."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,3 +131,37 @@ class Interactions:
     def _csr(self, values: NDArray[np.float32]) -> sparse.csr_matrix:
         shape = (len(self.customers), len(self.items))
         return sparse.csr_matrix((values.astype(np.float32), (self.customer, self.item)), shape=shape)
+
+
+def _pairs(events: Events, as_of: datetime, settings: InteractionSettings) -> ir.Table:
+    import ibis
+
+    rows = events.before(as_of)
+    sign = ibis.cases((rows.name == REFUNDED, -1.0), else_=1.0)
+    weights = dict(settings.weights)
+    weights.setdefault(REFUNDED, weights.get(ORDERED, 0.0))
+    weight = ibis.cases(*[(rows.name == name, float(value)) for name, value in sorted(weights.items())], else_=0.0)
+    moment = ibis.literal(utc(as_of)).cast("timestamp")
+    days = (moment.epoch_seconds() - rows.time.truncate("s").epoch_seconds()) / 86400.0
+    kept = rows.filter(rows.customer.notnull(), rows.item.notnull(), ~rows.machine, weight > 0)
+    decayed = kept.mutate(
+        part=sign * weight * (-days * (math.log(2) / settings.half_life_days)).exp(),
+        bought=sign * (rows.name.isin([ORDERED, REFUNDED])).cast("float64"),
+    )
+    pairs = decayed.group_by("customer", "item").aggregate(
+        weight=decayed.part.sum(),
+        purchases=decayed.bought.sum(),
+        first=decayed.time.min(),
+        last=decayed.time.max(),
+    )
+    return pairs.filter(pairs.weight > 0).mutate(purchases=ibis.greatest(pairs.purchases, 0.0))
+
+
+def _positions(values: pa.ChunkedArray) -> tuple[NDArray[np.str_], NDArray[np.int32]]:
+    """The sorted ids, and where each value stands among them."""
+    coded = values.combine_chunks().dictionary_encode()
+    names = np.array(coded.dictionary.to_pylist(), dtype=np.str_)
+    order = np.argsort(names)
+    rank = np.empty(len(names), np.int32)
+    rank[order] = np.arange(len(names), dtype=np.int32)
+    return names[order], rank[coded.indices.to_numpy()]
