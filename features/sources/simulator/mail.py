@@ -10,6 +10,7 @@ from features.sources.simulator.rows import Rows, joined, rows
 from features.sources.simulator.world import World
 
 WEEK = 7
+SEND_WEEKDAY = 3  # days after the week began
 SEND_HOUR = 8 / 24
 MINUTE = 1 / 1440
 
@@ -17,7 +18,7 @@ MINUTE = 1 / 1440
 def draw_mail(world: World, customers: Customers, rng: np.random.Generator, days: int) -> Rows:
     """Every week's mail to the customers who take the newsletter."""
     week, customer = np.divmod(np.arange((days // WEEK) * len(customers)), len(customers))
-    sent = (week + 0.5) * WEEK // 1 + SEND_HOUR
+    sent = week * WEEK + SEND_WEEKDAY + SEND_HOUR
     reached = customers.newsletter[customer] & (sent > customers.joined[customer])
     week, customer, sent = week[reached], customer[reached], sent[reached]
     machine = customers.machine[customer]

@@ -19,6 +19,7 @@ SECOND = 1 / 86_400
 EXPERIMENT = "checkout-badge"
 ARMS = {"control": 0.5, "treatment": 0.5}
 EXPERIMENT_DAYS = 60  # before the end of the log
+BUSIEST = 350  # day of the year: the weeks before Christmas
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def draw_visits(
 ) -> tuple[Visits, Rows]:
     """The chunk's sessions, and the experiment's exposures among them."""
     customer = np.repeat(np.arange(len(customers)), rng.poisson(customers.rate(world) * days))
-    wave = world.traffic_season * np.cos(2 * np.pi * (first_day + np.arange(days) - 350) / YEAR)
+    wave = world.traffic_season * np.cos(2 * np.pi * (first_day + np.arange(days) - BUSIEST) / YEAR)
     share = np.cumsum(1 + wave)
     day = np.searchsorted(share / share[-1], rng.random(len(customer)), side="right")
     time = np.minimum(day, days - 1) + rng.uniform(0.25, 0.95, len(customer))

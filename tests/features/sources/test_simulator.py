@@ -344,3 +344,28 @@ def test_the_verb_describes_a_world_by_its_parameters_and_hash() -> None:
     described = json.loads(attune("simulate", "--describe").stdout)
     assert described.pop("hash") == SHOP.digest()
     assert World(**described) == SHOP
+
+
+def test_the_experiments_lift_is_in_the_log() -> None:
+    assert 1.3 < order_ratio(0.6) < 1.9
+    assert 0.85 < order_ratio(0.0) < 1.15
+
+
+def order_ratio(experiment_lift: float) -> float:
+    """Orders of the exposed customers, treatment over control, between the experiment's start and the campaign's."""
+    world = replace(SHOP, experiment_lift=experiment_lift, repeat=0.0)
+    log = read(Shop(world, 1, UNTIL, 180), 4000).events.select(["name", "customer", "time", "properties"]).to_pandas()
+    seen = log[log["name"] == "Experiment Viewed"].set_index("customer")
+    treated = seen["properties"].str.contains("treatment")
+    inside = log["time"].between(UNTIL - timedelta(days=60), UNTIL - timedelta(days=21))
+    orders = log[(log["name"] == events.ORDERED) & inside]["customer"].map(treated).dropna().astype(bool)
+    return float(orders.sum() / (~orders).sum() / (treated.sum() / (~treated).sum()))
+
+
+def test_the_shop_is_busier_before_christmas_than_in_june() -> None:
+    log = read(Shop(SHOP, 1, UNTIL, 360), 2000).events.select(["name", "customer", "time"]).to_pandas()
+    known = log[log["name"] == events.IDENTIFIED].set_index("customer")["time"]
+    early = known.index[known < UNTIL - timedelta(days=350)]
+    month = log[(log["name"] == events.VIEWED) & log["customer"].isin(early)]["time"].dt.month
+    ratio = (month == 12).sum() / (month == 6).sum() * 30 / 31
+    assert abs(ratio - 1.25 / 0.75) < 0.25
