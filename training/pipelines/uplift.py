@@ -20,7 +20,7 @@ What a run leaves in `workspace.runs / run_id` (the report reads it; per-custome
   largest standardised mean difference), and `offers`: per offer `average`, `rows`,
   `deciles`, `curve` {share, extra}, `against`, and `learners`: per learner `qini`, `qini_interval`, `slope`,
   `uplift_at`. An estimate is {value, lower, upper}; Qini and `extra` are outcomes per 1,000 customers.
-- `model/`: the learner, as `UpliftModel.save` writes it, and `model.json`.
+- `model/`: the learner, as `UpliftModel.save` writes it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -53,6 +52,7 @@ from training.pipelines.uplift_evaluation import (
     outcome_of,
     predictions_out_of_fold,
 )
+from training.release import save_model
 from training.uplift import BASELINES, LEARNERS
 from training.uplift.encoder import Encoder
 from training.uplift.per_offer import PerOffer
@@ -240,23 +240,20 @@ def train(
 
     found = judged(log, outcome, names, folds=workspace.settings.uplift.folds, seed=seed)
     params = {"log": log.name, "outcome": outcome, "learner": found.model.name, "seed": seed}
-    with tracking.start(workspace, "uplift", params=params, fingerprint=fingerprint(log, outcome)) as run:
+    with tracking.start("uplift", params=params, fingerprint=fingerprint(log, outcome)) as run:
         folder = workspace.runs / run.run_id
         save_evidence(found, log, folder)
         save_effects(found, log, folder)
-        described = {"kind": "uplift", "registry_name": found.model.name, "params": {"seed": seed}}
-        as_of = None if log.table.as_of is None else log.table.as_of.isoformat()
-        (folder / "model.json").write_text(json.dumps({**described, "as_of": as_of}), encoding="utf-8")
         run.log_file(folder / "evaluation.json")
         run.log_metrics({METRIC: found.evaluation["model"], "qini_difference": found.evaluation["difference"]})
-        return found, _register(run, found, log, folder)
+        return found, _register(run, found, log)
 
 
-def _register(run: tracking.Run, found: Judged, log: ExposureLog, folder: Path) -> int:
+def _register(run: tracking.Run, found: Judged, log: ExposureLog) -> int:
     # What is registered is the model alone: no row of a customer goes with it.
-    with tempfile.TemporaryDirectory() as alone:
-        shutil.copytree(folder / "model", Path(alone) / "model")
-        shutil.copy(folder / "model.json", alone)
-        few = log.table.take(np.arange(min(5, len(log.table))))
-        effects = found.model.effect(few)
-        return run.register(Path(alone), few.frame, pd.DataFrame(effects.effect, columns=list(effects.offers)))
+    facts = {"kind": "uplift", "name": found.model.name, "as_of": log.table.as_of, "seed": found.model.seed}
+    few = log.table.take(np.arange(min(5, len(log.table))))
+    answer = pd.DataFrame(found.model.effect(few).effect, columns=list(found.model.offers_))
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(found.model, Path(folder), facts)
+        return run.register(Path(folder), few.frame, answer)

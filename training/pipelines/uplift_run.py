@@ -1,0 +1,74 @@
+"""What `attune train uplift` does: the log that is named, made complete from the events, trained and told in lines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.exposures import ExposureLog, log_names, read_log
+from features.history import read_events
+from features.progress import step
+from features.table import FeatureTable
+from features.workspace import Workspace
+from training.pipelines.uplift import allowed, lines, train
+from training.uplift import LEARNERS
+
+
+def run(workspace: Workspace, name: str, outcome: str, learner: str, *, seed: int | None, as_of: datetime) -> list[str]:
+    """Trains on the named log and says, in lines, what came out."""
+    settings = workspace.settings
+    log, left_out = allowed(named(workspace, name), workspace, as_of)
+    names = (learner,) if learner else settings.uplift.learners or tuple(LEARNERS)
+    with step("Judging the learners out of fold"):
+        found, version = train(
+            workspace,
+            with_features(log, workspace),
+            outcome or settings.uplift.outcome,
+            names,
+            seed=settings.seed if seed is None else seed,
+        )
+    return [left_out, *lines(found.evaluation), f"registered: uplift version {version} ({found.model.name})"]
+
+
+def named(workspace: Workspace, name: str) -> ExposureLog:
+    """The log with this name; without a name the only one there is."""
+    known = log_names(workspace)
+    if not known:
+        raise ValueError(f"{workspace.folder}: no exposures here; run `attune import exposures FILE`")
+    if not name and len(known) > 1:
+        raise ValueError(f"--log is missing; there are {known} ({workspace.folder})")
+    if name and name not in known:
+        raise ValueError(f"--log == {name!r}, must be one of {known} ({workspace.folder})")
+    return read_log(workspace, name or known[0])
+
+
+def with_features(log: ExposureLog, workspace: Workspace) -> ExposureLog:
+    """The log with features as of each exposure's day, from the event log, where it brings none of its own."""
+    if len(log.table.features):
+        return log
+    time, customers = log.exposures.time, log.table.customers
+    if time is None or customers is None:
+        raise ValueError(f"log {log.name!r} has no features, and no customer and time to build them from (exposures)")
+    events, settings = read_events(workspace), workspace.settings
+    days = pd.DatetimeIndex(time).floor("D")
+    tables, order = [], []
+    for day in days.unique().sort_values():
+        rows = np.flatnonzero(days == day)
+        tables.append(_as_of(events, day.to_pydatetime(), customers[rows], settings))
+        order.append(rows)
+    frame = pd.concat([table.frame for table in tables], ignore_index=True)
+    back = np.argsort(np.concatenate(order))
+    whole = FeatureTable(frame, tables[0].features, customers[np.concatenate(order)], tables[-1].as_of)
+    return replace(log, table=whole.take(back))
+
+
+def _as_of(events: Any, as_of: datetime, customers: Any, settings: Any) -> FeatureTable:
+    wanted = sorted({str(customer) for customer in customers})
+    table = FeatureTable.build(events, as_of, customers=wanted, traits=settings.traits, currency=settings.currency)
+    assert table.customers is not None
+    position = pd.Index(table.customers).get_indexer(pd.Index(customers))
+    return table.take(position.astype(np.intp))
