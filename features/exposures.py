@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.table import FeatureTable
+from features.table import Feature, FeatureTable
+from features.workspace import Workspace
 
 CONTROL = "none"  # the name of the arm that got no offer, in every log
 
@@ -59,3 +63,55 @@ class ExposureLog:
     table: FeatureTable
     exposures: Exposures
     outcomes: pd.DataFrame
+
+
+def save_log(workspace: Workspace, log: ExposureLog) -> None:
+    """Keeps the log under its name: Parquet for the rows, JSON for what the columns are."""
+    folder = workspace.exposures
+    folder.mkdir(exist_ok=True)
+    frame = log.table.frame.add_prefix("feature:").assign(
+        arm=log.exposures.arm.astype(object), probability=log.exposures.probability, weight=log.exposures.weight
+    )
+    if log.table.customers is not None:
+        frame["customer"] = log.table.customers.astype(object)
+    if log.exposures.time is not None:
+        frame["time"] = log.exposures.time
+    frame = pd.concat([frame, log.outcomes.add_prefix("outcome:")], axis=1)
+    facts = {"name": log.name, "source": log.source, "features": [asdict(one) for one in log.table.features]}
+    _replace(folder / f"{log.name}.parquet", lambda path: frame.to_parquet(path, index=False))
+    _replace(folder / f"{log.name}.json", lambda path: path.write_text(json.dumps(facts, indent=2)))
+
+
+def read_log(workspace: Workspace, name: str) -> ExposureLog:
+    """The log of this name; an error that names the logs there are."""
+    if name not in log_names(workspace):
+        raise ValueError(f"exposure log == {name!r}, {workspace.folder} has {log_names(workspace)}")
+    facts = json.loads((workspace.exposures / f"{name}.json").read_text())
+    frame = pd.read_parquet(workspace.exposures / f"{name}.parquet")
+    features = tuple(Feature(**one) for one in facts["features"])
+    customers = frame["customer"].to_numpy(object) if "customer" in frame else None
+    time = frame["time"].to_numpy("datetime64[us]") if "time" in frame else None
+    arm, numbers = frame["arm"].to_numpy(np.str_), frame[["probability", "weight"]].to_numpy(np.float64)
+    return ExposureLog(
+        name=facts["name"],
+        source=facts["source"],
+        table=FeatureTable(_part(frame, "feature:"), features, customers),
+        exposures=Exposures(arm, numbers[:, 0], numbers[:, 1], time),
+        outcomes=_part(frame, "outcome:").astype(np.float64),
+    )
+
+
+def log_names(workspace: Workspace) -> list[str]:
+    """The names of the logs that were imported, sorted."""
+    return sorted(path.stem for path in workspace.exposures.glob("*.json"))
+
+
+def _part(frame: pd.DataFrame, prefix: str) -> pd.DataFrame:
+    columns = [column for column in frame.columns if column.startswith(prefix)]
+    return frame[columns].rename(columns=lambda column: column.removeprefix(prefix))
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    temporary = path.with_name(f".{path.name}")
+    write(temporary)
+    temporary.replace(path)

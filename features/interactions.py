@@ -103,7 +103,7 @@ class Interactions:
     def build(cls, events: Events, as_of: datetime, settings: InteractionSettings) -> Self:
         """The interactions before `as_of`: event weights halved every half-life, refunds taken off, ids sorted.
 
-        Rows without a customer or an item, and machine rows, do not count; a pair whose weight is not above 0 is absent.
+        Rows without a customer or an item, and machine rows, do not count; pairs of weight 0 or less are absent.
         """
         pairs = _pairs(events, as_of, settings).to_pyarrow()
         customers, customer = _positions(pairs["customer"])
