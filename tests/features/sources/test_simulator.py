@@ -119,7 +119,7 @@ def test_what_one_buys_again_comes_after_its_own_cycle(shop: Shop, log: pd.DataF
     gap = gap.where(gap > 1)  # two lines of one order, or of one day, are no return
     expected = orders["item"].map(cycle)
     near = (np.log(gap / expected).abs() < 0.3)[gap.notna() & expected.notna()]
-    assert near.mean() > 0.6
+    assert near.mean() > 0.8
     short = (gap < 60) & (expected < 30)
     assert abs(np.log(gap[short] / expected[short]).median()) < 0.05
 
