@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from features.events import ORDERED, REFUNDED
 from features.exposures import ExposureLog, log_names, read_log
 from features.history import read_events
 from features.progress import step
@@ -26,7 +27,7 @@ def run(workspace: Workspace, name: str, outcome: str, learner: str, *, seed: in
     with step("Judging the learners out of fold"):
         found, version = train(
             workspace,
-            with_features(log, workspace),
+            with_features(with_outcomes(log, workspace, as_of), workspace),
             outcome or settings.uplift.outcome,
             names,
             seed=settings.seed if seed is None else seed,
@@ -66,9 +67,38 @@ def with_features(log: ExposureLog, workspace: Workspace) -> ExposureLog:
     return replace(log, table=whole.take(back))
 
 
+def with_outcomes(log: ExposureLog, workspace: Workspace, as_of: datetime) -> ExposureLog:
+    """The log with `conversion` and `revenue` in the days after each exposure, where it brings no outcome."""
+    if len(log.outcomes.columns):
+        return log
+    if log.exposures.time is None or log.table.customers is None:
+        raise ValueError(f"log {log.name!r} has no outcome, and no customer and time to find one by (exposures)")
+    past = read_events(workspace).before(as_of)
+    lines = past.filter(past.name.isin([ORDERED, REFUNDED]))
+    orders = lines.select("customer", "time", "name", "quantity", "price").to_pandas()
+    given = pd.DataFrame({"customer": log.table.customers, "given": log.exposures.time})
+    return replace(log, outcomes=outcomes_after(given, orders, workspace.settings.uplift.window_days))
+
+
+def outcomes_after(given: pd.DataFrame, orders: pd.DataFrame, days: int) -> pd.DataFrame:
+    """Per exposure whether the customer ordered within `days` of it, and the revenue; refunds subtract."""
+    rows = given.assign(row=np.arange(len(given))).merge(orders, on="customer")
+    inside = rows[(rows["time"] >= rows["given"]) & (rows["time"] < rows["given"] + pd.Timedelta(days=days))]
+    sign = np.where(inside["name"] == REFUNDED, -1.0, 1.0)
+    amount = (sign * inside["quantity"] * inside["price"]).fillna(0.0).groupby(inside["row"]).sum()
+    ordered = (inside["name"] == ORDERED).groupby(inside["row"]).any()
+    every = range(len(given))
+    return pd.DataFrame(
+        {
+            "conversion": ordered.reindex(every, fill_value=False).astype(float),
+            "revenue": amount.reindex(every, fill_value=0.0).astype(float),
+        }
+    )
+
+
 def _as_of(events: Any, as_of: datetime, customers: Any, settings: Any) -> FeatureTable:
     wanted = sorted({str(customer) for customer in customers})
     table = FeatureTable.build(events, as_of, customers=wanted, traits=settings.traits, currency=settings.currency)
-    assert table.customers is not None
-    position = pd.Index(table.customers).get_indexer(pd.Index(customers))
-    return table.take(position.astype(np.intp))
+    position = pd.Index(wanted if table.customers is None else table.customers).get_indexer(pd.Index(customers))
+    taken: FeatureTable = table.take(position.astype(np.intp))
+    return taken

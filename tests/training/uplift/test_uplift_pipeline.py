@@ -1,0 +1,72 @@
+"""The pipeline from a log to a registered model; the log: 1,200 customers, the offer helps those with spend > 0."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.exposures import ExposureLog, Exposures
+from features.table import Feature, FeatureTable
+from features.workspace import Settings, Workspace
+from training.pipelines.uplift import allowed, judged, lines, save_effects, save_evidence
+from training.pipelines.uplift_evaluation import CHOSEN, choose, cross_chosen
+
+
+def campaign(effect: float, *, ids: bool = True, rows: int = 1200) -> ExposureLog:
+    rng = np.random.default_rng(0)
+    spend = rng.normal(size=rows)
+    arm = rng.choice(np.array(["a", "none"]), rows)
+    sales = -spend + rng.normal(size=rows) + effect * (arm == "a") * (spend > 0)
+    customers = np.array([f"c{n // 2}" for n in range(rows)], dtype=object) if ids else None
+    table = FeatureTable(pd.DataFrame({"spend": spend}), (Feature("spend", "own", "EUR", "Spend."),), customers)
+    exposures = Exposures(arm, np.full(rows, 0.5), np.ones(rows))
+    return ExposureLog("test", "here", table, exposures, pd.DataFrame({"revenue": sales}))
+
+
+def test_the_evidence_is_complete_and_names_no_customer_in_the_aggregates(tmp_path: Path) -> None:
+    log = campaign(2.0)
+    found = judged(log, "revenue", ["t-linear", "dr-linear"], folds=3, seed=0)
+    save_evidence(found, log, tmp_path)
+    save_effects(found, log, tmp_path)
+    kept = np.load(tmp_path / "oof.npz")
+    effects = np.load(tmp_path / "effects.npz")
+    evaluation = json.loads((tmp_path / "evaluation.json").read_text())
+    assert kept["prediction:t-linear"].shape == kept["prediction:chosen"].shape == (1200, 1)
+    assert np.isfinite(kept["prediction:chosen"]).all()
+    assert effects["customers"].tolist() == sorted(set(log.table.customers))
+    assert evaluation["verdict"].startswith("better than")
+    assert "c17" not in (tmp_path / "evaluation.json").read_text()
+    assert any("t-linear" in line for line in lines(found.evaluation))
+
+
+def test_a_campaign_without_effect_is_not_distinguishable() -> None:
+    found = judged(campaign(0.0), "revenue", ["t-linear", "dr-linear"], folds=3, seed=0)
+    assert found.evaluation["verdict"] == "not distinguishable"
+
+
+def test_rows_of_a_customer_share_fold_and_half_and_the_choice_is_made_on_the_other_half() -> None:
+    oof = judged(campaign(2.0), "revenue", ["t-linear", "s-lightgbm"], folds=3, seed=0).oof
+    for numbers in (oof.fold, oof.half):
+        assert (numbers[0::2] == numbers[1::2]).all()
+    first = oof.half == 0
+    np.testing.assert_array_equal(cross_chosen(oof)[first], oof.prediction[choose(oof, ~first)][first])
+    assert CHOSEN not in oof.prediction
+
+
+def test_an_unknown_outcome_or_learner_is_refused_in_one_line() -> None:
+    with pytest.raises(ValueError, match=r"outcome == 'visit', must be one of \['revenue'\]"):
+        judged(campaign(1.0), "visit", ["t-linear"], folds=3, seed=0)
+    with pytest.raises(ValueError, match=r"learner == 'tee'"):
+        judged(campaign(1.0), "revenue", ["tee"], folds=3, seed=0)
+
+
+def test_customers_without_consent_are_left_out_and_counted(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, Settings(name="shop"))
+    with pytest.raises(ValueError, match="600 of 600 customers left out"):
+        allowed(campaign(1.0), workspace, datetime(2026, 1, 1))  # noqa: DTZ001
+    log, line = allowed(campaign(1.0, ids=False), workspace, datetime(2026, 1, 1))  # noqa: DTZ001
+    assert len(log.table) == 1200
+    assert "nobody left out" in line
