@@ -20,7 +20,7 @@ import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
 ATTUNE = Path(sys.executable).with_name("attune")
-EXPERIMENT = "product-page-layout"
+EXPERIMENT = "checkout-badge"
 
 
 def main() -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.workspace import Workspace
+
+if TYPE_CHECKING:
+    from features.consent import Basis
+    from features.exposures import ExposureLog
 
 app = typer.Typer()
 imports = typer.Typer(help="Bring data in.", no_args_is_help=True)
@@ -57,3 +61,76 @@ def simulate(
         written = write(shop, customers, folder, bar.advance)
     counts = f"{written['events']:,} events, {written['exposures']:,} exposures"
     typer.echo(f"{folder}: {counts}, world {world} {shop.world.digest()}")
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder to make.")] = Path("shop"),
+) -> None:
+    """Make a workspace: settings, offers and an experiment to start from.
+
+    Example: attune init shop
+    """
+    from features.workspace import create
+
+    create(folder)
+    typer.echo(f"{folder}: a workspace; its settings are in {folder / 'attune.yaml'}")
+
+
+@imports.command("online-retail")
+def import_online_retail(
+    file: Annotated[Path, typer.Argument(help="The data set as Parquet or CSV.")],
+    workspace: WorkspaceOption = None,
+    consent: Annotated[str, typer.Option(help="The purposes the customers agreed to.")] = "personalisation,analytics",
+) -> None:
+    """Import the Online Retail data set: purchases of a gift wholesaler.
+
+    Example: attune import online-retail online_retail_sales.parquet -w shop
+    """
+    from features.imports import earlier, fingerprint, import_events, require_file
+    from features.progress import step
+    from features.quality import described
+    from features.sources import online_retail
+
+    shop, now = opened(workspace), datetime.now(UTC)
+    mark = fingerprint(require_file(file), online_retail.SOURCE, consent)
+    result = earlier(shop, mark)
+    if result is None:
+        basis = _basis(consent, online_retail.PROOF)
+        with step(f"Importing {file.name}"):
+            parsed = online_retail.read(file, now)
+            result = import_events(
+                shop, parsed, source=online_retail.SOURCE, path=file, mark=mark, basis=basis, time=now
+            )
+    typer.echo(described(result))
+
+
+@imports.command("hillstrom")
+def import_hillstrom(
+    file: Annotated[Path, typer.Argument(help="The data set as Parquet or CSV.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Import the Hillstrom e-mail test: two mailings against none, 64,000 customers.
+
+    Example: attune import hillstrom hillstrom.parquet -w shop
+    """
+    from features.exposures import save_log
+    from features.imports import require_file
+    from features.sources import hillstrom
+
+    log = hillstrom.read(require_file(file))
+    save_log(opened(workspace), log)
+    typer.echo(_log_line(log))
+
+
+def _basis(purposes: str, proof: str) -> Basis:
+    from features.consent import Basis
+
+    return Basis(tuple(word.strip() for word in purposes.split(",") if word.strip()), proof)
+
+
+def _log_line(log: ExposureLog) -> str:
+    arms = {arm: int((log.exposures.arm == arm).sum()) for arm in sorted(set(log.exposures.arm.tolist()))}
+    counted = ", ".join(f"{arm} {count:,}" for arm, count in arms.items())
+    outcomes = ", ".join(log.outcomes.columns) or "from the event log"
+    return f"{log.name}: {len(log.exposures):,} exposures ({counted}); outcomes: {outcomes}"

@@ -80,6 +80,13 @@ def fingerprint(path: Path, *settings: str) -> str:
     return digest.hexdigest()
 
 
+def require_file(path: Path) -> Path:
+    """The path, where a file is; an error in one line where none is."""
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    return path
+
+
 def earlier(workspace: Workspace, mark: str) -> ImportResult | None:
     """The result of the import with this fingerprint, or None when there was none."""
     with Ledger.at(workspace.ledger).read() as connection:
@@ -187,8 +194,7 @@ def _remember(ledger: Ledger, result: ImportResult, *, mark: str, path: Path, ba
 
 def relation(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyRelation:
     """A CSV (everything as text) or Parquet file as a relation; one clear line when it is neither."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+    require_file(path)
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             return connection.read_parquet(str(path))

@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from features.starter import STARTER
+
 SETTINGS = "attune.yaml"
 STATE = ".attune"
 
@@ -149,6 +151,17 @@ class Workspace:
         for path in names:
             digest.update(path.relative_to(self.folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
         return digest.hexdigest()[:12]
+
+
+def create(folder: Path) -> Workspace:
+    """A workspace to start from, in a folder that is none yet."""
+    if (folder / SETTINGS).exists():
+        raise ValueError(f"{folder}: there is a {SETTINGS} already; nothing was changed")
+    for name, text in STARTER.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return Workspace.open(folder)
 
 
 def read_yaml(path: Path, model: type[Model]) -> Model:
