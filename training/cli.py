@@ -32,3 +32,27 @@ def train_uplift(
 
     for line in run(opened(workspace), log, outcome, learner, seed=seed, as_of=datetime.now(UTC)):
         typer.echo(line)
+
+
+@trains.command("recommender")
+def train_recommender(
+    workspace: WorkspaceOption = None,
+    model: Annotated[str | None, typer.Option(help="One model only; default: those of attune.yaml.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all chance; default: the workspace's.", min=0)] = None,
+) -> None:
+    """Fits recommenders, judges them on a split by time and registers the best.
+
+    Prints each model against the popularity baseline with its interval, and the version registered.
+
+    Example: attune train recommender -w shop
+    """
+    from training.pipelines import recommend
+
+    place = opened(workspace)
+    models = (model,) if model else place.settings.recommender.models
+    chance = place.settings.seed if seed is None else seed
+    trained, left_out, version = recommend.train(place, models, now=datetime.now(UTC), seed=chance)
+    typer.echo(left_out)
+    for line in recommend.lines(trained.evaluation):
+        typer.echo(line)
+    typer.echo(f"registered: recommender {version} ({trained.model.name})")

@@ -26,22 +26,19 @@ def sizes(relevant: Sequence[Ids]) -> NDArray[np.int64]:
 
 def recall(found: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
     """The share of the relevant items that is among the k."""
-    share: NDArray[np.float64] = found.sum(axis=1) / relevant
-    return share
+    return np.asarray(found.sum(axis=1) / relevant, dtype=np.float64)
 
 
 def ndcg(found: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
     """DCG over the ideal DCG; the ideal has min(k, relevant) hits at the top."""
-    k = found.shape[1]
-    discounts = 1 / np.log2(np.arange(2, k + 2))
-    ideal = np.cumsum(discounts)[np.minimum(relevant, k) - 1]
-    gain: NDArray[np.float64] = (found * discounts).sum(axis=1)
-    return np.asarray(gain / ideal, dtype=np.float64)
+    discounts = 1 / np.log2(np.arange(2, found.shape[1] + 2))
+    ideal = np.cumsum(discounts)[np.minimum(relevant, found.shape[1]) - 1]
+    return np.asarray((found * discounts).sum(axis=1) / ideal, dtype=np.float64)
 
 
 def hit_rate(found: NDArray[np.bool_]) -> NDArray[np.float64]:
     """1 where at least one of the k is relevant."""
-    return found.any(axis=1).astype(np.float64)
+    return np.asarray(found.any(axis=1), dtype=np.float64)
 
 
 def coverage(ranked: Sequence[Ids], items: int) -> float:

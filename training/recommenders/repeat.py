@@ -112,7 +112,7 @@ def chance_of_repeat(interactions: Interactions) -> NDArray[np.float32]:
     buyers = np.bincount(interactions.item, interactions.purchases > 0, minlength=size)
     again = np.bincount(interactions.item, interactions.purchases > 1, minlength=size)
     overall = (again.sum() + 1) / (buyers.sum() + 2)  # Laplace: above 0 also where nobody ever came back
-    return ((again + PRIOR * overall) / (buyers + PRIOR)).astype(np.float32)
+    return np.asarray((again + PRIOR * overall) / (buyers + PRIOR), dtype=np.float32)
 
 
 def cycles(interactions: Interactions) -> NDArray[np.float32]:

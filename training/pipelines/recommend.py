@@ -1,0 +1,286 @@
+"""From the event log to a judged, registered recommender: wiring only.
+
+    events -> consent -> split by time -> fit all on [start, validate), choose on [validate, test)
+           -> fit all on [start, test), judge once on [test, end) -> the chosen one again on everything -> MLflow
+
+What a run leaves in `workspace.runs / run_id` (per-customer parts never leave the workspace): `interactions.npz` (the
+histories that the release answers from) and `evaluation.npz` (`customers`, and per model `MODEL:PART:METRIC`).
+`evaluation.json`, aggregates only, goes to MLflow.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from features.events import Events
+from features.interactions import Interactions
+from features.progress import step
+from features.workspace import Workspace
+from training.intervals import Interval, mean_interval, paired_difference, verdict
+from training.pipelines.recommend_evaluation import METRICS, PARTS, Judged, Trial, judge, trial
+from training.recommenders import known_recommender, stored
+from training.recommenders.als import Als
+from training.recommenders.base import ItemFilter, Recommender
+from training.splits import TimeSplit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BASELINE = "popularity"
+METRIC = "ndcg"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one training run found: the model fitted on all events, its evidence and the aggregates."""
+
+    model: Recommender
+    interactions: Interactions
+    customers: tuple[str, ...]
+    judged: Mapping[str, Judged]
+    evaluation: Mapping[str, Any]
+    as_of: datetime
+
+
+def train(workspace: Workspace, models: Sequence[str], *, now: datetime, seed: int) -> tuple[Trained, str, int]:
+    """Trains, judges and registers; with the line on consent and the version registered."""
+    from features.consent import consented
+    from features.history import read_events
+
+    for name in models:
+        known_recommender(name)
+    events, left_out = consented(read_events(workspace), workspace, purpose="personalisation", as_of=now)
+    trained = learned(events, workspace, models, seed=seed)
+    return trained, left_out, register(trained, workspace, seed=seed)
+
+
+def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed: int) -> Trained:
+    """The best of these models by the validation period, judged against the baseline on the test period."""
+    settings = workspace.settings
+    k, include = settings.recommender.k, settings.recommender.include_bought
+    split = TimeSplit.of(events.span(), settings.recommender.horizon_days)
+    rng = np.random.default_rng(seed)
+    names = list(dict.fromkeys([BASELINE, *models]))
+    with step("interactions", total=3 + 2 * len(names)) as bar:
+
+        def judged_between(start: datetime, end: datetime) -> tuple[Trial, dict[str, Judged]]:
+            found = trial(events, interactions_before(events, start, workspace), start, end, rng)
+            bar.advance()
+            results = {}
+            for name in names:
+                bar.say(f"{name} as of {start:%Y-%m-%d}")
+                results[name] = judge(fitted(name, found.train, seed), found, k, include_bought=include)
+                bar.advance()
+            return found, results
+
+        _, validated = judged_between(split.validate, split.test)
+        best = max(models, key=lambda name: (validated[name].mean("all", METRIC), -names.index(name)))
+        tested, judged = judged_between(split.test, split.end)
+        bar.say(f"{best} on everything")
+        interactions = interactions_before(events, split.end, workspace)
+        model = fitted(best, interactions, seed)
+        bar.advance()
+    evaluation = summary(judged, validated, best, split, k, rng)
+    return Trained(model, interactions, tested.customers, judged, evaluation, split.end)
+
+
+def interactions_before(events: Events, as_of: datetime, workspace: Workspace) -> Interactions:
+    """The interaction matrix as of this moment."""
+    interactions = Interactions.build(events, as_of, workspace.settings.interactions)
+    if not len(interactions):
+        raise ValueError(
+            f"no event of a known customer with an item before {as_of:%Y-%m-%d}; a recommender needs some to learn from"
+        )
+    return interactions
+
+
+def fitted(name: str, interactions: Interactions, seed: int) -> Recommender:
+    """The model of this name, fitted; what it draws comes from the seed."""
+    kind = known_recommender(name)
+    model: Recommender = Als(seed=seed) if kind is Als else kind()
+    return model.fit(interactions)
+
+
+def summary(
+    judged: Mapping[str, Judged],
+    validated: Mapping[str, Judged],
+    best: str,
+    split: TimeSplit,
+    k: int,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """The aggregates of `evaluation.json`: means, intervals and the difference to the baseline, per model."""
+    models = {name: _figures(found, judged[BASELINE], validated[name], rng) for name, found in judged.items()}
+    chosen = models[best]
+    return {
+        "metric": f"{METRIC}@{k}",
+        "chosen": best,
+        "model": chosen["all"][METRIC],
+        "baseline_name": BASELINE,
+        "baseline": models[BASELINE]["all"][METRIC],
+        **chosen["against_baseline"],
+        "unit": f"{METRIC}@{k}, mean over customers",
+        "customers": {part: int((~np.isnan(judged[best].values[part][METRIC])).sum()) for part in PARTS},
+        "split": {"kind": "time", **{name: moment.isoformat() for name, moment in asdict(split).items()}},
+        "models": models,
+    }
+
+
+def _figures(found: Judged, baseline: Judged, validated: Judged, rng: np.random.Generator) -> dict[str, Any]:
+    figures: dict[str, Any] = {
+        part: {metric: _finite(found.mean(part, metric)) for metric in METRICS} for part in PARTS
+    }
+    ours, theirs = found.values["all"][METRIC], baseline.values["all"][METRIC]
+    counted = ~np.isnan(ours)
+    difference = paired_difference(ours[counted], theirs[counted], rng)
+    return figures | {
+        "coverage": found.coverage,
+        "interval": _ends(mean_interval(ours[counted], rng)),
+        "validation": _finite(validated.mean("all", METRIC)),
+        "against_baseline": {
+            "difference": _finite(difference.estimate),
+            **_ends(difference),
+            "verdict": verdict(difference),
+        },
+    }
+
+
+def _ends(interval: Interval) -> dict[str, float | None]:
+    return {"lower": _finite(interval.lower), "upper": _finite(interval.upper)}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def register(trained: Trained, workspace: Workspace, *, seed: int) -> int:
+    """Logs the run to MLflow, keeps the per-customer parts in the workspace; the version registered."""
+    from training import tracking
+    from training.release import save_model
+
+    name, evaluation = trained.model.name, trained.evaluation
+    params = {"model": name, "seed": seed, **stored.parameters(trained.model), **_settings(workspace)}
+    with (
+        tracking.start("recommender", params=params, fingerprint=fingerprint(trained.interactions)) as run,
+        TemporaryDirectory() as temporary,
+    ):
+        folder = Path(temporary)
+        run.log_metrics(_flat(evaluation["models"]))
+        run.log_json(evaluation, "evaluation.json")
+        run.log_file(_plot(evaluation, folder / "models.png"))
+        _keep(trained, workspace.runs / run.run_id)
+        facts = {"kind": "recommender", "name": name, "as_of": trained.as_of.isoformat(), "params": params}
+        save_model(trained.model, folder / "registered", facts)
+        return run.register(folder / "registered", *_example(trained.model))
+
+
+def fingerprint(interactions: Interactions) -> str:
+    """A name for the data: the same log has the same."""
+    from training import tracking
+
+    arrays = (interactions.customers, interactions.items, interactions.customer, interactions.item, interactions.weight)
+    return tracking.fingerprint([array.tobytes() for array in arrays])
+
+
+def lines(evaluation: Mapping[str, Any]) -> list[str]:
+    """The table of models against the baseline, and the verdict on the chosen one."""
+    head = f"  {'model':<12} {'recall':>7} {'NDCG':>7}  {'95 % interval':<16} {'hits':>6} {'cover':>6} "
+    shown = [
+        f"{evaluation['metric']} on {evaluation['customers']['all']:,} customers who bought from "
+        f"{evaluation['split']['test'][:10]} to {evaluation['split']['end'][:10]}",
+        head + f"{'known':>6} {'new':>6} {'repeat':>6} {'explore':>7}  against {BASELINE}",
+    ]
+    shown += [_line(name, figures) for name, figures in evaluation["models"].items()]
+    shown.append(f"chosen by the validation period: {evaluation['chosen']}, {_said(evaluation)}")
+    return shown
+
+
+def _said(evaluation: Mapping[str, Any]) -> str:
+    if evaluation["chosen"] == BASELINE:
+        return "the baseline itself"
+    link = "from" if evaluation["verdict"] == "not distinguishable" else "than"
+    return f"{evaluation['verdict']} {link} {BASELINE}"
+
+
+def _line(name: str, figures: Mapping[str, Any]) -> str:
+    whole, against = figures["all"], figures["against_baseline"]
+    parts = " ".join(
+        f"{_number(figures[part][METRIC]):>{width}}"
+        for part, width in (("known", 6), ("new", 6), ("repeat", 6), ("explore", 7))
+    )
+    said = "" if name == BASELINE else f"{against['difference']:+.4f} {_range(against)} {against['verdict']}"
+    return (
+        f"  {name:<12} {whole['recall']:>7.4f} {whole[METRIC]:>7.4f}  {_range(figures['interval']):<16} "
+        f"{whole['hit_rate']:>6.3f} {figures['coverage']:>6.3f} {parts}  {said}"
+    ).rstrip()
+
+
+def _range(ends: Mapping[str, float | None]) -> str:
+    return (
+        "[too few]" if ends["lower"] is None or ends["upper"] is None else f"[{ends['lower']:.4f}, {ends['upper']:.4f}]"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _settings(workspace: Workspace) -> dict[str, Any]:
+    return {f"setting_{name}": value for name, value in workspace.settings.recommender.model_dump().items()}
+
+
+def _flat(models: Mapping[str, Any]) -> dict[str, float]:
+    flat: dict[str, float] = {}
+    for name, figures in models.items():
+        for part in PARTS:
+            flat |= {f"{name}.{part}.{metric}": value for metric, value in figures[part].items() if value is not None}
+        flat[f"{name}.coverage"] = figures["coverage"]
+    return flat
+
+
+def _keep(trained: Trained, folder: Path) -> None:
+    trained.interactions.save(folder)
+    rows = {
+        f"{name}:{part}:{metric}": found.values[part][metric]
+        for name, found in trained.judged.items()
+        for part in PARTS
+        for metric in METRICS
+    }
+    np.savez_compressed(folder / "evaluation.npz", customers=np.array(trained.customers, dtype=np.str_), **rows)  # type: ignore[arg-type]  # numpy types the keyword `allow_pickle` among them
+    (folder / "evaluation.json").write_text(json.dumps(trained.evaluation, indent=1) + "\n", encoding="utf-8")
+
+
+def _plot(evaluation: Mapping[str, Any], path: Path) -> Path:
+    import altair as alt
+    import pandas as pd
+
+    rows = [
+        {"model": name, "value": figures["all"][METRIC], **figures["interval"]}
+        for name, figures in evaluation["models"].items()
+    ]
+    base = alt.Chart(pd.DataFrame(rows)).encode(y=alt.Y("model:N", sort="-x", title=None))
+    bars = base.mark_bar().encode(x=alt.X("value:Q", title=evaluation["unit"]))
+    whiskers = base.mark_rule(strokeWidth=2).encode(x="lower:Q", x2="upper:Q")
+    (bars + whiskers).properties(width=480, title="Recommenders on the test period").save(path, scale_factor=2)
+    return path
+
+
+def _example(model: Recommender) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One history and its answer, from which MLflow reads the signature; names items, no customer."""
+    import pandas as pd
+
+    nobody = np.empty(0, dtype=np.int32)
+    never, none = np.empty(0, dtype="M8[us]"), np.empty(0, dtype=np.float32)
+    empty = np.array([""], dtype=np.str_)
+    history = Interactions(empty, np.empty(0, dtype=np.str_), nobody, nobody, none, none, never, never)
+    items = model.recommend_for(history, 10, items=ItemFilter(), as_of=None).items[0].tolist()
+    return pd.DataFrame({"history": [" ".join(items[:2])]}), pd.DataFrame({"items": [" ".join(items)]})

@@ -1,0 +1,132 @@
+"""How a recommender is judged: on what customers bought after the moment it was fitted as of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.events import ORDERED, Events
+from features.interactions import Interactions
+from training.metrics import ranking
+from training.recommenders.base import ItemFilter, Recommender
+
+MOST = 20_000  # customers judged at most: a metric's standard error is then below .003
+METRICS = ("recall", "ndcg", "hit_rate")
+PARTS = ("all", "known", "new", "repeat", "explore")
+
+Ids = NDArray[np.str_]
+Row = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What may be learned from, and what customers bought afterwards.
+
+    `relevant` are the items of the test period per customer, `bought` those the customer had bought before it.
+    """
+
+    train: Interactions
+    as_of: datetime
+    customers: tuple[str, ...]
+    relevant: tuple[Ids, ...]
+    bought: tuple[Ids, ...]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """True where the customer has a history in the training part."""
+        return np.array([customer in self.train.position for customer in self.customers], dtype=bool)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Per part of `PARTS` and metric one value per customer; NaN where the customer does not belong to the part."""
+
+    values: Mapping[str, Mapping[str, Row]]
+    coverage: float
+
+    def mean(self, part: str, metric: str) -> float:
+        """The mean over the part's customers; NaN when there are none."""
+        values = self.values[part][metric]
+        belongs = ~np.isnan(values)
+        return float(values[belongs].mean()) if belongs.any() else float("nan")
+
+
+def trial(events: Events, train: Interactions, start: datetime, end: datetime, rng: np.random.Generator) -> Trial:
+    """The trial whose test period is [start, end); a sample of its customers where there are very many."""
+    relevant = purchases_between(events, start, end)
+    customers = sorted(relevant)
+    if not customers:
+        raise ValueError(
+            f"no {ORDERED!r} of a known customer between {start:%Y-%m-%d} and {end:%Y-%m-%d}; the split needs some "
+            "(recommender.horizon_days in attune.yaml)"
+        )
+    if len(customers) > MOST:
+        customers = sorted(rng.choice(np.array(customers), MOST, replace=False).tolist())
+    bought = bought_before(train, customers)
+    return Trial(train, start, tuple(customers), tuple(relevant[customer] for customer in customers), bought)
+
+
+def purchases_between(events: Events, start: datetime, end: datetime) -> dict[str, Ids]:
+    """Per customer the items bought in [start, end), sorted."""
+    table = events.before(end)
+    bought = table.filter(
+        (table.time >= start) & (table.name == ORDERED) & table.customer.notnull() & table.item.notnull()
+    )
+    rows = bought.select("customer", "item").distinct().order_by("customer", "item").to_pyarrow()
+    customers = rows["customer"].to_numpy().astype(np.str_)
+    items = rows["item"].to_numpy().astype(np.str_)
+    names, starts = np.unique(customers, return_index=True)
+    return dict(zip(names.tolist(), np.split(items, starts[1:]), strict=True)) if len(names) else {}
+
+
+def bought_before(train: Interactions, customers: Sequence[str]) -> tuple[Ids, ...]:
+    """Per customer the items bought in the training part."""
+    rows = train.rows(customers)
+    owned = rows.purchases > 0
+    starts = np.searchsorted(rows.customer[owned], np.arange(1, len(customers)))
+    return tuple(np.split(train.items[rows.item[owned]], starts))
+
+
+def judge(model: Recommender, trial: Trial, k: int, *, include_bought: bool) -> Judged:
+    """The model's metrics on the trial, per customer and part.
+
+    `all` is what a customer is shown: with what was bought before, or without. `repeat` ranks only what was bought
+    before, `explore` only what was not; each judges the customers who did buy such an item.
+    """
+    repeat, explore = _split_relevant(trial)
+    histories = trial.train.rows(trial.customers)
+
+    def part(items: ItemFilter, relevant: Sequence[Ids]) -> tuple[dict[str, Row], Sequence[Ids]]:
+        answer = model.recommend_for(histories, k, items=items, as_of=trial.as_of).items
+        return _per_customer(answer, relevant, k), answer
+
+    explored, new_to_them = part(ItemFilter(excluded_each=trial.bought), explore)
+    whole, shown = part(ItemFilter(), trial.relevant) if include_bought else (explored, new_to_them)
+    values = {"all": whole, "explore": explored}
+    values["repeat"] = part(ItemFilter(required_each=trial.bought), repeat)[0]
+    values["known"] = {name: np.where(trial.known, row, np.nan) for name, row in whole.items()}
+    values["new"] = {name: np.where(trial.known, np.nan, row) for name, row in whole.items()}
+    return Judged(values, ranking.coverage(shown, len(trial.train.items)))
+
+
+def _split_relevant(trial: Trial) -> tuple[list[Ids], list[Ids]]:
+    """Per customer the relevant items that were bought before, and those that were not."""
+    again = [np.isin(items, owned) for items, owned in zip(trial.relevant, trial.bought, strict=True)]
+    repeat = [items[known] for items, known in zip(trial.relevant, again, strict=True)]
+    explore = [items[~known] for items, known in zip(trial.relevant, again, strict=True)]
+    return repeat, explore
+
+
+def _per_customer(ranked: Sequence[Ids], relevant: Sequence[Ids], k: int) -> dict[str, Row]:
+    sizes = ranking.sizes(relevant)
+    found, some = ranking.hits(ranked, relevant, k), np.maximum(sizes, 1)
+    values = {
+        "recall": ranking.recall(found, some),
+        "ndcg": ranking.ndcg(found, some),
+        "hit_rate": ranking.hit_rate(found),
+    }
+    return {name: np.where(sizes > 0, row, np.nan) for name, row in values.items()}
