@@ -122,7 +122,12 @@ def fit_trees(X: Matrix, y: Matrix, weight: Matrix, *, binary: bool, categories:
     objective = "binary" if binary and 0 < y.mean() < 1 else "regression"
     parameters = tree_parameters(len(y), objective, seed)
     data = lightgbm.Dataset(
-        X, y, weight=weight, categorical_feature=categories or "auto", params=parameters, free_raw_data=True
+        X,
+        y,
+        weight=None if (weight == 1).all() else weight,
+        categorical_feature=categories or "auto",
+        params=parameters,
+        free_raw_data=True,
     )
     return Trees(lightgbm.train(parameters, data, num_boost_round=ROUNDS))
 

@@ -105,7 +105,8 @@ def _is_category(column: pd.Series) -> bool:
 
 def _floats(column: pd.Series) -> Matrix:
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.where(np.isfinite(values), values, np.nan)
+    finite = np.isfinite(values)
+    return values if finite.all() else np.where(finite, values, np.nan)
 
 
 def _moments(values: Matrix) -> tuple[float, float, bool]:
