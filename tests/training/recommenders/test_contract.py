@@ -1,0 +1,316 @@
+"""What every recommender of the registry keeps, on logs small enough to know the answer."""
+
+from dataclasses import replace
+from datetime import datetime
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from features.interactions import Interactions
+from training.recommenders import RECOMMENDERS, known_recommender
+from training.recommenders.als import Als
+from training.recommenders.base import ItemFilter
+from training.recommenders.reasons import one
+
+AS_OF = datetime.fromisoformat("2024-06-01")
+PERSONAL = ("neighbours", "als")
+EVERYTHING = ItemFilter()
+
+
+def interactions(rows, *, as_of=AS_OF):
+    """Interactions of (customer, item, purchases, days before as_of of the first and the last)."""
+    rows = sorted(rows)
+    customers, customer = np.unique([row[0] for row in rows], return_inverse=True)
+    items, item = np.unique([row[1] for row in rows], return_inverse=True)
+    days = np.array([[row[3], row[4]] for row in rows], dtype="m8[D]")
+    times = np.datetime64(as_of, "us") - days
+    purchases = np.array([row[2] for row in rows], dtype=np.float32)
+    weight = np.maximum(purchases, np.float32(0.1))
+    ids = (customer.astype(np.int32), item.astype(np.int32))
+    return Interactions(customers, items, *ids, weight, purchases, times[:, 0], times[:, 1], as_of)
+
+
+def checkerboard(size=30):
+    """Customer n bought every item of n's parity but item n: the one answer left is item n.
+
+        i0 i1 i2 i3
+    c0   ?  .  x  .
+    c1   .  ?  .  x
+    c2   x  .  ?  .
+    """
+    pairs = [(row, column) for row in range(size) for column in range(size) if row != column]
+    return interactions([(f"c{r:03d}", f"i{c:03d}", 1, 9, 9) for r, c in pairs if r % 2 == c % 2])
+
+
+def shop():
+    """40 customers with tastes: six baskets of items, bought more often by those who like them; some only viewed."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for customer in range(40):
+        liked = customer % 6
+        for item in range(36):
+            if rng.random() < (0.7 if item % 6 == liked else 0.05 + 0.1 * (item < 6)):
+                purchases = int(rng.integers(0, 4))
+                first, last = int(rng.integers(60, 90)), int(rng.integers(1, 59))
+                rows.append((f"customer-{customer:02d}", f"item-{item:02d}", purchases, first, last))
+    return interactions(rows)
+
+
+def nobody(items=()):
+    """One empty history."""
+    ids = np.array(items, dtype=np.str_)
+    none, never = np.empty(0, np.int32), np.empty(0, "M8[us]")
+    weights = np.empty(0, np.float32)
+    return Interactions(np.array(["new"]), ids, none, none, weights, weights, never, never, AS_OF)
+
+
+def without(history, item):
+    """The history without its pair of this item."""
+    keep = history.items[history.item] != item
+    names = ("customer", "item", "weight", "purchases", "first", "last")
+    return replace(history, **{name: getattr(history, name)[keep] for name in names})
+
+
+def same(ours, theirs):
+    assert [ids.tolist() for ids in ours.items] == [ids.tolist() for ids in theirs.items]
+    for one_score, other in zip(ours.scores, theirs.scores, strict=True):
+        np.testing.assert_array_equal(one_score, other)
+
+
+@pytest.fixture(scope="module")
+def log():
+    return shop()
+
+
+@pytest.fixture(scope="module", params=sorted(RECOMMENDERS))
+def model(request, log):
+    return made(request.param).fit(log)
+
+
+def made(name, **parameters):
+    kind = known_recommender(name)
+    return kind(threads=1, factors=16, **parameters) if kind is Als else kind(**parameters)
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+def test_the_checkerboard_is_completed(name):
+    log = checkerboard()
+    owned = [log.items[one(log, row).item] for row in range(len(log.customers))]
+    answer = made(name).fit(log).recommend_for(log, 1, items=ItemFilter(excluded_each=owned), as_of=AS_OF)
+    assert [ids[0][1:] for ids in answer.items] == [customer[1:] for customer in log.customers]
+
+
+@pytest.mark.parametrize("k", [1, 7, 36, 500])
+def test_exactly_k_while_k_are_allowed(model, log, k):
+    answer = model.recommend_for(log, k, items=EVERYTHING, as_of=AS_OF)
+    assert {len(ids) for ids in answer.items} == {min(k, len(log.items))}
+    for ids, scores in zip(answer.items, answer.scores, strict=True):
+        assert len(set(ids)) == len(ids)
+        assert np.all(np.diff(scores) <= 0)
+        assert np.isfinite(scores).all()
+
+
+def test_no_filter_is_broken_and_none_shortens_the_answer(model, log):
+    rng = np.random.default_rng(1)
+    rows = len(log.customers)
+    each = [rng.choice(log.items, rng.integers(0, 30), replace=False) for _ in range(rows)]
+    needed = [rng.choice(log.items, 20, replace=False) for _ in range(rows)]
+    allowed, excluded = rng.choice(log.items, 25, replace=False), np.array(["item-03", "never-heard-of"])
+    items = ItemFilter(allowed, excluded, each, needed)
+    answer = model.recommend_for(log, 10, items=items, as_of=AS_OF)
+    for row, ids in enumerate(answer.items):
+        permitted = (set(allowed) & set(needed[row])) - set(excluded) - set(each[row])
+        assert set(ids) <= permitted
+        assert len(ids) == min(10, len(permitted))
+
+
+def test_a_batch_answers_like_one_by_one(model, log):
+    batch = model.recommend_for(log, 10, items=EVERYTHING, as_of=AS_OF)
+    reasons = model.reasons(log, batch, as_of=AS_OF)
+    for row in range(len(log.customers)):
+        alone = model.recommend_for(one(log, row), 10, items=EVERYTHING, as_of=AS_OF)
+        assert batch.items[row].tolist() == alone.items[0].tolist()
+        np.testing.assert_allclose(batch.scores[row], alone.scores[0], rtol=1e-4, atol=1e-6)
+        assert reasons[row] == model.reasons(one(log, row), alone, as_of=AS_OF)[0]
+
+
+def test_parts_of_a_large_batch_answer_like_the_whole(model, log, monkeypatch):
+    everyone = log.rows([*log.customers, "nobody-knows-me"])
+    each = [log.items[row % 36 : row % 36 + 3] for row in range(len(everyone.customers))]
+    items = ItemFilter(excluded_each=each)
+    whole = model.recommend_for(everyone, 5, items=items, as_of=AS_OF)
+    monkeypatch.setattr("training.recommenders.topk.CELLS", 36 * 7)
+    parts = model.recommend_for(everyone, 5, items=items, as_of=AS_OF)
+    assert [ids.tolist() for ids in whole.items] == [ids.tolist() for ids in parts.items]
+
+
+def test_an_empty_history_is_answered_by_popularity(model, log):
+    popular = RECOMMENDERS["popularity"]().fit(log)
+    answer = model.recommend_for(nobody(), 10, items=EVERYTHING, as_of=AS_OF)
+    assert (
+        answer.items[0].tolist() == popular.recommend_for(nobody(), 10, items=EVERYTHING, as_of=None).items[0].tolist()
+    )
+    assert {reason.kind for reason in model.reasons(nobody(), answer, as_of=AS_OF)[0]} == {"popular"}
+
+
+def test_unknown_items_of_a_history_are_ignored(model, log):
+    history = one(log, 3)
+    items = np.array(sorted([*log.items.tolist(), "aaa", "item-05-b", "zzz"]))
+    places = np.searchsorted(items, history.items).astype(np.int32)
+    stranger = np.searchsorted(items, np.array(["aaa", "zzz"])).astype(np.int32)
+    item = np.concatenate([stranger[:1], places[history.item], stranger[1:]])
+    padded = {
+        name: np.concatenate([getattr(history, name)[:1], getattr(history, name), getattr(history, name)[:1]])
+        for name in ("customer", "weight", "purchases", "first", "last")
+    }
+    wider = replace(history, items=items, item=item, **padded)
+    same(
+        model.recommend_for(wider, 10, items=EVERYTHING, as_of=AS_OF),
+        model.recommend_for(history, 10, items=EVERYTHING, as_of=AS_OF),
+    )
+
+
+def test_what_is_loaded_answers_like_what_was_saved(model, log, tmp_path):
+    model.save(tmp_path)
+    loaded = type(model).load(tmp_path)
+    ours, theirs = (one.recommend_for(log, 10, items=EVERYTHING, as_of=AS_OF) for one in (model, loaded))
+    same(ours, theirs)
+    assert model.reasons(log, ours, as_of=AS_OF) == loaded.reasons(log, theirs, as_of=AS_OF)
+    same(model.similar("item-07", 5, items=EVERYTHING), loaded.similar("item-07", 5, items=EVERYTHING))
+
+
+def test_saved_files_name_no_customer_and_hold_no_pickle(model, tmp_path):
+    model.save(tmp_path)
+    for path in tmp_path.rglob("*"):
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                texts = [text for array in arrays.values() if array.dtype.kind == "U" for text in array.ravel()]
+                assert all(array.dtype.kind != "O" for array in arrays.values())
+                assert not any(40 in array.shape for array in arrays.values()), "an array with one row per customer"
+        else:
+            texts = [path.read_text()]
+        assert not any("customer-" in text for text in texts)
+
+
+@pytest.mark.parametrize("name", sorted(RECOMMENDERS))
+def test_the_same_log_and_seed_give_the_same_bits_on_one_thread(name, log, tmp_path):
+    for folder in ("first", "second"):
+        made(name).fit(log).save(tmp_path / folder)
+    with np.load(tmp_path / "first/arrays.npz") as first, np.load(tmp_path / "second/arrays.npz") as second:
+        for array in first:
+            np.testing.assert_array_equal(first[array], second[array])
+
+
+@pytest.mark.parametrize("name", sorted(set(RECOMMENDERS) - {"als"}))
+def test_customers_names_and_order_do_not_matter(name, log):
+    turned = np.lexsort((log.item, -log.customer))
+    names = ("item", "weight", "purchases", "first", "last")
+    customer = (len(log.customers) - 1 - log.customer)[turned].astype(np.int32)
+    mirrored = replace(log, customer=customer, **{field: getattr(log, field)[turned] for field in names})
+    models = made(name).fit(log), made(name).fit(mirrored)
+    ours, theirs = (one.recommend_for(log, 5, items=EVERYTHING, as_of=AS_OF) for one in models)
+    for mine, other in zip(ours.scores, theirs.scores, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-7)
+
+
+def test_the_order_of_the_pairs_does_not_matter(model, log):
+    shuffled = np.random.default_rng(2).permutation(len(log))
+    names = ("customer", "item", "weight", "purchases", "first", "last")
+    permuted = replace(log, **{field: getattr(log, field)[shuffled] for field in names})
+    again = made(model.name).fit(permuted)
+    ours, theirs = (one.recommend_for(log, 5, items=EVERYTHING, as_of=AS_OF) for one in (model, again))
+    for mine, other in zip(ours.scores, theirs.scores, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-6)
+
+
+def test_deleting_a_cited_item_changes_the_reason_or_the_item(model, log):
+    checked = 0
+    for row in range(len(log.customers)):
+        history = one(log, row)
+        answer = model.recommend_for(history, 3, items=EVERYTHING, as_of=AS_OF)
+        for item, reason in zip(answer.items[0], model.reasons(history, answer, as_of=AS_OF)[0], strict=True):
+            for cited in reason.cites:
+                assert cited in history.items[history.item], "a reason cites what is not in the history"
+                less = without(history, cited)
+                after = model.recommend_for(less, 36, items=EVERYTHING, as_of=AS_OF)
+                place = after.items[0].tolist().index(item)
+                assert model.reasons(less, after, as_of=AS_OF)[0][place] != reason
+                checked += 1
+    assert checked or model.name == "popularity"
+
+
+def test_only_bought_items_are_said_to_be_bought(model, log):
+    answer = model.recommend_for(log, 10, items=EVERYTHING, as_of=AS_OF)
+    kinds = set()
+    for row, reasons in enumerate(model.reasons(log, answer, as_of=AS_OF)):
+        history = one(log, row)
+        bought = set(history.items[history.item[history.purchases > 0]])
+        for reason in reasons:
+            kinds.add(reason.kind)
+            if reason.kind in {"because_you_bought", "buy_again"}:
+                assert reason.cites
+                assert set(reason.cites) <= bought
+            elif reason.kind == "because_you_viewed":
+                assert reason.cites
+                assert not set(reason.cites) & bought
+    assert kinds <= {"because_you_bought", "because_you_viewed", "buy_again", "popular"}
+
+
+def test_similar_items_leave_the_item_out_and_obey_the_filter(model, log):
+    (ids,) = model.similar("item-07", 5, items=ItemFilter(excluded=np.array(["item-01"]))).items
+    assert len(ids) == 5
+    assert not {"item-07", "item-01"} & set(ids)
+    assert len(model.similar("no-such-item", 5, items=EVERYTHING).items[0]) == 0
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+def test_similar_items_share_the_taste(name, log):
+    (ids,) = made(name).fit(log).similar("item-07", 3, items=EVERYTHING).items
+    assert {int(item[-2:]) % 6 for item in ids} == {1}
+
+
+def test_many_threads_get_the_answers_of_one(model, log):
+    expected = [model.recommend_for(one(log, row), 10, items=EVERYTHING, as_of=AS_OF) for row in range(20)]
+    before = dict(vars(model))
+    wrong = []
+
+    def ask():
+        for row, right in enumerate(expected):
+            got = model.recommend_for(one(log, row), 10, items=EVERYTHING, as_of=AS_OF)
+            model.reasons(one(log, row), got, as_of=AS_OF)
+            if got.items[0].tolist() != right.items[0].tolist():
+                wrong.append(row)
+
+    threads = [Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert all(vars(model)[name] is value for name, value in before.items()), "answering changed the model"
+
+
+@pytest.mark.parametrize("name", sorted(RECOMMENDERS))
+def test_one_customer_or_one_item_is_enough(name):
+    lonely = interactions([("ann", "tea", 2, 30, 3), ("ann", "jam", 1, 9, 9)])
+    single = interactions([("ann", "tea", 2, 30, 3), ("bob", "tea", 1, 9, 9)])
+    for log in (lonely, single):
+        answer = made(name).fit(log).recommend_for(log, 10, items=EVERYTHING, as_of=AS_OF)
+        assert {len(ids) for ids in answer.items} == {len(log.items)}
+
+
+@pytest.mark.parametrize("name", sorted(RECOMMENDERS))
+def test_an_empty_log_is_refused_in_one_line(name):
+    with pytest.raises(ValueError, match="hold no pair"):
+        made(name).fit(nobody(["tea"]))
+
+
+def test_k_of_0_is_refused(model, log):
+    with pytest.raises(ValueError, match="k == 0, must be at least 1"):
+        model.recommend_for(log, 0, items=EVERYTHING, as_of=AS_OF)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_known_one():
+    with pytest.raises(ValueError, match="recommender 'neighbors' is not known; did you mean 'neighbours'"):
+        known_recommender("neighbors")

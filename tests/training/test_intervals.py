@@ -1,0 +1,49 @@
+"""Bootstrap intervals cover about as often as they say, and no verdict is drawn from noise or from too little."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from training.intervals import Interval, mean_interval, paired_difference, resampled, verdict
+
+
+def test_every_resample_draws_as_many_rows_as_there_are():
+    drawn = np.concatenate(list(resampled(50, 70, np.random.default_rng(0))))
+    assert drawn.shape == (70, 50)
+    assert (drawn.sum(axis=1) == 50).all()
+
+
+def test_the_interval_agrees_with_the_normal_one():
+    values = np.random.default_rng(1).normal(3, 2, 2000)
+    found = mean_interval(values, np.random.default_rng(0), draws=4000)
+    low, high = stats.norm.interval(0.95, values.mean(), stats.sem(values))
+    assert found.estimate == pytest.approx(values.mean())
+    assert (found.lower, found.upper) == pytest.approx((low, high), abs=0.01)
+
+
+def test_two_models_that_are_alike_are_told_apart_about_one_time_in_twenty():
+    rng = np.random.default_rng(2)
+    said = [
+        verdict(paired_difference(rng.random(100), rng.random(100), rng, draws=400)) != "not distinguishable"
+        for _ in range(300)
+    ]
+    assert 0.01 < np.mean(said) < 0.10
+
+
+def test_a_pair_takes_the_customers_own_level_out():
+    rng = np.random.default_rng(3)
+    level = rng.normal(0, 10, 500)
+    assert verdict(paired_difference(level + 0.1 + rng.normal(0, 0.2, 500), level, rng)) == "better"
+
+
+def test_too_few_rows_say_nothing():
+    found = mean_interval(np.ones(5), np.random.default_rng(0))
+    assert (found.lower, found.upper) == (float("-inf"), float("inf"))
+    assert verdict(found) == "not distinguishable"
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "word"), [(0.1, 0.2, "better"), (-0.2, -0.1, "worse"), (-0.1, 0.1, "not distinguishable")]
+)
+def test_the_verdict_follows_the_interval(lower, upper, word):
+    assert verdict(Interval(0.0, lower, upper)) == word
