@@ -56,3 +56,47 @@ def train_recommender(
     for line in recommend.lines(trained.evaluation):
         typer.echo(line)
     typer.echo(f"registered: recommender {version} ({trained.model.name})")
+
+
+@app.command()
+def promote(
+    kind: Annotated[str, typer.Argument(help="recommender or uplift.")],
+    version: Annotated[str, typer.Argument(help="A version's number, or latest.")],
+    workspace: WorkspaceOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Also when it is worse; needs --reason.")] = False,
+    reason: Annotated[str, typer.Option(help="Why a worse model is promoted; it is kept.")] = "",
+) -> None:
+    """Make a registered model the one that is served.
+
+    Example: attune promote recommender latest -w shop
+    """
+    from training.promotion import promote as promoted
+
+    if force != bool(reason.strip()):
+        raise ValueError("--force and --reason go together: a model that is worse is promoted for a reason only")
+    typer.echo(promoted(opened(workspace), kind, version, reason=reason.strip() or None))
+
+
+@app.command()
+def rollback(
+    kind: Annotated[str, typer.Argument(help="recommender or uplift.")], workspace: WorkspaceOption = None
+) -> None:
+    """Serve the release before the current one again.
+
+    Example: attune rollback recommender -w shop
+    """
+    from training.release import rollback as back
+
+    typer.echo(f"{kind} {back(opened(workspace), kind)} is served again")
+
+
+@app.command()
+def compare(kind: Annotated[str, typer.Argument(help="recommender or uplift.")] = "recommender") -> None:
+    """Show the registered models of a kind, newest first, each against its baseline.
+
+    Example: attune compare recommender
+    """
+    from training.promotion import compared
+
+    for row in compared(kind):
+        typer.echo(f"{row['version']:>4}  {row['alias']:<9} {row['found']}")

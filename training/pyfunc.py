@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 from features.interactions import Interactions
 from features.table import Feature, FeatureTable

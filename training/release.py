@@ -99,7 +99,7 @@ def write_release(
 ) -> Path:
     """Joins the registered model and the run's customer side into one folder that appears whole or not at all."""
     model = json.loads((model_folder / "model.json").read_text())
-    home = workspace.releases / model["kind"]
+    home: Path = workspace.releases / model["kind"]
     home.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=home))
     shutil.copytree(model_folder / "model", building / "model")
@@ -107,7 +107,7 @@ def write_release(
     files = {path.relative_to(building).as_posix(): _sha256(path) for path in _files(building)}
     manifest = {**model, **facts, "version": version, "run_id": run_id, "files": files}
     _write_json(building / MANIFEST, manifest)
-    target = home / version
+    target: Path = home / version
     if target.exists():
         old = home / f".old-{building.name}"
         target.rename(old)
