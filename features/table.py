@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from features.events import Events, utc
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from features.customers.base import Family
+
+# Without the events they speak of, these are unknown; counts and sums are 0.
+UNKNOWN_WHEN_EMPTY = ("days", "share", "ratio", "order_value", "order_value_max")
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,33 @@ class FeatureTable:
                 f"described are {[feature.name for feature in self.features]}; each column needs its description"
             )
 
+    @classmethod
+    def build(
+        cls,
+        events: Events,
+        as_of: datetime,
+        *,
+        families: Sequence[str] | None = None,
+        customers: Sequence[str] | None = None,
+        traits: Sequence[str] = (),
+        currency: str = "EUR",
+    ) -> FeatureTable:
+        """What these families know before `as_of`: one row per customer, sorted by id, or for `customers` in this order.
+
+        A customer without events has counts and sums of 0 and everything else unknown. Traits belong to `profile`.
+        """
+        from features.customers.combine import chosen, combined, people
+
+        wanted, moment = chosen(families), utc(as_of)
+        rows = _only(people(events.before(moment)), customers)
+        numbers = combined(rows, moment, wanted).to_pyarrow()
+        ids = _ids(numbers["customer"].combine_chunks(), customers)
+        described = _described(wanted, currency)
+        frame = _frame(numbers, ids, described)
+        if families is None or "profile" in families:
+            described += _add_traits(frame, rows, ids, traits)
+        return cls(frame, described, ids.to_numpy(zero_copy_only=False).astype(object), moment)
+
     def __len__(self) -> int:
         return len(self.frame)
 
@@ -52,3 +93,48 @@ class FeatureTable:
         if self.customers is None:
             return self.frame
         return self.frame.set_axis(pd.Index(self.customers, name="customer"), axis=0)
+
+
+def _only(rows: ir.Table, customers: Sequence[str] | None) -> ir.Table:
+    import ibis
+
+    if customers is None:
+        return rows
+    wanted = pa.table({"customer": pa.array(customers, pa.string()).unique()})
+    return rows.semi_join(ibis.memtable(wanted), "customer")
+
+
+def _ids(found: pa.Array, customers: Sequence[str] | None) -> pa.Array:
+    return found.take(pc.sort_indices(found)) if customers is None else pa.array(customers, pa.string())
+
+
+def _described(families: Sequence[Family], currency: str) -> tuple[Feature, ...]:
+    from features.customers.base import MONEY
+
+    every = [feature for family in families for feature in family.features]
+    return tuple(replace(feature, unit=currency) if feature.unit == MONEY else feature for feature in every)
+
+
+def _frame(numbers: pa.Table, ids: pa.Array, features: tuple[Feature, ...]) -> pd.DataFrame:
+    """The columns in the order of `ids`; a customer who is absent did nothing, so that counts and sums are 0."""
+    places = pc.index_in(ids, numbers["customer"].combine_chunks())
+    columns = {}
+    for feature in features:
+        values = numbers[feature.name].combine_chunks().take(places).to_numpy(zero_copy_only=False)
+        empty = np.nan if feature.unit in UNKNOWN_WHEN_EMPTY or feature.name in UNKNOWN_WHEN_EMPTY else 0.0
+        columns[feature.name] = np.where(np.isnan(values), empty, values)
+    return pd.DataFrame(columns)
+
+
+def _add_traits(frame: pd.DataFrame, rows: ir.Table, ids: pa.Array, traits: Sequence[str]) -> tuple[Feature, ...]:
+    from features.customers.profile import described, latest, parsed
+
+    features = []
+    for trait in traits:
+        if trait in frame.columns:
+            raise ValueError(f"traits: {trait!r} is the name of a feature already; rename the trait in the source")
+        told = latest(rows, trait).to_pyarrow()
+        places = pc.index_in(ids, told["customer"].combine_chunks())
+        frame[trait] = parsed(told["value"].combine_chunks().take(places))
+        features.append(described(trait, frame[trait]))
+    return tuple(features)

@@ -1,0 +1,38 @@
+"""What a feature family is: descriptions, the aggregates it needs at each grain, and its columns from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from features.table import Feature
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    Columns = dict[str, ir.Value]
+
+MONEY = "money"  # stands for the workspace's currency until a table is built
+
+
+def nothing(_table: ir.Table, _moment: datetime) -> Columns:
+    """No aggregate at this grain."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Family:
+    """Aggregates of all families are taken together, one query per grain; `columns` derives the features from them.
+
+    Grains: `rows` are a customer's events; `orders` one row per order or refund with `refund`, `value`, `units`,
+    `lines`, `time`; `pairs` one row per item with `bought` (lines, less those refunded) and `viewed`.
+    Two families that share an aggregate name it alike and mean the same.
+    """
+
+    features: tuple[Feature, ...]
+    columns: Callable[[ir.Table, datetime], Columns]
+    rows: Callable[[ir.Table, datetime], Columns] = nothing
+    orders: Callable[[ir.Table, datetime], Columns] = nothing
+    pairs: Callable[[ir.Table, datetime], Columns] = nothing

@@ -1,0 +1,77 @@
+"""Families together: one aggregation per grain over the log, joined by customer, then the columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from features.customers import FAMILIES
+from features.customers.base import Family
+from features.events import ADDED, ORDERED, REFUNDED, VIEWED
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from features.customers.base import Columns
+
+GRAINS = ("rows", "orders", "pairs")
+
+
+def chosen(names: Sequence[str] | None) -> list[Family]:
+    """The families of these names, or all."""
+    unknown = [name for name in names or () if name not in FAMILIES]
+    if unknown:
+        raise ValueError(f"families == {unknown}, known are {list(FAMILIES)}")
+    return [FAMILIES[name] for name in (names or FAMILIES)]
+
+
+def people(past: ir.Table) -> ir.Table:
+    """The rows that features learn from: of a known customer, not made by a machine."""
+    return past.filter(past.customer.notnull(), ~past.machine)
+
+
+def combined(rows: ir.Table, moment: datetime, families: Sequence[Family]) -> ir.Table:
+    """One row per customer of `rows`, with the features of these families."""
+    tables = {"rows": rows, "orders": orders(rows), "pairs": pairs(rows)}
+    known = rows.group_by("customer").aggregate(**_aggregates(families, "rows", rows, moment))
+    for grain in GRAINS[1:]:
+        aggregates = _aggregates(families, grain, tables[grain], moment)
+        if aggregates:
+            known = known.left_join(tables[grain].group_by("customer").aggregate(**aggregates), "customer")
+            known = known.drop("customer_right")
+    columns: Columns = {}
+    for family in families:
+        columns |= family.columns(known, moment)
+    return known.select("customer", **{name: column.cast("float64") for name, column in columns.items()})
+
+
+def orders(rows: ir.Table) -> ir.Table:
+    """One row per order, and one per refund of it: negative `value` and `units`."""
+    import ibis
+
+    lines = rows.filter(rows.name.isin([ORDERED, REFUNDED]))
+    refund = lines.name == REFUNDED
+    quantity = lines.quantity.fill_null(1.0) * ibis.ifelse(refund, -1.0, 1.0)
+    lines = lines.select(
+        "customer", "time", refund=refund, order=lines.order_id.fill_null(lines.message_id),
+        units=quantity, value=quantity * lines.price.fill_null(0.0),
+    )  # fmt: skip
+    grouped = lines.group_by("customer", "order", "refund")
+    return grouped.aggregate(units=lines.units.sum(), value=lines.value.sum(), time=lines.time.max())
+
+
+def pairs(rows: ir.Table) -> ir.Table:
+    """One row per customer and item: order lines less refunded ones, and views."""
+    import ibis
+
+    seen = rows.filter(rows.item.notnull(), rows.name.isin([VIEWED, ADDED, ORDERED, REFUNDED]))
+    bought = ibis.cases((seen.name == ORDERED, 1), (seen.name == REFUNDED, -1), else_=0)
+    return seen.group_by("customer", "item").aggregate(bought=bought.sum(), viewed=(seen.name == VIEWED).sum())
+
+
+def _aggregates(families: Sequence[Family], grain: str, table: ir.Table, moment: datetime) -> Columns:
+    aggregates: Columns = {}
+    for family in families:
+        aggregates |= getattr(family, grain)(table, moment)
+    return aggregates

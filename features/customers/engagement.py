@@ -1,0 +1,53 @@
+"""Engagement: what a customer looked at, put into the cart and read. Machines' opens and clicks never count."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from features.customers.base import Family
+from features.customers.days import within
+from features.events import ADDED, CLICKED, DELIVERED, OPENED, UNSUBSCRIBED, VIEWED
+from features.table import Feature
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from features.customers.base import Columns
+
+NAME = "engagement"
+COUNTS = {
+    "views_7d": (VIEWED, 7, "Products viewed"),
+    "views_30d": (VIEWED, 30, "Products viewed"),
+    "views_90d": (VIEWED, 90, "Products viewed"),
+    "adds_30d": (ADDED, 30, "Products put into the cart"),
+    "emails_90d": (DELIVERED, 90, "E-mails delivered"),
+    "opens_90d": (OPENED, 90, "E-mails opened by a person"),
+    "clicks_90d": (CLICKED, 90, "Links in e-mails clicked by a person"),
+}
+FEATURES = (
+    *(
+        Feature(name, NAME, "count", f"{what} in the last {days} days.")
+        for name, (_event, days, what) in COUNTS.items()
+    ),
+    Feature("open_share", NAME, "share", "Opens per e-mail delivered, last 90 days; unknown without e-mails."),
+    Feature("unsubscribed", NAME, "count", "How often the customer unsubscribed from e-mails."),
+)
+
+
+def rows(events: ir.Table, moment: datetime) -> Columns:
+    """Events of a name in the last days."""
+    counts: Columns = {
+        name: ((events.name == event) & within(events.time, moment, days)).sum()
+        for name, (event, days, _what) in COUNTS.items()
+    }
+    return counts | {"unsubscribed": (events.name == UNSUBSCRIBED).sum()}
+
+
+def columns(known: ir.Table, _moment: datetime) -> Columns:
+    """The counts, and opens per e-mail."""
+    counts: Columns = {name: known[name] for name in (*COUNTS, "unsubscribed")}
+    return counts | {"open_share": known.opens_90d / known.emails_90d.nullif(0)}
+
+
+FAMILY = Family(FEATURES, columns, rows=rows)

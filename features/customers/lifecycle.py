@@ -1,0 +1,57 @@
+"""Lifecycle: how long a customer has been here, at which pace, and whether the next order is late."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from features.customers.base import Family
+from features.customers.days import days_before, within
+from features.table import Feature
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from features.customers.base import Columns
+
+NAME = "lifecycle"
+FEATURES = (
+    Feature("days_since_first_event", NAME, "days", "Days since the first event of any kind."),
+    Feature("days_since_first_order", NAME, "days", "Days since the first order; unknown without one."),
+    Feature("days_between_orders", NAME, "days", "Mean days from one order to the next; unknown below two."),
+    Feature("overdue", NAME, "ratio", "Days since the last order over the mean days between orders; above 1 is late."),
+    Feature("orders_trend", NAME, "count", "Orders of the last 90 days less those of the 90 days before."),
+)
+
+
+def rows(events: ir.Table, _moment: datetime) -> Columns:
+    """The first event."""
+    return {"first_event": events.time.min()}
+
+
+def orders(placed: ir.Table, moment: datetime) -> Columns:
+    """First and last order, how many, and how many lately."""
+    kept = ~placed.refund
+    return {
+        "first_order": placed.time.min(where=kept),
+        "last_order": placed.time.max(where=kept),
+        "orders": kept.sum(),
+        "orders_90d": (kept & within(placed.time, moment, 90)).sum(),
+        "orders_180d": (kept & within(placed.time, moment, 180)).sum(),
+    }
+
+
+def columns(known: ir.Table, moment: datetime) -> Columns:
+    """Ages, the mean gap, the lateness and the trend."""
+    since, first = days_before(moment, known.last_order), days_before(moment, known.first_order)
+    gap = ((first - since) / (known.orders - 1).nullif(0)).nullif(0.0)
+    return {
+        "days_since_first_event": days_before(moment, known.first_event),
+        "days_since_first_order": first,
+        "days_between_orders": gap,
+        "overdue": since / gap,
+        "orders_trend": 2 * known.orders_90d - known.orders_180d,
+    }
+
+
+FAMILY = Family(FEATURES, columns, rows=rows, orders=orders)

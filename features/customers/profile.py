@@ -1,0 +1,72 @@
+"""Profile: what a customer or the CRM told: traits as of the moment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pandas as pd
+import pyarrow as pa
+
+from features.customers.base import Family
+from features.customers.days import days_before
+from features.events import IDENTIFIED
+from features.table import Feature
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from features.customers.base import Columns
+
+NAME = "profile"
+FEATURES = (Feature("days_since_identified", NAME, "days", "Days since traits were last told; unknown without any."),)
+
+
+def rows(events: ir.Table, _moment: datetime) -> Columns:
+    """The last time that traits were told."""
+    return {"last_identified": events.time.max(where=events.name == IDENTIFIED)}
+
+
+def columns(known: ir.Table, moment: datetime) -> Columns:
+    """Days since traits were told."""
+    return {"days_since_identified": days_before(moment, known.last_identified)}
+
+
+def latest(events: ir.Table, trait: str) -> ir.Table:
+    """One row per customer who was told this trait: its latest value as JSON text.
+
+    A trait told as null is unknown from then on; between two told at the same time, the later message id counts.
+    """
+    import ibis
+
+    told = events.filter(events.name == IDENTIFIED, events.properties.notnull())
+    told = told.mutate(value=told.properties.cast("json")[trait].cast("string"))
+    told = told.filter(told.value.notnull())
+    newest = [ibis.desc(name) for name in ("time", "received_at", "source", "message_id", "line")]
+    ranked = told.mutate(rank=ibis.row_number().over(group_by="customer", order_by=newest))
+    return ranked.filter(ranked["rank"] == 0).select("customer", "value")
+
+
+def parsed(texts: pa.Array) -> pd.Series:
+    """JSON texts as one feature column: numbers where every known value is a number, otherwise a category."""
+    values = [None if text is None else orjson.loads(text) for text in texts.to_pylist()]
+    known = [value for value in values if value is not None]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
+        return pd.Series(values, dtype="float64")
+    words = [None if value is None else _word(value) for value in values]
+    levels = sorted({word for word in words if word is not None})
+    return pd.Series(pd.Categorical(words, categories=levels))
+
+
+def described(trait: str, values: pd.Series) -> Feature:
+    """The description of a trait's column."""
+    unit = "number" if values.dtype == "float64" else "category"
+    return Feature(trait, NAME, unit, f"The trait {trait!r} as last told before the moment.")
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+FAMILY = Family(FEATURES, columns, rows=rows)
