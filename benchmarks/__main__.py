@@ -1,0 +1,50 @@
+"""`python -m benchmarks NAME [--data DIR] [--seed N]`: progress on stderr, one JSON object as the last stdout line."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+# name -> module with `figures(seed) -> dict`; it may also take `data: Path | None` and further numbers as options.
+BENCHMARKS = {"training": "benchmarks.training"}
+VERSIONS = ("duckdb", "implicit", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
+
+
+def main() -> None:
+    """Runs one benchmark and prints its result."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", choices=sorted(BENCHMARKS))
+    parser.add_argument("--data", type=Path, default=os.environ.get("ATTUNE_DATA"))
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    figures = importlib.import_module(BENCHMARKS[given.name]).figures
+    options: dict[str, Any] = {"seed": given.seed}
+    if "data" in inspect.signature(figures).parameters:
+        options["data"] = Path(given.data) if given.data else None
+    load = os.getloadavg()[0]
+    found = figures(**options)
+    print(json.dumps(described(given.name, found, load)))
+
+
+def described(name: str, figures: dict[str, Any], load: float) -> dict[str, Any]:
+    """The object that is printed last."""
+    comparators = figures.pop("comparators", {})
+    versions = {package: version(package) for package in VERSIONS}
+    return {
+        "name": name,
+        "figures": figures,
+        "comparators": comparators,
+        "versions": versions,
+        "cores": os.cpu_count(),
+        "load": load,
+    }
+
+
+if __name__ == "__main__":
+    main()
