@@ -125,8 +125,8 @@ def download(version: Version, folder: Path) -> Path:
     """The registered model's own folder (`model.json` and `model/`), copied below `folder`."""
     import mlflow
 
-    source = _client().get_model_version(version.kind, str(version.version)).source
-    local = mlflow.artifacts.download_artifacts(f"{source}/artifacts", dst_path=str(folder))
+    _client()
+    local = mlflow.artifacts.download_artifacts(f"models:/{version.kind}/{version.version}", dst_path=str(folder))
     (found,) = [path.parent for path in Path(local).rglob("model.json")]
     return found
 

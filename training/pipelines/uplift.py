@@ -15,7 +15,7 @@ What a run leaves in `workspace.runs / run_id` (the report reads it; per-custome
 - `features.parquet`: the features, row i belongs to row i of `oof.npz`.
 - `effects.npz`: `customers`, `offers`, `effect`, `standard_error` of the registered model, one row per customer.
 - `evaluation.json`, aggregates only: `log`, `outcome`, `metric`, `unit`, `model`, `baseline`, `difference`, `lower`,
-  `upper` (of `chosen` against the better baseline, first offer), `verdict`, `split`, `chosen_learner`,
+  `upper` (of `chosen` against the better baseline, mean over the offers), `verdict`, `split`, `chosen_learner`,
   `checks` (per offer `predictability`, `sample_ratio`: a p-value or null, `largest_difference`: the
   largest standardised mean difference), and `offers`: per offer `average`, `rows`,
   `deciles`, `curve` {share, extra}, `against`, and `learners`: per learner `qini`, `qini_interval`, `slope`,
@@ -181,13 +181,13 @@ def _line(name: str, figures: dict[str, Any]) -> str:
 
 def _evaluation(log: ExposureLog, outcome: str, oof: OutOfFold, name: str, seed: int) -> dict[str, Any]:
     offers = judge_all(oof, seed=seed)
-    against = offers[oof.offers[0]]["against"]
+    against = _over_offers([offers[offer]["against"] for offer in oof.offers])
     return {
         "log": log.name,
         "outcome": outcome,
         "metric": METRIC,
         "unit": UNIT,
-        "model": offers[oof.offers[0]]["learners"][CHOSEN]["qini"],
+        "model": float(np.mean([offers[offer]["learners"][CHOSEN]["qini"] for offer in oof.offers])),
         **against,
         "verdict": verdict(against),
         "chosen_learner": name,
@@ -195,6 +195,15 @@ def _evaluation(log: ExposureLog, outcome: str, oof: OutOfFold, name: str, seed:
         "checks": {offer: _checks(log, oof, offer) for offer in oof.offers},
         "offers": offers,
     }
+
+
+def _over_offers(against: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The mean over the offers; its interval is as wide as theirs are on average, as if they moved together.
+
+    Offers share their control, so their errors are correlated: this is the widest the interval can be.
+    """
+    means = {name: float(np.mean([one[name] for one in against])) for name in ("difference", "lower", "upper")}
+    return {"baseline": " and ".join(dict.fromkeys(one["baseline"] for one in against)), **means}
 
 
 def _checks(log: ExposureLog, oof: OutOfFold, offer: str) -> dict[str, Any]:
