@@ -144,18 +144,19 @@ def _figures(found: Judged, baseline: Judged, validated: Judged, rng: np.random.
     difference = paired_difference(ours[counted], theirs[counted], rng)
     return figures | {
         "coverage": found.coverage,
-        "interval": _ends(mean_interval(ours[counted], rng)),
+        "interval": _ends(mean_interval(ours[counted], rng), 0.0),
         "validation": _finite(validated.mean("all", METRIC)),
         "against_baseline": {
             "difference": _finite(difference.estimate),
-            **_ends(difference),
+            **_ends(difference, -1.0),
             "verdict": verdict(difference),
         },
     }
 
 
-def _ends(interval: Interval) -> dict[str, float | None]:
-    return {"lower": _finite(interval.lower), "upper": _finite(interval.upper)}
+def _ends(interval: Interval, least: float) -> dict[str, float]:
+    """The ends within what is possible: too few customers give all of it, from `least` to 1."""
+    return {"lower": max(interval.lower, least), "upper": min(interval.upper, 1.0)}
 
 
 def _finite(value: float) -> float | None:
@@ -224,10 +225,8 @@ def _line(name: str, figures: Mapping[str, Any]) -> str:
     ).rstrip()
 
 
-def _range(ends: Mapping[str, float | None]) -> str:
-    return (
-        "[too few]" if ends["lower"] is None or ends["upper"] is None else f"[{ends['lower']:.4f}, {ends['upper']:.4f}]"
-    )
+def _range(ends: Mapping[str, float]) -> str:
+    return f"[{ends['lower']:.4f}, {ends['upper']:.4f}]"
 
 
 def _number(value: float | None) -> str:

@@ -34,8 +34,8 @@ class Als:
 
     name: ClassVar[str] = "als"
     factors: int = 64
-    alpha: float = 40.0  # implicit's own default of 1 is its worst setting; 30 to 100 is right
-    regularization: float = 10.0
+    alpha: float = 30.0  # implicit's own default of 1 is its worst setting; 30 to 100 is right
+    regularization: float = 100.0
     iterations: int = 15
     seed: int = 0
     threads: int = 0

@@ -1,7 +1,7 @@
 """Neighbours: items bought together. The normalised item-item Gram matrix, exact.
 
-    similarity(i, j) = sum over customers of w_ui w_uj |u|^-2a |i|^-b |j|^-b        w: damped weight, |.|: sum of w
-    score(u, i)      = sum over the history's items j of w_uj similarity(i, j)
+    similarity(i, j) = sum over customers of d_ui d_uj |u|^-2a |i|^-b |j|^-b    d: weight^damping, |.|: sum of d
+    score(u, i)      = sum over the history's items j of weight_uj similarity(i, j)
 
 a = b = 0.5 is the first-order filter of GF-CF (Shen et al. 2021); the similarity of an item with itself counts `own`
 times, so that what a customer buys often can be recommended again.
@@ -38,7 +38,7 @@ class Neighbours:
     customer_norm: float = 0.5
     item_norm: float = 0.5
     damping: float = 0.5
-    own: float = 1.0
+    own: float = 2.0
     items_: NDArray[np.str_] = field(init=False, repr=False)
     popularity_: NDArray[np.float32] = field(init=False, repr=False)
     similarity_: sparse.csr_matrix = field(init=False, repr=False)
@@ -95,15 +95,14 @@ class Neighbours:
 
     def _scores(self, histories: Interactions) -> NDArray[np.float32]:
         shape = (len(histories.customers), len(self.items_))
-        damped = histories.weight**self.damping
-        matrix = sparse.csr_matrix((damped, (histories.customer, histories.item)), shape=shape)
+        matrix = sparse.csr_matrix((histories.weight, (histories.customer, histories.item)), shape=shape)
         scores: NDArray[np.float32] = (matrix @ self.similarity_).toarray()
         return scores
 
     def _contributions(self, history: Interactions, item: int) -> NDArray[np.float32]:
         """Per pair of one customer's history what it adds to the score of this item."""
         similar = self.similarity_[history.item][:, [item]].toarray()[:, 0]
-        values: NDArray[np.float32] = history.weight**self.damping * similar
+        values: NDArray[np.float32] = history.weight * similar
         return values
 
 

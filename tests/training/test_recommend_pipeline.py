@@ -1,0 +1,181 @@
+"""From a log to a registered recommender. The shop: 60 customers buy their own item every week, for half a year.
+
+customer 0   i0 . i0 . i0 . i0 ...      the best answer is the customer's own item; popularity cannot know it
+customer 1   i1 . i1 . i1 . i1 ...
+"""
+
+import json
+from datetime import datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from typer.testing import CliRunner
+
+from features.consent import Basis, grant
+from features.events import ORDERED, SCHEMA, Events
+from features.history import append, locked
+from features.ledger import Ledger
+from features.workspace import Settings, Workspace
+from serving.cli import app
+from training.pipelines.recommend import interactions_before, learned, lines
+from training.pipelines.recommend_evaluation import bought_before, judge, purchases_between, trial
+from training.recommenders import RECOMMENDERS
+
+START = datetime.fromisoformat("2024-01-01")
+CUSTOMERS, ITEMS, WEEKS = 60, 20, 26
+MODELS = ("popularity", "repeat")
+
+
+def order(customer, item, time, number):
+    row = dict.fromkeys(SCHEMA.names)
+    return row | {
+        "source": "test", "message_id": f"{number}", "line": 0, "name": ORDERED, "customer": customer, "time": time,
+        "received_at": time, "live": False, "item": item, "quantity": 1.0, "price": 1.0, "machine": False,
+    }  # fmt: skip
+
+
+def rows(customers=CUSTOMERS, weeks=WEEKS, items=ITEMS):
+    rng = np.random.default_rng(0)
+    found = []
+    for customer in range(customers):
+        for week in range(weeks):
+            other = int(rng.integers(items)) if rng.random() < 0.3 else customer % items
+            time = START + timedelta(days=7 * week, minutes=customer)
+            found.append(order(f"customer-{customer:02d}", f"item-{other:02d}", time, len(found)))
+    return pa.Table.from_pylist(found, schema=SCHEMA)
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "attune.yaml").write_text("name: shop\nrecommender:\n  models: [popularity, repeat]\n")
+    return Workspace.open(folder)
+
+
+def plain(tmp_path, **recommender):
+    return Workspace(tmp_path, Settings.model_validate({"name": "shop", "recommender": recommender}))
+
+
+def test_the_model_that_knows_the_customer_is_chosen_and_better(tmp_path):
+    trained = learned(Events.of(rows()), plain(tmp_path), MODELS, seed=0)
+    assert trained.model.name == trained.evaluation["chosen"] == "repeat"
+    assert trained.evaluation["verdict"] == "better"
+    assert 0 < trained.evaluation["lower"] < trained.evaluation["difference"] < trained.evaluation["upper"]
+    assert "repeat, better than popularity" in lines(trained.evaluation)[-1]
+    assert "customer-" not in json.dumps(trained.evaluation)
+
+
+def test_the_same_seed_gives_the_same_evaluation(tmp_path):
+    first, second = (learned(Events.of(rows()), plain(tmp_path), MODELS, seed=3).evaluation for _ in range(2))
+    assert first == second
+
+
+def test_nothing_after_the_moment_reaches_the_model(tmp_path):
+    """Orders on and after the split's moment are replaced by others: what was learned stays the same."""
+    moment = START + timedelta(days=140)
+    table = rows()
+    future = np.array(table["time"].to_pylist()) >= moment
+    items = np.where(future, "item-new", np.array(table["item"].to_pylist()))
+    changed = table.set_column(table.column_names.index("item"), SCHEMA.field("item"), pa.array(items, pa.string()))
+    ours, theirs = (interactions_before(Events.of(log), moment, plain(tmp_path)) for log in (table, changed))
+    np.testing.assert_array_equal(ours.items, theirs.items)
+    np.testing.assert_array_equal(ours.weight, theirs.weight)
+    assert set(np.concatenate(list(purchases_between(Events.of(changed), moment, moment + timedelta(9)).values()))) == {
+        "item-new"
+    }
+
+
+def test_the_parts_split_customers_and_items(tmp_path):
+    """A customer who came in the test period is new; repeat and explore share what each customer bought."""
+    moment, end = START + timedelta(days=140), START + timedelta(days=168)
+    late = order("late", "item-03", moment + timedelta(days=1), 10_000)
+    events = Events.of(pa.concat_tables([rows(), pa.Table.from_pylist([late], schema=SCHEMA)]))
+    train = interactions_before(events, moment, plain(tmp_path))
+    found = trial(events, train, moment, end, np.random.default_rng(0))
+    judged = judge(RECOMMENDERS["repeat"]().fit(train), found, ITEMS, include_bought=True)
+    counts = {part: int((~np.isnan(values["ndcg"])).sum()) for part, values in judged.values.items()}
+    assert counts["new"] == 1
+    assert counts["known"] == CUSTOMERS
+    assert counts["all"] == CUSTOMERS + 1
+    assert 0 < counts["explore"] < CUSTOMERS
+    assert bought_before(train, ["late"])[0].tolist() == []
+    assert judged.mean("repeat", "recall") == 1.0
+    assert judged.mean("known", "hit_rate") == 1.0
+
+
+def test_without_bought_items_the_answer_explores(tmp_path):
+    evaluation = learned(Events.of(rows()), plain(tmp_path, include_bought=False), MODELS, seed=0).evaluation
+    figures = evaluation["models"]["repeat"]
+    assert figures["all"] == figures["explore"]
+
+
+def test_a_few_customers_prove_nothing(tmp_path):
+    evaluation = learned(Events.of(rows(customers=8)), plain(tmp_path), MODELS, seed=0).evaluation
+    assert evaluation["verdict"] == "not distinguishable"
+    assert (evaluation["lower"], evaluation["upper"]) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize(("customers", "items"), [(1, 20), (60, 1)])
+def test_one_customer_or_one_item_is_trained_on(tmp_path, customers, items):
+    names = ("popularity", "neighbours", "als", "repeat")
+    evaluation = learned(Events.of(rows(customers, WEEKS, items)), plain(tmp_path), names, seed=0).evaluation
+    assert evaluation["verdict"] == "not distinguishable"
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [(SCHEMA.empty_table(), "the event log is empty"), (rows(weeks=5), r"the log spans 28 days; .* needs 84")],
+)
+def test_a_log_that_cannot_be_split_is_refused(tmp_path, table, line):
+    with pytest.raises(ValueError, match=line):
+        learned(Events.of(table), plain(tmp_path), MODELS, seed=0)
+
+
+def fill(workspace, consenting=CUSTOMERS):
+    with locked(workspace):
+        append(workspace, rows())
+    names = [f"customer-{number:02d}" for number in range(consenting)]
+    basis = Basis(("personalisation",), "test")
+    grant(Ledger.at(workspace.ledger), names, basis, source="test", time=START)
+
+
+# MLflow's own queries and its wishes about signatures are not ours to change.
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning", "ignore::UserWarning")
+def test_the_verb_registers_a_model_and_keeps_customers_out_of_mlflow(workspace, tmp_path, monkeypatch):
+    fill(workspace, consenting=50)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(app, ["train", "recommender", "-w", str(workspace.folder)], catch_exceptions=False)
+    assert "consent: 10 of 60 customers left out" in found.stdout
+    assert "registered: recommender 1 (repeat)" in found.stdout
+    (run,) = workspace.runs.iterdir()
+    with np.load(run / "evaluation.npz") as kept:
+        assert len(kept["customers"]) == len(kept["repeat:all:ndcg"]) == 50
+    logged = [path for path in (tmp_path / "mlruns").rglob("*") if path.is_file()]
+    assert {"evaluation.json", "models.png", "arrays.npz"} <= {path.name for path in logged}
+    assert not [path for path in logged if b"customer-0" in path.read_bytes()]
+
+
+def test_an_unknown_model_is_refused_before_anything_is_read(workspace):
+    with pytest.raises(ValueError, match="recommender 'popularty' is not known; did you mean 'popularity'"):
+        CliRunner().invoke(
+            app, ["train", "recommender", "-w", str(workspace.folder), "--model", "popularty"], catch_exceptions=False
+        )
+
+
+def test_an_empty_workspace_is_refused_in_one_line(workspace):
+    with pytest.raises(ValueError, match="the event log is empty; import purchases first"):
+        CliRunner().invoke(app, ["train", "recommender", "-w", str(workspace.folder)], catch_exceptions=False)
+
+
+@pytest.mark.data
+def test_on_online_retail_every_personal_model_beats_popularity(data_dir, tmp_path):
+    from features.sources.online_retail import read
+
+    parsed = read(data_dir / "online_retail" / "online_retail_sales.parquet", START)
+    evaluation = learned(Events.of(parsed.events), plain(tmp_path), tuple(RECOMMENDERS), seed=0).evaluation
+    verdicts = {name: figures["against_baseline"]["verdict"] for name, figures in evaluation["models"].items()}
+    assert verdicts == dict.fromkeys(RECOMMENDERS, "better") | {"popularity": "not distinguishable"}
+    assert evaluation["models"]["neighbours"]["explore"]["ndcg"] > evaluation["models"]["popularity"]["explore"]["ndcg"]
