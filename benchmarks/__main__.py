@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 # name -> module with `figures(seed) -> dict`; it may also take `data: Path | None` and further numbers as options.
-BENCHMARKS = {"training": "benchmarks.training"}
+BENCHMARKS = {"features": "benchmarks.features", "training": "benchmarks.training"}
 VERSIONS = ("duckdb", "implicit", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
 
 
@@ -22,11 +22,14 @@ def main() -> None:
     parser.add_argument("name", choices=sorted(BENCHMARKS))
     parser.add_argument("--data", type=Path, default=os.environ.get("ATTUNE_DATA"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--events", type=int, help="features: how many events; default 20 million")
     given = parser.parse_args()
     figures = importlib.import_module(BENCHMARKS[given.name]).figures
     options: dict[str, Any] = {"seed": given.seed}
     if "data" in inspect.signature(figures).parameters:
         options["data"] = Path(given.data) if given.data else None
+    if given.events:
+        options["events"] = given.events
     load = os.getloadavg()[0]
     found = figures(**options)
     print(json.dumps(described(given.name, found, load)))
