@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from features.workspace import Workspace
 
 COLUMNS = ("item", "name", "category", "price", "stock")  # further columns are the shop's own attributes
 
@@ -45,3 +48,24 @@ class Catalog:
     @cached_property
     def _names(self) -> dict[str, object]:
         return dict(self.frame["name"])
+
+
+def read_catalog(workspace: Workspace) -> Catalog:
+    """The shop's `catalog.csv` over what imports found out; items of either."""
+    parts = [pd.read_parquet(path) for path in sorted((workspace.state / "catalog").glob("*.parquet"))]
+    own = workspace.folder / "catalog.csv"
+    if own.exists():
+        parts.insert(0, _own(own))
+    if not parts:
+        return Catalog.of(pd.DataFrame({"item": np.empty(0, object)}))
+    frame = pd.concat(parts, ignore_index=True)
+    if own.exists() and parts[0]["item"].duplicated().any():
+        return Catalog.of(parts[0])  # says which items are named twice
+    return Catalog.of(frame.drop_duplicates("item"))
+
+
+def _own(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype={"item": str, "name": str, "category": str}, encoding="utf-8-sig")
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: could not be read as CSV: {' '.join(str(error).split())}") from None

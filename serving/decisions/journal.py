@@ -1,0 +1,180 @@
+"""Journal: every decision, durable against a crash of the process before its answer leaves.
+
+    answer -> write() of one checksummed line to this worker's segment -> the answer leaves
+                                    |
+              a background thread commits groups of lines to the ledger's `decisions`
+
+A segment is locked by its worker while that lives. At start every segment without a living owner is committed.
+A torn last line (killed while writing) belongs to an answer that never left; it is skipped and counted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import threading
+import zlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import insert, select
+
+from features.decisions import Decision, decisions
+from features.ledger import Ledger
+
+SEGMENT = ".segment"
+GROUP_SECONDS = 0.2  # a decision is in the ledger this long after its answer
+ROTATE_BYTES = 8_000_000  # a segment that long is replaced once its lines are committed
+LOOKUP = 500  # decision ids per query; SQLite takes at most 32,766 values
+
+
+class Journal:
+    """One worker's segment, and the thread that commits it."""
+
+    def __init__(self, folder: Path, ledger: Ledger) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._ledger = folder, ledger
+        self._lock, self._wake, self._closing = threading.Lock(), threading.Event(), False
+        self._pending: list[dict[str, Any]] = []
+        self.failure: str | None = None  # why the last commit did not succeed; the lines stay in the segment
+        self._open()
+        self._writer = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._writer.start()
+
+    def append(self, decision: Decision) -> None:
+        """Returns once the decision has been handed to the operating system."""
+        row = _row(decision)
+        with self._lock:
+            _write_all(self._file, line(row))
+            self._pending.append(row)
+
+    def commit(self) -> int:
+        """Commits what is pending; how many decisions that was. Lines are dropped from the segment only after."""
+        with self._lock:
+            group, self._pending = self._pending, []
+        try:
+            store(self._ledger, group)
+        except BaseException:
+            with self._lock:
+                self._pending = group + self._pending
+            raise
+        with self._lock:
+            if not self._pending and os.fstat(self._file).st_size > ROTATE_BYTES:
+                os.ftruncate(self._file, 0)
+        return len(group)
+
+    def close(self) -> None:
+        """Commits the rest and removes the segment; on a failure the segment stays for the next start."""
+        self._closing = True
+        self._wake.set()
+        self._writer.join()
+        self.commit()
+        self._path.unlink(missing_ok=True)
+        os.close(self._file)
+
+    def _open(self) -> None:
+        handle, name = tempfile.mkstemp(suffix=SEGMENT, prefix="worker-", dir=self._folder)
+        os.close(handle)
+        self._path = Path(name)
+        self._file = os.open(name, os.O_WRONLY | os.O_APPEND)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._wake.wait(GROUP_SECONDS)
+            try:
+                self.commit()
+                self.failure = None
+            except Exception as error:  # noqa: BLE001  # the edge of a thread: a full disk must not end it
+                self.failure = " ".join(str(error).split())[:200]
+
+
+def line(row: dict[str, Any]) -> bytes:
+    """`checksum json`, ended by a newline."""
+    body = orjson.dumps(row)
+    return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def read_segment(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The rows whose checksum is right, and how many lines were torn."""
+    rows, torn = [], 0
+    for entry in path.read_bytes().split(b"\n"):
+        checksum, _, body = entry.partition(b" ")
+        if entry and checksum == b"%08x" % zlib.crc32(body):
+            rows.append(_parsed(body))
+        elif entry:
+            torn += 1
+    return rows, torn
+
+
+def recover(folder: Path, ledger: Ledger) -> tuple[int, int]:
+    """Commits the segments whose worker is gone; how many decisions they held, and how many torn lines."""
+    found, torn = 0, 0
+    for path in sorted(folder.glob(f"*{SEGMENT}")):
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue  # its worker lives
+            rows, broken = read_segment(path)
+            store(ledger, rows)
+            path.unlink(missing_ok=True)
+            found, torn = found + len(rows), torn + broken
+    return found, torn
+
+
+def store(ledger: Ledger, rows: Iterable[dict[str, Any]]) -> None:
+    """Adds the decisions that the ledger does not hold yet, in one transaction."""
+    fresh = {row["decision_id"]: row for row in reversed(list(rows))}  # of one id the first row stays
+    if not fresh:
+        return
+    with ledger.write() as connection:
+        for ids in _parts(list(fresh)):
+            known = select(decisions.c.decision_id).where(decisions.c.decision_id.in_(ids))
+            for decision_id in connection.execute(known).scalars():
+                del fresh[decision_id]
+        if fresh:
+            connection.execute(insert(decisions), list(fresh.values()))
+
+
+def find(folder: Path, ledger: Ledger, decision_id: str) -> dict[str, Any] | None:
+    """The decision's row, also one that is still in a segment; None when there is none."""
+    with ledger.read() as connection:
+        row = connection.execute(select(decisions).where(decisions.c.decision_id == decision_id)).mappings().first()
+    if row is not None:
+        return _decoded(dict(row))
+    for path in folder.glob(f"*{SEGMENT}"):
+        for candidate in read_segment(path)[0]:
+            if candidate["decision_id"] == decision_id:
+                return _decoded(candidate)
+    return None
+
+
+def _row(decision: Decision) -> dict[str, Any]:
+    row = decision.row()
+    for name in ("options", "chosen", "context"):
+        row[name] = orjson.dumps(row[name]).decode()
+    return row
+
+
+def _decoded(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {name: orjson.loads(row[name]) for name in ("options", "chosen", "context")}
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    row: dict[str, Any] = orjson.loads(body)
+    return row | {"time": datetime.fromisoformat(row["time"])}
+
+
+def _parts(ids: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(ids), LOOKUP):
+        yield ids[start : start + LOOKUP]
+
+
+def _write_all(file: int, data: bytes) -> None:
+    while data:  # a short write happens on a nearly full disk; the rest then raises
+        data = data[os.write(file, data) :]

@@ -1,0 +1,51 @@
+"""Experiment: the arms of a test and their shares, from `experiments/*.yaml`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from features.workspace import Frozen, read_yaml
+
+FOLDER = "experiments"
+
+
+class Experiment(Frozen):
+    """One file of `experiments/`. Shares may sum to less than 1: the rest of the customers are not in the test."""
+
+    key: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)
+    arms: Mapping[str, float]  # the first one is what the others are compared with
+    description: str = ""
+    salt: str | None = None  # default: the key
+    window_days: int = Field(default=14, gt=0, le=365)
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if len(self.arms) < 2:
+            raise ValueError(f"arms == {dict(self.arms)}, needs at least two")
+        if any(not share > 0 for share in self.arms.values()) or math.fsum(self.arms.values()) > 1 + 1e-9:
+            raise ValueError(f"arms == {dict(self.arms)}, shares must be > 0 and sum to at most 1")
+        return self
+
+    @property
+    def control(self) -> str:
+        return next(iter(self.arms))
+
+    @property
+    def salted(self) -> str:
+        return self.salt or self.key
+
+
+def read_experiments(folder: Path) -> dict[str, Experiment]:
+    """The workspace's experiments by key; none when it has no `experiments/`."""
+    found: dict[str, Experiment] = {}
+    for path in sorted((folder / FOLDER).glob("*.yaml")):
+        experiment = read_yaml(path, Experiment)
+        if experiment.key in found:
+            raise ValueError(f"{path}: the key {experiment.key!r} is taken by another file of {folder / FOLDER}")
+        found[experiment.key] = experiment
+    return found
