@@ -1,12 +1,13 @@
 """Repeat: what a customer buys again, when it is due again.
 
     score(u, i) = chance that a buyer of i buys it again * purchases_ui^frequency * due(age_ui / cycle_i)
-    due(x)      = x-th part of the cycle: rises to 1 at x = 1, falls slowly after it
+    due(x)      = rises from `patience` at x = 0 to 1 at x = 1, then falls as 1 / x and never ends
 
-    cycle of tea: 30 days                          due 1 |      .-''-._
-    ann bought it 28 days ago: due                       |   .'        `'--._
-    bob bought it 3 days ago: not yet                    0 +--+----+-------------  age / cycle
-                                                           0      1       3
+    cycle of tea: 30 days                       due 1 |     .-*-._
+    ann bought it 28 days ago: due                    |  .-'      `--.__
+    bob bought it 3 days ago: a little less           |-'               `-----.___
+                                                      +-----+--------------------- age / cycle
+                                                      0     1
 
 What a customer never bought is filled by popularity.
 """
@@ -35,11 +36,15 @@ NEVER = 365.0  # the cycle where nobody ever bought anything twice, in days
 
 @dataclass
 class Repeat:
-    """Personal frequency, recency and the item's own cycle. `frequency`: 1 counts purchases, 0 ignores how many."""
+    """Personal frequency, recency and the item's own cycle.
+
+    `frequency`: 1 counts purchases, 0 ignores how many. `patience`: what is due just after a purchase; 0 means that
+    nobody buys at once again, 1 that the next purchase may come any day.
+    """
 
     name: ClassVar[str] = "repeat"
     frequency: float = 1.0
-    patience: float = 0.5
+    patience: float = 0.75
     items_: NDArray[np.str_] = field(init=False, repr=False)
     popularity_: NDArray[np.float32] = field(init=False, repr=False)
     chance_: NDArray[np.float32] = field(init=False, repr=False)
