@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import click
 import typer
 
+from features.cli import WorkspaceOption, opened
 from features.cli import app as features_app
 from training.cli import app as training_app
 
@@ -27,6 +28,22 @@ app.add_typer(training_app)
 @app.callback()
 def root(debug: bool = typer.Option(False, "--debug", help="Show the trace of an error.")) -> None:
     """One command for the whole house; `attune VERB --help` shows an example of each verb."""
+
+
+@app.command()
+def serve(
+    workspace: WorkspaceOption = None,
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 3000,
+    host: Annotated[str, typer.Option(help="Loopback only, until there are keys.")] = "127.0.0.1",
+    workers: Annotated[int, typer.Option(help="How many processes answer.", min=1, max=64)] = 1,
+) -> None:
+    """Answer over HTTP from the workspace's releases; Ctrl-C ends it.
+
+    Example: attune serve -w shop --port 3000
+    """
+    from serving.process import run
+
+    run(opened(workspace), host=host, port=port, workers=workers)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,80 @@
+"""OpenAPI for every route, and a page to read it that asks nobody else."""
+
+from __future__ import annotations
+
+from functools import cache
+from html import escape
+from typing import Any
+
+import orjson
+
+from serving.decisions.requests import AssignRequest, OfferRequest, RecommendRequest, Request, SimilarRequest
+
+ERROR = {
+    "type": "object",
+    "required": ["code", "message"],
+    "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+}
+ROUTES: tuple[tuple[str, str, str, type[Request] | None, dict[str, Any] | None], ...] = (
+    ("post", "/v1/recommend", "The best items for a customer or a history.", RecommendRequest, {"customer": "c000007"}),
+    ("post", "/v1/recommend/similar", "The items most like this one.", SimilarRequest, {"item": "i0001", "k": 3}),
+    ("post", "/v1/offers/select", "An offer or nothing, with its probability.", OfferRequest, {"customer": "c000007"}),
+    ("post", "/v1/experiments/{key}/assign", "The customer's arm of a test.", AssignRequest, {"customer": "c000007"}),
+    ("get", "/v1/experiments/{key}/report", "The stored report of a test, and its age.", None, None),
+)
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The OpenAPI 3.1 document."""
+    paths: dict[str, Any] = {}
+    for method, path, summary, model, example in ROUTES:
+        paths.setdefault(path, {})[method] = _operation(path, summary, model, example)
+    title = {"title": "Attune", "version": "1", "description": "Decisions over HTTP, each with its reason."}
+    return {"openapi": "3.1.0", "info": title, "paths": paths, "components": {"schemas": {"Error": ERROR}}}
+
+
+@cache
+def page() -> str:
+    """Every route with its fields and an example to paste."""
+    parts = []
+    for method, path, summary, model, example in ROUTES:
+        fields = "".join(_field(name, field) for name, field in (model.model_fields if model else {}).items())
+        call = f"curl -s localhost:3000{path}"
+        if example is not None:
+            call += f" -H 'content-type: application/json' -d '{orjson.dumps(example).decode()}'"
+        parts.append(
+            f"<section><h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(summary)}</p>"
+            f"{f'<table>{fields}</table>' if fields else ''}<pre>{escape(call)}</pre></section>"
+        )
+    style = "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1c2430}"
+    style += "pre{background:#f4f6f9;padding:.8rem;overflow-x:auto}td{padding:.2rem 1rem .2rem 0;vertical-align:top}"
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{style}</style>'
+    intro = "Errors are {code, message}. An Idempotency-Key header gives a retry the same decision. Schema: "
+    link = '<a href="openapi.json">openapi.json</a>'
+    return f"<!doctype html><title>Attune API</title>{head}<h1>Attune API</h1><p>{intro}{link}</p>{''.join(parts)}"
+
+
+def _operation(path: str, summary: str, model: type[Request] | None, example: Any) -> dict[str, Any]:
+    statuses = {"200": "Found", "400": "The request is wrong", "404": "Not found", "405": "Not allowed"}
+    statuses |= {"413": "The body is too large", "503": "Nothing can be answered"}
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    found = {"application/json": {"schema": {"type": "object"}}}
+    responses = {
+        status: {"description": text, "content": found if status == "200" else error}
+        for status, text in statuses.items()
+    }
+    operation: dict[str, Any] = {"summary": summary, "responses": responses}
+    if "{key}" in path:
+        key = {"name": "key", "in": "path", "required": True, "schema": {"type": "string"}}
+        operation["parameters"] = [key]
+    if model is not None:
+        content = {"schema": model.model_json_schema(), "example": example}
+        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+    return operation
+
+
+def _field(name: str, field: Any) -> str:
+    default = "required" if field.is_required() else f"default {field.default!r}"
+    cells = (f"<code>{escape(name)}</code>", escape(str(field.annotation)), escape(default))
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"

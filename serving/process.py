@@ -1,0 +1,56 @@
+"""The service as a process: what is checked before it starts, and how BentoML is told to be quiet."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import sys
+from pathlib import Path
+
+from features.workspace import Workspace
+from training.release import current, load_release
+
+OPTIONS = (
+    "api_server.logging.access.enabled=false",
+    "tracing.excluded_urls='.*'",  # the tracing middleware costs a fifth of a millisecond per request
+)
+
+
+def run(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
+    """Replaces this process by BentoML's, after the port and the releases were found good."""
+    _loopback(host)
+    _free(host, port)
+    for kind in ("recommender", "uplift"):
+        folder = current(workspace, kind)
+        if folder is not None:
+            load_release(folder)
+    os.environ["ATTUNE_WORKSPACE"] = str(workspace.folder)
+    os.environ["ATTUNE_WORKERS"] = str(workers)
+    os.environ["BENTOML_CONFIG_OPTIONS"] = " ".join(OPTIONS)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    root = Path(__file__).resolve().parent.parent
+    words = ["-m", "bentoml", "serve", "serving.service:Attune", "--host", host, "--port", str(port)]
+    os.execv(sys.executable, [sys.executable, *words, "--working-dir", str(root)])  # noqa: S606  # our own interpreter
+
+
+def _loopback(host: str) -> None:
+    try:
+        inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        inside = False
+    if not inside:
+        raise ValueError(f"host == {host!r}, must be a loopback address: there are no keys yet that say who may ask")
+
+
+def _free(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise OSError(
+                f"port {port} on {host} cannot be used: {error.strerror}; choose another with --port"
+            ) from None
