@@ -123,6 +123,33 @@ def import_hillstrom(
     typer.echo(_log_line(log))
 
 
+@app.command("features")
+def feature_table(
+    workspace: WorkspaceOption = None,
+    describe: Annotated[bool, typer.Option("--describe", help="Say what each feature means; reads no data.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the table here, as .parquet or .csv.")] = None,
+    as_of: Annotated[datetime | None, typer.Option(help="As of this moment, UTC; default: now.")] = None,
+) -> None:
+    """Build what is known about each customer as of a moment, and show a summary.
+
+    Example: attune features --out customers.parquet -w shop
+    """
+    from features.customers import listing
+
+    shop = opened(workspace)
+    if describe:
+        typer.echo("\n".join(listing.listed(listing.all_features(shop))))
+        return
+    path = listing.require_format(out) if out else None
+    table, left_out = listing.built(shop, as_of or datetime.now(UTC))
+    typer.echo(left_out)
+    if path:
+        listing.write(table, path)
+        typer.echo(f"{path}: {len(table):,} customers, {len(table.features)} features")
+    else:
+        typer.echo("\n".join(listing.summary(table)))
+
+
 def _basis(purposes: str, proof: str) -> Basis:
     from features.consent import Basis
 
