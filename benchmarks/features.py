@@ -105,7 +105,7 @@ def _difference(folder: Path, other: str) -> float:
 
 
 def _largest(ours: pd.DataFrame, theirs: pd.DataFrame) -> float:
-    a, b = ours.to_numpy(np.float64), theirs.to_numpy(np.float64)
+    a, b = (part.astype(ours.dtypes).to_numpy(np.float64) for part in (ours, theirs))  # the matrix is float32
     if a.shape != b.shape or not ours.index.equals(theirs.index) or (np.isnan(a) != np.isnan(b)).any():
         return math.inf
     scale = np.maximum(np.maximum(np.abs(a), np.abs(b)), 1.0)  # below 1 the difference itself: sums that cancel

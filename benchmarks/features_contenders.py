@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,9 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import sparse
 
+from features.interactions import Interactions
+
 AS_OF = datetime(2026, 1, 1)  # noqa: DTZ001  # tables keep UTC without a zone; the end of the simulated log
 SQL = Path(__file__).parent / "plans" / "features.sql"
-Built = tuple[pd.DataFrame, pd.DataFrame]
+Built = tuple[pd.DataFrame, Any, Callable[[Any], pd.DataFrame]]  # features, pairs, and pairs as a frame with ids
 
 
 def main() -> None:
@@ -37,11 +41,10 @@ def main() -> None:
     print(json.dumps(cost))
 
 
-def attune(log: Path):  # noqa: ANN201
+def attune(log: Path) -> Built:
     """What a pipeline calls."""
     from features.engine import connect
     from features.events import Events
-    from features.interactions import Interactions
     from features.table import FeatureTable
     from features.workspace import InteractionSettings
 
@@ -52,12 +55,12 @@ def attune(log: Path):  # noqa: ANN201
     return table.to_pandas(), interactions, _named
 
 
-def _named(log) -> pd.DataFrame:  # noqa: ANN001
+def _named(log: Interactions) -> pd.DataFrame:
     ids = {"customer": log.customers[log.customer], "item": log.items[log.item]}
     return pd.DataFrame({**ids, "weight": log.weight, "purchases": log.purchases})
 
 
-def sql(log: Path):  # noqa: ANN201
+def sql(log: Path) -> Built:
     """The statements of `plans/features.sql`."""
     import duckdb
 
@@ -75,7 +78,7 @@ def sql(log: Path):  # noqa: ANN201
     return table, pairs, lambda rows: rows.select(["customer", "item", "weight", "purchases"]).to_pandas()
 
 
-def by_pandas(log: Path):  # noqa: ANN201
+def by_pandas(log: Path) -> Built:
     """Vectorised pandas: ids as categories from the start, one pass of group-bys per question, no apply."""
     past, customers, items = _past(log)
     table = _activity(past).join(_spend(past))
@@ -111,8 +114,8 @@ def _activity(past: pd.DataFrame) -> pd.DataFrame:
     for kind, name in names.items():
         table[f"last_{kind}"] = past[past["name"] == name].groupby("customer")["time"].max()
     windows = {
-        "views": ("Product Viewed", (7, 30, 90)), "adds": ("Product Added", (30,)), "emails": ("Email Delivered", (90,)),
-        "opens": ("Email Opened", (90,)), "clicks": ("Email Link Clicked", (90,)),
+        "views": ("Product Viewed", (7, 30, 90)), "adds": ("Product Added", (30,)),
+        "emails": ("Email Delivered", (90,)), "opens": ("Email Opened", (90,)), "clicks": ("Email Link Clicked", (90,)),
     }  # fmt: skip
     for kind, (name, lengths) in windows.items():
         named = past.loc[past["name"] == name, ["customer", "time"]]

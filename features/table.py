@@ -64,7 +64,7 @@ class FeatureTable:
         traits: Sequence[str] = (),
         currency: str = "EUR",
     ) -> FeatureTable:
-        """What these families know before `as_of`: one row per customer, sorted by id, or for `customers` in this order.
+        """What these families know before `as_of`: a row per customer, sorted by id, or for `customers` in this order.
 
         A customer without events has counts and sums of 0 and everything else unknown. Traits belong to `profile`.
         """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from features.customers import FAMILIES
 from features.customers.base import Family
-from features.events import ADDED, ORDERED, REFUNDED, VIEWED
+from features.events import ORDERED, REFUNDED, VIEWED
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -65,9 +65,11 @@ def pairs(rows: ir.Table) -> ir.Table:
     """One row per customer and item: order lines less refunded ones, and views."""
     import ibis
 
-    seen = rows.filter(rows.item.notnull(), rows.name.isin([VIEWED, ADDED, ORDERED, REFUNDED]))
-    bought = ibis.cases((seen.name == ORDERED, 1), (seen.name == REFUNDED, -1), else_=0)
-    return seen.group_by("customer", "item").aggregate(bought=bought.sum(), viewed=(seen.name == VIEWED).sum())
+    seen = rows.filter(rows.item.notnull(), rows.name.isin([VIEWED, ORDERED, REFUNDED]))
+    bought = ibis.cases((seen.name == ORDERED, 1.0), (seen.name == REFUNDED, -1.0), else_=0.0).cast("float64")
+    return seen.group_by("customer", "item").aggregate(
+        bought=bought.sum(), viewed=(seen.name == VIEWED).cast("float64").sum()
+    )
 
 
 def _aggregates(families: Sequence[Family], grain: str, table: ir.Table, moment: datetime) -> Columns:
