@@ -1,0 +1,144 @@
+"""The report of an experiment: computed by the command line, stored as JSON, served with its age.
+
+assign decisions + Experiment Viewed --> first exposure per customer --+
+                                                                       +-> one row per customer -> analysis
+orders and refunds within the window after it, summed per customer ----+
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.consent import consented_customers, left_out
+from features.events import ORDERED, REFUNDED, Events, utc
+from features.history import read_events
+from features.ledger import Ledger
+from features.workspace import Workspace
+from serving.experiments.definitions import Experiment
+from serving.experiments.exposures import Exposed, assigned, exposed, viewed
+
+METRICS = ("conversion", "revenue")  # per customer: 1 for at least one order; money of orders less refunds
+
+
+def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[str, Any]:
+    """The report as plain values, as of now. Holds sums over customers only."""
+    from serving.experiments import analysis
+
+    ledger = Ledger.at(workspace.ledger)
+    events = read_events(workspace)
+    seen = [*assigned(ledger, experiment.key, now), *viewed(events, experiment.key, now)]
+    allowed = set(consented_customers(ledger, purpose="analytics", as_of=now))
+    all_customers = {customer for customer, _, _ in seen}
+    found = exposed((one for one in seen if one[0] in allowed), experiment.arms)
+    customers = outcomes(events, found, experiment.window_days, now)
+    counts = {name: int((customers["arm"] == name).sum()) for name in experiment.arms}
+    _enough(experiment, counts, analysis.MIN_CUSTOMERS)
+    ratio = analysis.sample_ratio(counts, experiment.arms)
+    return {
+        "experiment": experiment.key,
+        "description": experiment.description,
+        "computed_at": utc(now).isoformat(timespec="seconds") + "Z",
+        "window_days": experiment.window_days,
+        "currency": workspace.settings.currency,
+        "control": experiment.control,
+        "arms": (compared := analysis.arms(customers, experiment.control, METRICS)),
+        "sample_ratio": ratio,
+        "window_open": int((customers["until"] > utc(now)).sum()),
+        "saw_two_arms": found.crossed,
+        "unknown_arm": found.strays,
+        "left_out": left_out(len(all_customers), len(all_customers - allowed), "analytics"),
+        "verdict": _verdict(compared, ratio),
+    }
+
+
+def outcomes(events: Events, found: Exposed, window_days: int, as_of: datetime) -> pd.DataFrame:
+    """One row per exposed customer: `arm`, `until`, `conversion` and `revenue` within the window after the exposure."""
+    import ibis
+
+    people = pd.DataFrame(
+        [(customer, arm, first, first + timedelta(days=window_days)) for customer, (arm, first) in found.first.items()],
+        columns=["customer", "arm", "first", "until"],
+    ).astype({"customer": "str", "arm": "str", "first": "datetime64[us]", "until": "datetime64[us]"})
+    rows = events.before(as_of)
+    money = rows.filter(rows.name.isin([ORDERED, REFUNDED]), rows.customer.notnull())
+    windows = ibis.memtable(people[["customer", "first", "until"]])
+    joined = money.inner_join(windows, "customer")
+    inside = joined.filter(joined.time >= joined["first"], joined.time < joined.until)
+    amount = (inside.quantity * inside.price).fill_null(0.0)
+    sums = inside.group_by("customer").aggregate(
+        conversion=(inside.name == ORDERED).cast("float64").max(),
+        revenue=ibis.ifelse(inside.name == ORDERED, amount, -amount).sum(),
+    )
+    summed = people.merge(sums.to_pandas(), on="customer", how="left")
+    return summed.fillna(dict.fromkeys(METRICS, 0.0))
+
+
+def write(workspace: Workspace, report: dict[str, Any]) -> Path:
+    """Stores the report; the file appears whole or not at all."""
+    workspace.reports.mkdir(exist_ok=True)
+    path = _path(workspace.reports, report["experiment"])
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def stored(reports: Path, key: str, now: datetime) -> dict[str, Any] | None:
+    """The stored report with its age in seconds, or None when none was made."""
+    path = _path(reports, key)
+    if not path.is_file():
+        return None
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    made = datetime.fromisoformat(report["computed_at"])
+    return report | {"age_seconds": max(0, int((utc(now) - utc(made)).total_seconds()))}
+
+
+def table(report: dict[str, Any]) -> Iterator[str]:
+    """The report as lines for a terminal."""
+    yield f"{report['experiment']}: {report['description']}".rstrip(": ")
+    yield f"{'arm':<16}{'customers':>10}  {'metric':<12}{'mean':>10}{'difference':>12}  {'95 % interval':<24}{'p':>7}"
+    for arm in report["arms"]:
+        for metric, found in arm["metrics"].items():
+            yield f"{arm['arm']:<16}{arm['customers']:>10,}  {metric:<12}{found['mean']:>10.4f}{_compared(found)}"
+    yield f"arms as large as planned: {'yes' if report['sample_ratio']['as_planned'] else 'NO'}" + (
+        f" (p = {report['sample_ratio']['p_value']:.3f}); saw two arms, left out: {report['saw_two_arms']:,}"
+    )
+    yield report["left_out"]
+    yield f"verdict: {report['verdict']}"
+
+
+def _compared(found: dict[str, Any]) -> str:
+    if found.get("p_value") is None:
+        return f"  {found['verdict']}" if "verdict" in found else "     control"
+    interval = f"{found['lower']:+.4f} to {found['upper']:+.4f}"
+    return f"{found['difference']:>+12.4f}  {interval:<24}{found['p_value']:>7.3f}  {found['verdict']}"
+
+
+def _verdict(arms: list[dict[str, Any]], ratio: dict[str, Any]) -> str:
+    if not ratio["as_planned"]:
+        return "not to be believed: the arms are not as large as planned; find out why first"
+    said = [
+        f"{metric} of {arm['arm']}: {found['verdict']}"
+        for arm in arms
+        for metric, found in arm["metrics"].items()
+        if "verdict" in found
+    ]
+    return "; ".join(said)
+
+
+def _enough(experiment: Experiment, counts: dict[str, int], least: int) -> None:
+    if min(counts.values()) < least:
+        raise ValueError(
+            f"experiment {experiment.key!r} has {counts} exposed customers; at least {least} per arm are needed. They "
+            "come from POST /v1/experiments/{key}/assign and from 'Experiment Viewed' events of the log"
+        )
+
+
+def _path(reports: Path, key: str) -> Path:
+    return reports / f"experiment-{key}.json"
