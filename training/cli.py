@@ -85,9 +85,9 @@ def rollback(
 
     Example: attune rollback recommender -w shop
     """
-    from training.release import rollback as back
+    from training.promotion import rollback as back
 
-    typer.echo(f"{kind} {back(opened(workspace), kind)} is served again")
+    typer.echo(back(opened(workspace), kind))
 
 
 @app.command()
@@ -96,7 +96,7 @@ def compare(kind: Annotated[str, typer.Argument(help="recommender or uplift.")] 
 
     Example: attune compare recommender
     """
-    from training.promotion import compared
+    from training.promotion import lines
 
-    for row in compared(kind):
-        typer.echo(f"{row['version']:>4}  {row['alias']:<9} {row['found']}")
+    for line in lines(kind):
+        typer.echo(line)

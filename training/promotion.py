@@ -7,8 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from features.workspace import Workspace
 from training import release, tracking
+from training.intervals import paired_difference
+
+SAME = ("split", "metric", "log", "outcome")  # two evaluations are comparable where these agree
 
 
 def promote(workspace: Workspace, kind: str, version: str, *, reason: str | None = None) -> str:
@@ -19,13 +24,13 @@ def promote(workspace: Workspace, kind: str, version: str, *, reason: str | None
     """
     chosen = tracking.find(kind, version)
     evaluation = tracking.evaluation(chosen)
-    objections = [*_below_baseline(evaluation), *_below_champion(chosen, evaluation)]
+    objections = [*_below_baseline(evaluation), *_below_champion(workspace, chosen, evaluation)]
     if objections and not reason:
         raise ValueError(f"{kind} {chosen.version} was not promoted: {'; '.join(objections)} (--force --reason TEXT)")
     tags = {"promoted_despite": "; ".join(objections), "promoted_because": reason or ""} if objections else {}
     with tempfile.TemporaryDirectory() as folder:
         model = tracking.download(chosen, Path(folder))
-        facts = {"evaluation": _headline(evaluation), **tags}
+        facts = {**_facts(chosen, evaluation), "inputs": tracking.inputs(Path(folder)), **tags}
         release.write_release(workspace, model, version=str(chosen.version), run_id=chosen.run_id, facts=facts)
     release.load_release(workspace.releases / kind / str(chosen.version))
     tracking.crown(chosen, tags)
@@ -33,28 +38,103 @@ def promote(workspace: Workspace, kind: str, version: str, *, reason: str | None
     return f"{kind} {chosen.version} is the champion and is served: {_words(evaluation)}"
 
 
+def rollback(workspace: Workspace, kind: str) -> str:
+    """Serves the release before the current one again, once it was found whole; says so in one line."""
+    tracking.require_kind(kind)
+    version = release.previous(workspace, kind)
+    release.load_release(workspace.releases / kind / version)
+    tracking.crown(tracking.find(kind, version), {})
+    release.point(workspace, kind, version)
+    return f"{kind} {version} is the champion and is served again"
+
+
 def compared(kind: str) -> list[dict[str, Any]]:
-    """The registered models of this kind, newest first, with what each run found."""
+    """The registered models of this kind, newest first, with what each run found and took."""
     rows = []
     for version in tracking.versions(kind):
         evaluation = tracking.evaluation(version)
-        rows.append({"version": version.version, "alias": version.alias, "found": _words(evaluation)})
+        rows.append(
+            {
+                "version": version.version,
+                "alias": version.alias,
+                "model": version.params.get("model") or version.params.get("learner", ""),
+                "value": evaluation["model"],
+                "found": _words(evaluation),
+                "cpu_seconds": version.metrics.get("cpu_seconds", float("nan")),
+                "data": version.fingerprint,
+            }
+        )
     return rows
+
+
+def lines(kind: str) -> list[str]:
+    """The table of `compared`, or a line on how to get a first row."""
+    rows = compared(kind)
+    if not rows:
+        return [f"{kind} has no version yet; run `attune train {kind}`"]
+    shown = [
+        f"{'version':>7}  {'model':<16} {'alias':<9} {'CPU s':>6}  {'data':<16}  {'value':>8}  against its baseline"
+    ]
+    shown += [
+        f"{row['version']:>7}  {row['model']:<16} {row['alias']:<9} {row['cpu_seconds']:>6.1f}  {row['data']:<16}  "
+        f"{row['value']:>8.4g}  {row['found']}"
+        for row in rows
+    ]
+    return shown
+
+
+def _facts(chosen: tracking.Version, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """What the manifest says beside the model's own facts."""
+    return {
+        "params": dict(chosen.params),
+        "metrics": dict(chosen.metrics),
+        "data_fingerprint": chosen.fingerprint,
+        "evaluation": _headline(evaluation),
+    }
 
 
 def _below_baseline(evaluation: Mapping[str, Any]) -> list[str]:
     return [f"it is worse than its baseline: {_words(evaluation)}"] if evaluation["upper"] < 0 else []
 
 
-def _below_champion(chosen: tracking.Version, evaluation: Mapping[str, Any]) -> list[str]:
-    """An objection when the champion was judged on the same split and both intervals lie apart, ours below."""
+def _below_champion(workspace: Workspace, chosen: tracking.Version, evaluation: Mapping[str, Any]) -> list[str]:
+    """An objection when the champion was judged on the same split and is better than chance explains."""
     for other in tracking.versions(chosen.kind):
-        if other.alias == tracking.CHAMPION and other.version != chosen.version:
-            theirs = tracking.evaluation(other)
-            same = all(theirs.get(name) == evaluation.get(name) for name in ("split", "metric", "log", "outcome"))
-            if same and evaluation["upper"] < theirs["lower"]:
-                return [f"it is worse than the champion {other.version}: {_words(theirs)}, ours {_words(evaluation)}"]
+        if other.alias != tracking.CHAMPION or other.version == chosen.version:
+            continue
+        theirs = tracking.evaluation(other)
+        if any(theirs.get(name) != evaluation.get(name) for name in SAME):
+            continue
+        upper = _difference(workspace, chosen, evaluation, other, theirs)
+        if upper < 0:
+            return [f"it is worse than the champion {other.version}: {_words(theirs)}, ours {_words(evaluation)}"]
     return []
+
+
+def _difference(
+    workspace: Workspace,
+    chosen: tracking.Version,
+    evaluation: Mapping[str, Any],
+    other: tracking.Version,
+    theirs: Mapping[str, Any],
+) -> float:
+    """The upper end of ours minus theirs: paired over customers where both runs kept them, else from both intervals."""
+    ours_kept, theirs_kept = (_kept(workspace, one, found) for one, found in ((chosen, evaluation), (other, theirs)))
+    if ours_kept is None or theirs_kept is None or not np.array_equal(ours_kept[0], theirs_kept[0]):
+        return float(evaluation["upper"] - theirs["lower"])
+    counted = ~(np.isnan(ours_kept[1]) | np.isnan(theirs_kept[1]))
+    # The draws' seed is fixed: the same two versions always get the same answer.
+    return paired_difference(ours_kept[1][counted], theirs_kept[1][counted], np.random.default_rng(0)).upper
+
+
+def _kept(workspace: Workspace, version: tracking.Version, evaluation: Mapping[str, Any]) -> tuple[Any, Any] | None:
+    """The customers and their values of the chosen model on the metric, where the run left them in the workspace."""
+    path = workspace.runs / version.run_id / "evaluation.npz"
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        name = f"{evaluation['chosen']}:all:{evaluation['metric'].partition('@')[0]}"
+        return arrays["customers"], arrays[name]
 
 
 def _headline(evaluation: Mapping[str, Any]) -> dict[str, Any]:

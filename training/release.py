@@ -1,7 +1,7 @@
 """Release: the folder that crosses upstairs. Files, checksums and a manifest, never a pickle.
 
 .attune/releases/recommender/
-    current.json            {"version": 3}
+    current.json            {"version": "3", "previous": "2"}
     3/manifest.json         what it is, where it came from, the SHA-256 of every file
     3/model/                the item side or the effects' parameters, as registered in MLflow
     3/customers/            what training wrote about customers; never in MLflow or in a bento
@@ -9,12 +9,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -102,37 +104,51 @@ def write_release(
     home: Path = workspace.releases / model["kind"]
     home.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=home))
-    shutil.copytree(model_folder / "model", building / "model")
-    _copy_customers(workspace.runs / run_id, building / "customers")
-    files = {path.relative_to(building).as_posix(): _sha256(path) for path in _files(building)}
-    manifest = {**model, **facts, "version": version, "run_id": run_id, "files": files}
-    _write_json(building / MANIFEST, manifest)
-    target: Path = home / version
+    try:
+        shutil.copytree(model_folder / "model", building / "model")
+        _copy_customers(workspace.runs / run_id, building / "customers")
+        files = {path.relative_to(building).as_posix(): _sha256(path) for path in _files(building)}
+        _write_json(building / MANIFEST, {**model, **facts, "version": version, "run_id": run_id, "files": files})
+        for path in building.rglob("*"):
+            _flush(path)
+        with _locked(home):
+            return _put(building, home / version)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _put(building: Path, target: Path) -> Path:
+    """Moves the folder there; one that says the same already stays, so that nobody who reads it is disturbed."""
     if target.exists():
-        old = home / f".old-{building.name}"
+        if _intact(target) and _manifest(target) == _manifest(building):
+            return target
+        old = building.with_name(f".old{building.name}")
         target.rename(old)
         building.rename(target)
         shutil.rmtree(old)
     else:
         building.rename(target)
+    _flush(target.parent)
     return target
 
 
 def point(workspace: Workspace, kind: str, version: str) -> None:
     """Makes this version the one that is served, and remembers the one before."""
     home = workspace.releases / kind
-    before = _pointer(home)
-    previous = before.get("previous") if before.get("version") == version else before.get("version")
-    _write_json(home / CURRENT, {"version": version, "previous": previous})
+    with _locked(home):
+        before = _pointer(home)
+        previous = before.get("previous") if before.get("version") == version else before.get("version")
+        _write_json(home / CURRENT, {"version": version, "previous": previous})
 
 
-def rollback(workspace: Workspace, kind: str) -> str:
-    """Points back to the release before; the version that is served now."""
-    previous = _pointer(workspace.releases / kind).get("previous")
-    if previous is None:
-        raise ValueError(f"{kind} has no earlier release to go back to in {workspace.releases}")
-    point(workspace, kind, previous)
-    return str(previous)
+def previous(workspace: Workspace, kind: str) -> str:
+    """The version that was served before the current one; an error where there was none."""
+    home = workspace.releases / kind
+    version = _pointer(home).get("previous")
+    if version is None:
+        known = sorted(path.name for path in home.glob("[0-9]*"))
+        raise ValueError(f"{kind} has no earlier release to go back to; {home} holds {known}")
+    return str(version)
 
 
 def current(workspace: Workspace, kind: str) -> Path | None:
@@ -144,9 +160,8 @@ def current(workspace: Workspace, kind: str) -> Path | None:
 def load_release(folder: Path) -> Release:
     """The release, after its checksums were found right; one line that names the file where they are not."""
     manifest = _manifest(folder)
-    for name, checksum in manifest["files"].items():
-        if not (folder / name).is_file() or _sha256(folder / name) != checksum:
-            raise ValueError(f"{folder / name}: the checksum is not the manifest's; promote the model again")
+    if broken := _broken(folder, manifest):
+        raise ValueError(f"{folder / broken}: the checksum is not the manifest's; promote the model again")
     kind, customers = manifest["kind"], folder / "customers"
     model = _model(kind, manifest["name"], folder / "model")
     as_of = datetime.fromisoformat(manifest["as_of"]) if manifest.get("as_of") else None
@@ -180,23 +195,59 @@ def _copy_customers(source: Path, target: Path) -> None:
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
+        _ = found["files"].items(), found["kind"], found["name"], found["version"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder / MANIFEST}: not a readable manifest ({error}); promote the model again") from None
     return found
 
 
+def _broken(folder: Path, manifest: Mapping[str, Any]) -> str | None:
+    """The first file that is absent or not what the manifest says."""
+    for name, checksum in manifest["files"].items():
+        if not (folder / name).is_file() or _sha256(folder / name) != checksum:
+            return str(name)
+    return None
+
+
+def _intact(folder: Path) -> bool:
+    try:
+        return _broken(folder, _manifest(folder)) is None
+    except ValueError:
+        return False
+
+
 def _pointer(home: Path) -> dict[str, Any]:
     path = home / CURRENT
-    return json.loads(path.read_text()) if path.exists() else {}
+    try:
+        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise ValueError(f"{path}: not readable ({error}); promote a model again") from None
+    return found
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        json.dump(value, file, indent=2, default=str)
-        file.flush()
-        os.fsync(file.fileno())
+    temporary.write_text(json.dumps(value, indent=2, default=str))
+    _flush(temporary)
     temporary.replace(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _locked(home: Path) -> Iterator[None]:
+    """One process of this host at a time changes the releases of a kind."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _files(folder: Path) -> list[Path]:

@@ -1,12 +1,19 @@
 """The only module that writes to MLflow: runs, what they measured, and registered models without a pickle.
 
-Tracking goes to MLFLOW_TRACKING_URI, else to `mlruns/mlflow.db` of this checkout; what is logged holds no customer.
+Tracking goes to the folder ATTUNE_MLRUNS, else to MLFLOW_TRACKING_URI, else to `mlruns/` of this checkout; artefacts of
+a SQLite store lie in `artifacts/` beside it, wherever the command was run from. What is logged holds no customer.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import logging
+import math
 import os
+import tempfile
+import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +25,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+SQLITE = "sqlite:///"
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("recommender", "uplift")
 CHAMPION = "champion"
@@ -33,6 +41,7 @@ class Version:
     alias: str
     metrics: Mapping[str, float]
     params: Mapping[str, str]
+    fingerprint: str = ""  # of the data it learned from
 
 
 class Run:
@@ -43,8 +52,6 @@ class Run:
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
         """Aggregates only; values that are not finite are left out."""
-        import math
-
         import mlflow
 
         mlflow.log_metrics({name: float(value) for name, value in metrics.items() if math.isfinite(value)})
@@ -60,56 +67,73 @@ class Run:
         mlflow.log_dict(dict(value), name)
 
     def register(self, folder: Path, example: pd.DataFrame, answer: pd.DataFrame) -> int:
-        """Registers the model's folder (`model.json` and `model/`) under the run's kind; the new version's number."""
+        """Registers the model's folder (`model.json` and `model/`) under the run's kind; the new version's number.
+
+        What is kept as the input example is one row that stands for nobody: see `typical`.
+        """
         import mlflow
         from mlflow.models import infer_signature
 
-        logged = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(Path(__file__).with_name("pyfunc.py")),
-            artifacts={"model": str(folder)},
-            code_paths=[str(ROOT / "features"), str(ROOT / "training")],
-            signature=infer_signature(example, answer),
-            input_example=None,
-            registered_model_name=self.kind,
-            pip_requirements=["-r", str(ROOT / "requirements.lock")],
-        )
+        with _one_at_a_time(), _own_words_only():
+            logged = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(Path(__file__).with_name("pyfunc.py")),
+                artifacts={"model": str(folder)},
+                code_paths=[str(ROOT / "features"), str(ROOT / "training")],
+                signature=infer_signature(example, answer),
+                input_example=typical(example),
+                registered_model_name=self.kind,
+                pip_requirements=_requirements(),
+            )
         return int(logged.registered_model_version)
+
+
+def typical(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row: the median of each number, the most frequent of anything else; no row of a customer."""
+    values = {
+        name: [float(column.median()) if pd.api.types.is_numeric_dtype(column) else str(column.mode().iat[0])]
+        for name, column in frame.items()
+        if column.notna().any()
+    }
+    return pd.DataFrame(values).reindex(columns=frame.columns)
 
 
 def uri() -> str:
     """Where runs are tracked."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ROOT / 'mlruns' / 'mlflow.db'}"
+    folder = os.environ.get("ATTUNE_MLRUNS")
+    default = f"{SQLITE}{Path(folder or ROOT / 'mlruns').resolve() / 'mlflow.db'}"
+    return default if folder else os.environ.get("MLFLOW_TRACKING_URI") or default
 
 
 @contextmanager
 def start(kind: str, *, params: Mapping[str, Any], fingerprint: str) -> Iterator[Run]:
     """A run under the experiment of this kind; it ends with the block, failed when the block raises."""
+    experiment = _experiment(kind)
     import mlflow
 
-    experiment = _experiment(kind)
     with mlflow.start_run(experiment_id=experiment) as active:
         mlflow.log_params({name: str(value)[:500] for name, value in params.items()})
         mlflow.set_tag("data_fingerprint", fingerprint)
         yield Run(kind, active.info.run_id)
+        mlflow.log_metric("cpu_seconds", time.process_time())  # of the whole process: training is what it is for
 
 
 def versions(kind: str) -> list[Version]:
     """The registered models of this kind, newest first."""
+    require_kind(kind)
     client = _client()
     found = []
     for model in client.search_model_versions(f"name = '{kind}'"):
         run_id = str(model.run_id)
         run = client.get_run(run_id).data
         alias = CHAMPION if CHAMPION in client.get_model_version(kind, model.version).aliases else ""
-        found.append(Version(kind, int(model.version), run_id, alias, run.metrics, run.params))
+        told = run.tags.get("data_fingerprint", "")
+        found.append(Version(kind, int(model.version), run_id, alias, run.metrics, run.params, told))
     return sorted(found, key=lambda version: -version.version)
 
 
 def find(kind: str, version: str) -> Version:
     """The registered model with this number, or the `latest`; an error that names what there is."""
-    if kind not in KINDS:
-        raise ValueError(f"model == {kind!r}, must be one of {list(KINDS)}")
     known = versions(kind)
     if not known:
         raise ValueError(f"{kind} has no version yet; run `attune train {kind}`")
@@ -123,20 +147,33 @@ def find(kind: str, version: str) -> Version:
 
 def download(version: Version, folder: Path) -> Path:
     """The registered model's own folder (`model.json` and `model/`), copied below `folder`."""
+    _client()
     import mlflow
 
-    _client()
     local = mlflow.artifacts.download_artifacts(f"models:/{version.kind}/{version.version}", dst_path=str(folder))
     (found,) = [path.parent for path in Path(local).rglob("model.json")]
     return found
 
 
+def inputs(folder: Path) -> list[dict[str, Any]]:
+    """The columns and types that the model downloaded to this folder asks for."""
+    from mlflow.models import Model
+
+    signature = Model.load(str(next(folder.rglob("MLmodel")))).signature
+    columns: list[dict[str, Any]] = signature.inputs.to_dict() if signature else []
+    return columns
+
+
 def evaluation(version: Version) -> dict[str, Any]:
     """The run's `evaluation.json`."""
+    _client()
     import mlflow
 
-    path = mlflow.artifacts.download_artifacts(run_id=version.run_id, artifact_path="evaluation.json")
-    found: dict[str, Any] = json.loads(Path(path).read_text())
+    with tempfile.TemporaryDirectory() as folder:
+        path = mlflow.artifacts.download_artifacts(
+            run_id=version.run_id, artifact_path="evaluation.json", dst_path=folder
+        )
+        found: dict[str, Any] = json.loads(Path(path).read_text())
     return found
 
 
@@ -158,24 +195,70 @@ def fingerprint(parts: Sequence[bytes]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _client() -> MlflowClient:
-    import logging
+def require_kind(kind: str) -> None:
+    """Refuses what is no kind of model."""
+    if kind not in KINDS:
+        raise ValueError(f"model == {kind!r}, must be one of {list(KINDS)}")
 
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+def _client() -> MlflowClient:
+    """A client of the store, which is made when it is not there; MLflow's telemetry and chatter are off."""
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        os.environ.setdefault(name, "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
 
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-    (ROOT / "mlruns").mkdir(exist_ok=True)
-    mlflow.set_tracking_uri(uri())
-    return mlflow.MlflowClient()
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    place = uri()
+    with _one_at_a_time():
+        mlflow.set_tracking_uri(place)
+        mlflow.set_registry_uri(place)
+        client = mlflow.MlflowClient()
+        client.search_experiments(max_results=1)  # the first question makes a SQLite store's tables
+    return client
 
 
 def _experiment(kind: str) -> str:
+    require_kind(kind)
     client = _client()
     name = f"attune-{kind}"
-    if found := client.get_experiment_by_name(name):
-        return str(found.experiment_id)
-    location = None if "MLFLOW_TRACKING_URI" in os.environ else (ROOT / "mlruns" / "artifacts" / kind).as_uri()
-    return str(client.create_experiment(name, artifact_location=location))
+    with _one_at_a_time():
+        if found := client.get_experiment_by_name(name):
+            return str(found.experiment_id)
+        home = _home()
+        location = None if home is None else (home / "artifacts" / kind).as_uri()
+        return str(client.create_experiment(name, artifact_location=location))
+
+
+def _home() -> Path | None:
+    """The folder of a SQLite store; None where a server keeps runs and artefacts."""
+    place = uri()
+    return Path(place.removeprefix(SQLITE)).resolve().parent if place.startswith(SQLITE) else None
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """One process of this host at a time makes tables, experiments and versions in a SQLite store."""
+    home = _home()
+    if home is None:
+        yield
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _own_words_only() -> Iterator[None]:
+    # MLflow wishes for type hints in models and warns about its own deprecations: nothing a user could act on.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _requirements() -> list[str]:
+    """The exact versions that the model was made with."""
+    lines = (line.strip() for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]

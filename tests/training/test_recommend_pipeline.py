@@ -153,7 +153,7 @@ def test_the_verb_registers_a_model_and_keeps_customers_out_of_mlflow(workspace,
     (run,) = workspace.runs.iterdir()
     with np.load(run / "evaluation.npz") as kept:
         assert len(kept["customers"]) == len(kept["repeat:all:ndcg"]) == 50
-    logged = [path for path in (tmp_path / "mlruns").rglob("*") if path.is_file()]
+    logged = [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
     assert {"evaluation.json", "models.png", "arrays.npz"} <= {path.name for path in logged}
     assert not [path for path in logged if b"customer-0" in path.read_bytes()]
 
