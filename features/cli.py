@@ -77,6 +77,50 @@ def init(
     typer.echo(f"{folder}: a workspace; its settings are in {folder / 'attune.yaml'}")
 
 
+@imports.command("events")
+def import_events_file(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet, one row per event or order line.")],
+    workspace: WorkspaceOption = None,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", help="What the columns are; without it one is proposed.")
+    ] = None,
+    consent: Annotated[str, typer.Option(help="Purposes the customers agreed to; default: those of the map.")] = "",
+    proof: Annotated[str, typer.Option(help="What proves the consent.")] = "",
+) -> None:
+    """Import your own events; without --map, look at the file and propose a map.
+
+    Example: attune import events orders.csv --map map.yaml -w shop
+    """
+    from features.importing import import_file, propose_map
+
+    shop = opened(workspace)
+    if map_file is None:
+        typer.echo(propose_map(shop, file))
+        return
+    typer.echo(import_file(shop, file, map_file, consent=consent, proof=proof, now=datetime.now(UTC)))
+
+
+@imports.command("exposures")
+def import_exposures(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet, one row per exposure.")],
+    workspace: WorkspaceOption = None,
+    map_file: Annotated[Path | None, typer.Option("--map", help="Roles that cannot be guessed.")] = None,
+) -> None:
+    """Import a campaign's log: who was given which arm, and what came of it.
+
+    Example: attune import exposures campaign.csv -w shop
+    """
+    from features.exposures import save_log
+    from features.imports import require_file
+    from features.sources.exposure_files import ExposureMap, read
+    from features.workspace import read_yaml
+
+    using = ExposureMap() if map_file is None else read_yaml(require_file(map_file), ExposureMap)
+    log = read(require_file(file), using)
+    save_log(opened(workspace), log)
+    typer.echo(_log_line(log))
+
+
 @imports.command("online-retail")
 def import_online_retail(
     file: Annotated[Path, typer.Argument(help="The data set as Parquet or CSV.")],
@@ -160,4 +204,5 @@ def _log_line(log: ExposureLog) -> str:
     arms = {arm: int((log.exposures.arm == arm).sum()) for arm in sorted(set(log.exposures.arm.tolist()))}
     counted = ", ".join(f"{arm} {count:,}" for arm, count in arms.items())
     outcomes = ", ".join(log.outcomes.columns) or "from the event log"
-    return f"{log.name}: {len(log.exposures):,} exposures ({counted}); outcomes: {outcomes}"
+    features = ", ".join(log.table.frame.columns) or "from the event log"
+    return f"{log.name}: {len(log.exposures):,} exposures ({counted}); outcomes: {outcomes}; features: {features}"
