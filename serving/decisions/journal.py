@@ -33,11 +33,12 @@ LOOKUP = 500  # decision ids per query; SQLite takes at most 32,766 values
 
 
 class Journal:
-    """One worker's segment, and the thread that commits it."""
+    """One worker's segment, and the thread that commits it. Starting one recovers what dead workers left."""
 
     def __init__(self, folder: Path, ledger: Ledger) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._ledger = folder, ledger
+        self.recovered, self.torn = recover(folder, ledger)
         self._lock, self._wake, self._closing = threading.Lock(), threading.Event(), False
         self._pending: list[dict[str, Any]] = []
         self.failure: str | None = None  # why the last commit did not succeed; the lines stay in the segment
@@ -77,11 +78,14 @@ class Journal:
         os.close(self._file)
 
     def _open(self) -> None:
-        handle, name = tempfile.mkstemp(suffix=SEGMENT, prefix="worker-", dir=self._folder)
-        os.close(handle)
-        self._path = Path(name)
-        self._file = os.open(name, os.O_WRONLY | os.O_APPEND)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        while True:
+            handle, name = tempfile.mkstemp(suffix=SEGMENT, prefix="worker-", dir=self._folder)
+            os.close(handle)
+            self._path, self._file = Path(name), os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            if self._path.exists() and self._path.stat().st_ino == os.fstat(self._file).st_ino:
+                return
+            os.close(self._file)  # another worker's recovery took the file before it was locked
 
     def _run(self) -> None:
         while not self._closing:

@@ -15,7 +15,7 @@ FOLDER = "experiments"
 
 
 class Experiment(Frozen):
-    """One file of `experiments/`. Shares may sum to less than 1: the rest of the customers are not in the test."""
+    """One file of `experiments/`: every customer is in one arm."""
 
     key: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)
     arms: Mapping[str, float]  # the first one is what the others are compared with
@@ -27,8 +27,8 @@ class Experiment(Frozen):
     def _shares(self) -> Self:
         if len(self.arms) < 2:
             raise ValueError(f"arms == {dict(self.arms)}, needs at least two")
-        if any(not share > 0 for share in self.arms.values()) or math.fsum(self.arms.values()) > 1 + 1e-9:
-            raise ValueError(f"arms == {dict(self.arms)}, shares must be > 0 and sum to at most 1")
+        if any(not share > 0 for share in self.arms.values()) or abs(math.fsum(self.arms.values()) - 1) > 1e-9:
+            raise ValueError(f"arms == {dict(self.arms)}, shares must be > 0 and sum to 1")
         return self
 
     @property

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from features.consent import consented_customers, left_out
 from features.events import ORDERED, REFUNDED, Events, utc
@@ -24,6 +25,10 @@ from serving.experiments.definitions import Experiment
 from serving.experiments.exposures import Exposed, assigned, exposed, viewed
 
 METRICS = ("conversion", "revenue")  # per customer: 1 for at least one order; money of orders less refunds
+
+EXPOSURE = pa.schema(
+    {"customer": pa.string(), "arm": pa.string(), "first": pa.timestamp("us"), "until": pa.timestamp("us")}.items()
+)
 
 
 def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[str, Any]:
@@ -61,13 +66,11 @@ def outcomes(events: Events, found: Exposed, window_days: int, as_of: datetime) 
     """One row per exposed customer: `arm`, `until`, `conversion` and `revenue` within the window after the exposure."""
     import ibis
 
-    people = pd.DataFrame(
-        [(customer, arm, first, first + timedelta(days=window_days)) for customer, (arm, first) in found.first.items()],
-        columns=["customer", "arm", "first", "until"],
-    ).astype({"customer": "str", "arm": "str", "first": "datetime64[us]", "until": "datetime64[us]"})
+    seen = [(name, arm, first, first + timedelta(days=window_days)) for name, (arm, first) in found.first.items()]
+    people = pa.Table.from_pylist([dict(zip(EXPOSURE.names, row, strict=True)) for row in seen], schema=EXPOSURE)
     rows = events.before(as_of)
     money = rows.filter(rows.name.isin([ORDERED, REFUNDED]), rows.customer.notnull())
-    windows = ibis.memtable(people[["customer", "first", "until"]])
+    windows = ibis.memtable(people.drop_columns(["arm"]))
     joined = money.inner_join(windows, "customer")
     inside = joined.filter(joined.time >= joined["first"], joined.time < joined.until)
     amount = (inside.quantity * inside.price).fill_null(0.0)
@@ -75,8 +78,9 @@ def outcomes(events: Events, found: Exposed, window_days: int, as_of: datetime) 
         conversion=(inside.name == ORDERED).cast("float64").max(),
         revenue=ibis.ifelse(inside.name == ORDERED, amount, -amount).sum(),
     )
-    summed = people.merge(sums.to_pandas(), on="customer", how="left")
-    return summed.fillna(dict.fromkeys(METRICS, 0.0))
+    summed = people.to_pandas().merge(sums.to_pyarrow().to_pandas(), on="customer", how="left")
+    filled: pd.DataFrame = summed.fillna(dict.fromkeys(METRICS, 0.0))
+    return filled
 
 
 def write(workspace: Workspace, report: dict[str, Any]) -> Path:

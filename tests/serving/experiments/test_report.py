@@ -1,0 +1,172 @@
+"""Six customers of a test; the window is 14 days from the first exposure.
+
+day      0        5         20
+ann   control   buys 10
+bob   control                buys 99 (window closed)
+cid   treatment buys 30, gives 5 back
+dan   treatment buys 20
+eve   control and treatment (left out)
+fox   treatment, no consent to analytics (left out)
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from scipy.stats import chisquare, ttest_ind
+
+from features.consent import Basis, grant
+from features.decisions import Decision
+from features.events import ORDERED, REFUNDED, SCHEMA, Event, Events
+from features.ledger import Ledger
+from features.workspace import Workspace, create
+from serving.decisions.journal import Journal
+from serving.experiments import analysis
+from serving.experiments.definitions import Experiment, read_experiments
+from serving.experiments.exposures import VIEWED, exposed, viewed
+from serving.experiments.report import build, outcomes, stored, table, write
+
+START = datetime(2026, 1, 1)  # noqa: DTZ001  # UTC without a zone, as the tables keep it
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+ARMS = {"control": 0.5, "treatment": 0.5}
+TEST = Experiment(key="badge", arms=ARMS)
+
+
+def event(name: str, customer: str, day: float, money: float | None = None, arm: str | None = None) -> Event:
+    time = START + timedelta(days=day)
+    return Event(
+        source="test",
+        message_id=f"{customer}-{name}-{day}-{arm}",
+        name=name,
+        time=time,
+        received_at=time,
+        customer=customer,
+        item=None if money is None else "tea",
+        quantity=None if money is None else 2.0,
+        price=None if money is None else money / 2,
+        properties=None if arm is None else json.dumps({"experiment_id": "badge", "variation": arm}),
+    )
+
+
+def log(*events: Event) -> Events:
+    return Events.of(pa.Table.from_pylist([one.row() for one in events], schema=SCHEMA))
+
+
+SIX = log(
+    *(event(VIEWED, name, 0, arm="control") for name in ("ann", "bob", "eve")),
+    *(event(VIEWED, name, 0, arm="treatment") for name in ("cid", "dan", "fox")),
+    event(VIEWED, "eve", 1, arm="treatment"),
+    event(ORDERED, "ann", -1, 1000.0),  # before the exposure: not an outcome
+    event(ORDERED, "ann", 5, 10.0),
+    event(ORDERED, "bob", 20, 99.0),
+    event(ORDERED, "cid", 5, 30.0),
+    event(REFUNDED, "cid", 6, 5.0),
+    event(ORDERED, "dan", 5, 20.0),
+)
+
+
+def test_a_customer_who_saw_two_arms_is_left_out_and_counted() -> None:
+    found = exposed(viewed(SIX, "badge", NOW), ARMS)
+    assert sorted(found.first) == ["ann", "bob", "cid", "dan", "fox"]
+    assert (found.crossed, found.strays) == (1, 0)
+
+
+def test_an_arm_that_the_experiment_does_not_name_is_counted() -> None:
+    seen = [("ann", "blue", START), ("bob", "control", START)]
+    found = exposed(seen, ARMS)
+    assert (list(found.first), found.strays) == (["bob"], 1)
+
+
+def test_outcomes_are_summed_per_customer_within_the_window_and_refunds_subtract() -> None:
+    found = exposed(viewed(SIX, "badge", NOW), ARMS)
+    rows = outcomes(SIX, found, 14, NOW).set_index("customer")
+    assert rows["revenue"].to_dict() == {"ann": 10, "bob": 0, "cid": 25, "dan": 20, "fox": 0}
+    assert rows["conversion"].to_dict() == {"ann": 1, "bob": 0, "cid": 1, "dan": 1, "fox": 0}
+
+
+def test_the_test_is_welchs_and_its_interval_agrees_with_its_p_value() -> None:
+    rng = np.random.default_rng(0)
+    control, treatment = rng.gamma(1.0, 10.0, 400), rng.gamma(1.0, 13.0, 300)
+    pair = pd.DataFrame(
+        {"arm": ["control"] * 400 + ["treatment"] * 300, "revenue": np.concatenate([control, treatment])}
+    )
+    found = analysis.compare(pair, "revenue", "control")
+    expected = ttest_ind(treatment, control, equal_var=False)
+    interval = expected.confidence_interval()
+    assert found["p_value"] == pytest.approx(expected.pvalue)
+    assert (found["lower"], found["upper"]) == pytest.approx((interval.low, interval.high))
+    assert (found["p_value"] < 0.05) == (found["lower"] > 0 or found["upper"] < 0)
+
+
+def test_an_aa_test_rejects_about_alpha_of_the_time() -> None:
+    rng = np.random.default_rng(1)
+    arms = np.array(["control", "treatment"] * 200)
+    tried = [analysis.compare(pd.DataFrame({"arm": arms, "m": rng.random(400)}), "m", "control") for _ in range(200)]
+    rejected = sum(found["verdict"] != "not distinguishable" for found in tried)
+    assert 2 <= rejected <= 21  # a binomial of 200 at 0.05 lies outside once in a thousand
+
+
+def test_nobody_bought_anything_is_not_distinguishable() -> None:
+    pair = pd.DataFrame({"arm": ["control", "control", "treatment", "treatment"], "revenue": 0.0})
+    assert analysis.compare(pair, "revenue", "control")["verdict"] == "not distinguishable"
+
+
+def test_the_sample_ratio_is_checked_against_the_shares() -> None:
+    found = analysis.sample_ratio({"a": 560, "b": 440}, {"a": 0.25, "b": 0.25})
+    assert found["p_value"] == pytest.approx(chisquare([560, 440]).pvalue)
+    assert not found["as_planned"]
+    assert analysis.sample_ratio({"a": 505, "b": 495}, {"a": 0.25, "b": 0.25})["as_planned"]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Workspace:
+    """120 assigned customers: those of the treatment buy for about 30, one in two of the control for about 10."""
+    workspace = create(tmp_path / "shop")
+    ledger = Ledger.at(workspace.ledger)
+    journal = Journal(workspace.state / "journal", ledger)
+    for number in range(120):
+        arm = "treatment" if number % 2 else "control"
+        facts = ("assign", START, f"c{number:03}", (), (arm,), 0.5, "hash", None, None, workspace.hash, "r", None)
+        journal.append(Decision(f"d{number}", *facts, {"experiment": "checkout-badge"}))
+    journal.close()
+    everyone = [f"c{number:03}" for number in range(120)]
+    grant(ledger, everyone[:100], Basis(("analytics",), "a box ticked"), source="test", time=START)
+    return workspace
+
+
+def orders() -> pa.Table:
+    bought = [number for number in range(120) if number % 2 or number % 4 == 0]
+    rows = [event(ORDERED, f"c{n:03}", 3, (30.0 if n % 2 else 10.0) + n % 5).row() for n in bought]
+    return pa.Table.from_pylist([row | {"live": False} for row in rows], schema=SCHEMA)
+
+
+def test_a_report_is_built_from_assignments_and_orders_and_stored(shop: Workspace) -> None:
+    from features.history import append
+
+    append(shop, orders())
+    experiment = read_experiments(shop.folder)["checkout-badge"]
+    report = build(shop, experiment, NOW)
+    control, treatment = report["arms"]
+    assert (control["customers"], treatment["customers"]) == (50, 50)
+    assert control["metrics"]["conversion"]["mean"] == pytest.approx(0.5)
+    assert treatment["metrics"]["revenue"]["verdict"] == "higher than control"
+    assert "20 of 120 customers left out" in report["left_out"]
+    write(shop, report)
+    again = stored(shop.reports, "checkout-badge", NOW + timedelta(hours=1))
+    assert again is not None
+    assert again.pop("age_seconds") == 3600
+    assert again == report
+    assert "higher than control" in "\n".join(table(report))
+
+
+def test_without_exposures_the_error_says_where_they_come_from(shop: Workspace) -> None:
+    with pytest.raises(ValueError, match=r"experiment 'other'.*assign"):
+        build(shop, Experiment(key="other", arms=ARMS), NOW)
+
+
+def test_no_report_yet_is_none(shop: Workspace) -> None:
+    assert stored(shop.reports, "checkout-badge", NOW) is None
