@@ -12,6 +12,7 @@ import typer
 from features.cli import WorkspaceOption, opened
 from features.cli import app as features_app
 from training.cli import app as training_app
+from training.cli import reports
 
 app = typer.Typer(
     name="attune",
@@ -44,6 +45,43 @@ def serve(
     from serving.process import run
 
     run(opened(workspace), host=host, port=port, workers=workers)
+
+
+@app.command()
+def explain(
+    decision: Annotated[str, typer.Argument(help="A decision's id, as an answer named it.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Say who was answered what, when, why and with which probability.
+
+    Example: attune explain 3f2c0a9be1d94c5f8a7b6c5d4e3f2a1b -w shop
+    """
+    from serving.decisions.explain import explain as explained
+
+    for line in explained(opened(workspace), decision):
+        typer.echo(line)
+
+
+@reports.command("experiment")
+def report_experiment(
+    key: Annotated[str, typer.Argument(help="The experiment's key, as its file in experiments/ says.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Compare the arms of a test: conversion and revenue per customer, with intervals and a verdict.
+
+    Example: attune report experiment checkout-badge -w shop
+    """
+    from datetime import UTC, datetime
+
+    from serving.experiments.definitions import named
+    from serving.experiments.report import build, table, write
+
+    shop = opened(workspace)
+    report = build(shop, named(shop.folder, key), datetime.now(UTC))
+    path = write(shop, report)
+    for line in table(report):
+        typer.echo(line)
+    typer.echo(f"stored: {path}")
 
 
 def main(arguments: list[str] | None = None) -> None:

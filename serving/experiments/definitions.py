@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,3 +50,13 @@ def read_experiments(folder: Path) -> dict[str, Experiment]:
             raise ValueError(f"{path}: the key {experiment.key!r} is taken by another file of {folder / FOLDER}")
         found[experiment.key] = experiment
     return found
+
+
+def named(folder: Path, key: str) -> Experiment:
+    """The experiment of this key; an error that names the nearest known one when there is none."""
+    found = read_experiments(folder)
+    if key in found:
+        return found[key]
+    near = difflib.get_close_matches(key, found, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {sorted(found)}"
+    raise ValueError(f"experiment {key!r} is not in {folder / FOLDER}; {hint}")
