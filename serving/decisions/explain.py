@@ -10,6 +10,7 @@ from features.ledger import Ledger
 from features.workspace import Workspace
 from serving.decisions.journal import find
 
+OWN = "none: the answer is the model's own"
 SHOWN = 20  # options; the row itself holds them all
 
 
@@ -31,7 +32,7 @@ def _lines(row: Mapping[str, Any], rules: str) -> Iterator[str]:
     yield f"reason        {row['reason']}"
     yield f"probability   {row['probability']:.6g} by policy {row['policy']}"
     yield f"model         {model}"
-    yield f"fallback      {row['fallback'] or "none: the answer is the model's own"}"
+    yield f"fallback      {row['fallback'] or OWN}"
     changed = "" if row["workspace_hash"] == rules else f" (the workspace is {rules} now: its files have changed)"
     yield f"workspace     {row['workspace_hash']}{changed}"
     yield f"asked         {row['context']}"
