@@ -51,7 +51,7 @@ def attune(log: Path) -> Built:
     events = Events.of(connect().read_parquet(log))
     table = FeatureTable.build(events, AS_OF)
     interactions = Interactions.build(events, AS_OF, InteractionSettings())
-    assert interactions.matrix.nnz == len(interactions)
+    sparse.csr_matrix(interactions.matrix)
     return table.to_pandas(), interactions, _named
 
 
