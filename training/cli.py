@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -99,4 +100,20 @@ def compare(kind: Annotated[str, typer.Argument(help="recommender or uplift.")] 
     from training.promotion import lines
 
     for line in lines(kind):
+        typer.echo(line)
+
+
+@app.command()
+def score(
+    kind: Annotated[str, typer.Argument(help="recommender or uplift.")],
+    out: Annotated[Path, typer.Option(help="The file to write: .csv or .parquet.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write recommendations or effects for all customers who agreed to a file, which is registered.
+
+    Example: attune score recommender --out scores.parquet -w shop
+    """
+    from training.score import score as scored
+
+    for line in scored(opened(workspace), kind, out, as_of=datetime.now(UTC)):
         typer.echo(line)

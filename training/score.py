@@ -1,0 +1,134 @@
+"""Score: what the served release says about every customer who agreed, as one file.
+
+recommender   customer, rank, item, score          rank 1 is the best
+uplift        customer, offer, effect, standard_error
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyarrow import csv, parquet
+
+from features.catalog import read_catalog
+from features.consent import consented_customers, left_out
+from features.interactions import Interactions
+from features.ledger import Ledger
+from features.progress import Step, step
+from features.registered import register_file
+from features.workspace import Workspace
+from training.recommenders.base import ItemFilter, Recommender
+from training.release import CustomerEffects, Release, current, load_release
+from training.tracking import require_kind
+
+BATCH = 2000  # customers at once: their score matrix with 10,000 items is 160 MB
+WRITERS = {".csv": csv.CSVWriter, ".parquet": parquet.ParquetWriter}
+SCHEMAS = {
+    "recommender": pa.schema(
+        {"customer": pa.string(), "rank": pa.int32(), "item": pa.string(), "score": pa.float32()}.items()
+    ),
+    "uplift": pa.schema(
+        {"customer": pa.string(), "offer": pa.string(), "effect": pa.float64(), "standard_error": pa.float64()}.items()
+    ),
+}
+PURPOSE = "personalisation"
+
+
+def score(workspace: Workspace, kind: str, out: Path, *, as_of: datetime) -> list[str]:
+    """Writes the file whole or not at all, registers it in the ledger, and says what it holds."""
+    require_kind(kind)
+    if out.suffix not in WRITERS:
+        raise ValueError(f"--out == {str(out)!r}, must end with one of {list(WRITERS)}")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out.parent}: no such folder (--out {out})")
+    folder = current(workspace, kind)
+    if folder is None:
+        raise ValueError(f"{kind} has no release in {workspace.folder}; run `attune promote {kind} latest`")
+    release, ledger = load_release(folder), Ledger.at(workspace.ledger)
+    agreed = np.array(consented_customers(ledger, purpose=PURPOSE, as_of=as_of), dtype=np.str_)
+    known = _customers(release)
+    kept = np.flatnonzero(np.isin(known, agreed))
+    register_file(ledger, out, kind=f"score {kind}", time=as_of)  # before it is there: an erasure must find it
+    with step(f"Scoring {len(kept):,} customers", max(len(kept), 1)) as bar:
+        rows = _write(out, kind, _frames(release, workspace, known, kept, bar))
+    said = left_out(len(known), len(known) - len(kept), PURPOSE)
+    return [said, f"{out}: {rows:,} rows for {len(kept):,} customers, {kind} {release.version} ({release.name})"]
+
+
+def _customers(release: Release) -> Any:
+    known: Interactions | CustomerEffects | None = release.interactions or release.effects
+    if known is None:
+        raise ValueError(
+            f"{release.kind} {release.version} was trained in another workspace: this one has no customers of it; "
+            f"run `attune train {release.kind}` here and promote it"
+        )
+    return known.customers
+
+
+def _frames(
+    release: Release, workspace: Workspace, known: Any, kept: np.ndarray[Any, np.dtype[np.intp]], bar: Step
+) -> Iterator[pd.DataFrame]:
+    stock = read_catalog(workspace).out_of_stock
+    for start in range(0, len(kept), BATCH):
+        rows = kept[start : start + BATCH]
+        if release.recommender is not None and release.interactions is not None:
+            histories = release.interactions.rows(known[rows].tolist())
+            yield _ranked(release.recommender, histories, stock, workspace, release.as_of)
+        elif release.effects is not None:
+            yield _effects(release.effects, rows)
+        bar.advance(len(rows))
+
+
+def _ranked(
+    model: Recommender, histories: Interactions, stock: Any, workspace: Workspace, as_of: datetime | None
+) -> pd.DataFrame:
+    settings = workspace.settings.recommender
+    bought = None if settings.include_bought else _bought(histories)
+    allowed = ItemFilter(excluded=stock, excluded_each=bought)
+    rankings = model.recommend_for(histories, settings.k, items=allowed, as_of=as_of)
+    lengths = [len(items) for items in rankings.items]
+    return pd.DataFrame(
+        {
+            "customer": np.repeat(histories.customers, lengths),
+            "rank": np.concatenate([np.arange(1, length + 1, dtype=np.int32) for length in lengths]),
+            "item": np.concatenate(rankings.items),
+            "score": np.concatenate(rankings.scores),
+        }
+    )
+
+
+def _bought(histories: Interactions) -> list[Any]:
+    matrix = histories.purchase_matrix
+    return [histories.items[matrix.indices[a:b]] for a, b in zip(matrix.indptr, matrix.indptr[1:], strict=False)]
+
+
+def _effects(known: CustomerEffects, rows: np.ndarray[Any, np.dtype[np.intp]]) -> pd.DataFrame:
+    effects, width = known.effects, len(known.effects.offers)
+    return pd.DataFrame(
+        {
+            "customer": np.repeat(known.customers[rows], width),
+            "offer": np.tile(np.array(effects.offers, dtype=object), len(rows)),
+            "effect": effects.effect[rows].ravel(),
+            "standard_error": effects.standard_error[rows].ravel(),
+        }
+    )
+
+
+def _write(out: Path, kind: str, frames: Iterator[pd.DataFrame]) -> int:
+    temporary = out.with_name(f".{out.name}.part")
+    rows = 0
+    try:
+        with WRITERS[out.suffix](temporary, SCHEMAS[kind]) as writer:
+            for frame in frames:
+                writer.write_table(pa.Table.from_pandas(frame, SCHEMAS[kind], preserve_index=False))
+                rows += len(frame)
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return rows
