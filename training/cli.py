@@ -117,3 +117,17 @@ def score(
 
     for line in scored(opened(workspace), kind, out, as_of=datetime.now(UTC)):
         typer.echo(line)
+
+
+@reports.command("uplift")
+def report_uplift(
+    workspace: WorkspaceOption = None,
+    run: Annotated[str, typer.Option(help="A run's id, or how it starts; default: the newest uplift run.")] = "",
+) -> None:
+    """Write what an uplift run found as one HTML file that works offline, and its numbers as JSON beside it.
+
+    Example: attune report uplift -w shop
+    """
+    from training.reports.uplift import write
+
+    typer.echo(write(opened(workspace), run))

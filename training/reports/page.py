@@ -22,6 +22,7 @@ STYLE = """
 body { margin: 0; font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; color: var(--ink); }
 main { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .25rem; }
+h3 { font-size: 1.02rem; margin: 1.75rem 0 .25rem; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; padding-top: .75rem; border-top: 1px solid var(--line); }
 p { margin: .5rem 0; max-width: 46rem; }
 .soft, figcaption { color: var(--soft); font-size: .9rem; }
@@ -66,6 +67,16 @@ class Page:
         """A heading and its text."""
         self._parts.append(f"<h2>{escape(title)}</h2>")
         self._parts += [f"<p>{escape(text)}</p>" for text in paragraphs]
+
+    def subsection(self, title: str, *paragraphs: str) -> None:
+        """A smaller heading and its text."""
+        self._parts.append(f"<h3>{escape(title)}</h3>")
+        self._parts += [f"<p>{escape(text)}</p>" for text in paragraphs]
+
+    def details(self, summary: str, *paragraphs: str) -> None:
+        """Text that opens with a click."""
+        body = "".join(f"<p>{escape(text)}</p>" for text in paragraphs)
+        self._parts.append(f"<details><summary>{escape(summary)}</summary>{body}</details>")
 
     def text(self, *paragraphs: str) -> None:
         self._parts += [f"<p>{escape(text)}</p>" for text in paragraphs]

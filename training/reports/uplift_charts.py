@@ -1,0 +1,107 @@
+"""The pictures of the uplift report, from its numbers: each as wide as the page, none with numbers of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+OURS, THEIRS, CHANCE = "#1b5e9e", "#c46a00", "#7d8794"
+GOOD, BAD, FLAT = "#14714a", "#b3261e", "#8a7a1c"
+RANKINGS = {"uplift": "by uplift", "response": "by likelihood to respond", "random": "at random"}
+Rows = Sequence[Mapping[str, Any]]
+
+
+def forest(rows: Rows, label: str, unit: str, *, colour: str | None = None) -> alt.LayerChart:
+    """One line per row: the effect and its interval, and a rule at no effect."""
+    frame = pd.DataFrame(rows)
+    order = alt.Y(f"{label}:N", sort=None, title=None, axis=alt.Axis(labelLimit=170))
+    base = alt.Chart(frame).encode(y=order, color=_says(colour))
+    band = base.mark_rule(strokeWidth=3, opacity=0.55).encode(x=alt.X("lower:Q", title=unit), x2="upper:Q")
+    return _wide(
+        _zero() + band + base.mark_point(filled=True, size=80, opacity=1).encode(x="value:Q"), 40 + 26 * len(frame)
+    )
+
+
+def qini(curve: Rows, unit: str) -> alt.LayerChart:
+    """The Qini curve of the choice with its band, of the response baseline and of chance."""
+    frame = pd.DataFrame(curve)
+    share = alt.X(
+        "share:Q", title="share of customers treated, best ranked first (%)", scale=alt.Scale(domain=[0, 100])
+    )
+    band = alt.Chart(frame).mark_area(opacity=0.18, color=OURS)
+    names = [name for name in RANKINGS if name in frame]
+    long = frame.melt("share", names, "ranking", "extra").replace({"ranking": RANKINGS})
+    shown = [RANKINGS[name] for name in names]
+    colours = alt.Scale(domain=shown, range=[{"uplift": OURS, "response": THEIRS, "random": CHANCE}[n] for n in names])
+    dashes = alt.Scale(domain=shown, range=[{"uplift": [1, 0], "response": [7, 3], "random": [2, 3]}[n] for n in names])
+    legend = alt.Legend(orient="top", title=None, columns=1, symbolStrokeWidth=3)
+    lines = alt.Chart(long).mark_line(strokeWidth=2.5)
+    drawn = lines.encode(
+        x=share,
+        y=alt.Y("extra:Q"),
+        color=alt.Color("ranking:N", scale=colours, legend=legend),
+        strokeDash=alt.StrokeDash("ranking:N", scale=dashes, legend=legend),
+    )
+    return _wide(band.encode(x=share, y=alt.Y("lower:Q", title=f"extra {unit}"), y2="upper:Q") + drawn, 340)
+
+
+def deciles(rows: Rows, unit: str) -> alt.LayerChart:
+    """Observed effect with its interval and predicted effect, per tenth of customers."""
+    frame = pd.DataFrame(rows)
+    tenth = alt.X("tenth:O", title="tenth of customers, highest predicted effect first", axis=alt.Axis(labelAngle=0))
+    base = alt.Chart(frame).encode(x=tenth)
+    legend = alt.Legend(orient="top", title=None)
+    scale = alt.Scale(domain=["observed", "predicted"], range=[OURS, THEIRS])
+    band = base.mark_rule(strokeWidth=4, opacity=0.35, color=OURS)
+    value = base.transform_calculate(what="'observed'").mark_point(filled=True, size=80, opacity=1)
+    guess = base.transform_calculate(what="'predicted'").mark_point(shape="diamond", size=80, strokeWidth=2)
+    color = alt.Color("what:N", scale=scale, legend=legend)
+    bands = band.encode(y=alt.Y("lower:Q", title=f"effect, {unit}"), y2="upper:Q")
+    return _wide(
+        _zero("y") + bands + value.encode(y="value:Q", color=color) + guess.encode(y="predicted:Q", color=color), 300
+    )
+
+
+def top(rows: Rows, unit: str) -> alt.LayerChart:
+    """What treating the best ranked share brings, with intervals."""
+    frame = pd.DataFrame(rows)
+    base = alt.Chart(frame).encode(
+        x=alt.X("share:O", title="best ranked customers treated (%)", axis=alt.Axis(labelAngle=0))
+    )
+    bars = base.mark_bar(color=OURS, opacity=0.55).encode(y=alt.Y("extra:Q", title=f"extra {unit}"))
+    return _wide(bars + base.mark_rule(strokeWidth=2).encode(y=alt.Y("lower:Q"), y2="upper:Q"), 280)
+
+
+def balance(rows: Rows) -> alt.LayerChart:
+    """The standardised difference of each feature between the arms; beyond the dashed lines the arms differ."""
+    frame = pd.DataFrame(rows)
+    reach = max(0.15, float(frame["difference"].abs().max()) * 1.1)
+    x = alt.X("difference:Q", title="standardised difference", scale=alt.Scale(domain=[-reach, reach]))
+    limits = alt.Chart(pd.DataFrame({"difference": [-0.1, 0.1]})).mark_rule(strokeDash=[4, 4], color=BAD).encode(x=x)
+    y = alt.Y("feature:N", sort=None, title=None, axis=alt.Axis(labelLimit=170))
+    points = alt.Chart(frame).mark_point(filled=True, size=70, color=OURS, opacity=1).encode(x=x, y=y)
+    return _wide(limits + points, 40 + 22 * len(frame))
+
+
+def _says(column: str | None) -> Any:
+    if column is None:
+        return alt.value(OURS)
+    scale = alt.Scale(domain=["works", "hurts", "not distinguishable"], range=[GOOD, BAD, FLAT])
+    return alt.Color(f"{column}:N", scale=scale, legend=alt.Legend(orient="top", title=None))
+
+
+def _zero(axis: str = "x") -> alt.Chart:
+    rule = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=CHANCE, strokeDash=[3, 3])
+    drawn: alt.Chart = rule.encode(x="zero:Q") if axis == "x" else rule.encode(y="zero:Q")
+    return drawn
+
+
+def _wide(chart: alt.LayerChart, height: int) -> alt.LayerChart:
+    wide = chart.properties(width="container", height=height).configure_view(stroke=None)
+    drawn: alt.LayerChart = wide.configure_axis(
+        labelFontSize=12, titleFontSize=12, titleFontWeight="normal", gridColor="#eceff3"
+    )
+    return drawn

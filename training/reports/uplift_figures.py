@@ -1,0 +1,236 @@
+"""The numbers of the uplift report: aggregates only, from what a training run left in the workspace.
+
+Everything is in outcomes per 1,000 customers. Errors are summed per customer first, so that a customer with several
+exposures counts once; where every row is a customer they equal `training.metrics.uplift.average`.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from features.exposures import CONTROL
+from training.metrics.uplift import PER, Array, Estimate, Ranking, Trial, balance, interval
+from training.pipelines.uplift_evaluation import CHOSEN, OutOfFold
+from training.reports.uplift_effects import clustered
+from training.reports.uplift_segments import segments_of
+from training.uplift import BASELINES
+from training.uplift.rows import is_binary
+
+DRAWS = 300  # the ends of a 95 % band are then the 8th draw from either side
+SHARES = np.linspace(0, 1, 51)
+TOP = tuple(range(10, 101, 10))
+RESPONSE = BASELINES[0]
+ROWS = ("arm", "outcome", "weight", "people", "fold", "half", "unit", "score")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one run left: out-of-fold predictions, the features of the same rows and the aggregates."""
+
+    run: str
+    oof: OutOfFold
+    features: pd.DataFrame
+    evaluation: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Evidence:
+        """The evidence in a run's folder."""
+        with np.load(folder / "oof.npz", allow_pickle=False) as kept:
+            oof = OutOfFold(
+                offers=tuple(kept["offers"].tolist()),
+                prediction=_named(kept, "prediction:"),
+                standard_error=_named(kept, "error:"),
+                **{name: kept[name] for name in ROWS},
+            )
+        features = pd.read_parquet(folder / "features.parquet")
+        return cls(folder.name, oof, features, json.loads((folder / "evaluation.json").read_text(encoding="utf-8")))
+
+
+def figures(evidence: Evidence) -> dict[str, Any]:
+    """All numbers of the report, ready for JSON: NaN is null."""
+    oof, evaluation = evidence.oof, evidence.evaluation
+    kept = ("log", "outcome", "chosen_learner", "split", "verdict", "baseline", "difference", "lower", "upper")
+    segments = segments_of(evidence.features, oof)
+    offers = {offer: _offer(evidence, offer) | {"segments": segments[offer]} for offer in oof.offers}
+    found: dict[str, Any] = _plain(
+        {
+            "run": evidence.run,
+            **{name: evaluation[name] for name in kept},
+            "binary": is_binary(oof.outcome),
+            "unit": f"{evaluation['outcome']} per {PER:,.0f} customers",
+            "arms": [_arm(oof, arm) for arm in (CONTROL, *oof.offers)],
+            "segments_tested": sum(len(one) for one in segments.values()),
+            "offers": offers,
+        }
+    )
+    return found
+
+
+def _offer(evidence: Evidence, offer: str) -> dict[str, Any]:
+    oof, number = evidence.oof, evidence.oof.offers.index(offer)
+    rows, trial = oof.trial(offer)
+    unit = oof.unit[rows]
+    predictions = {name: values[rows, number] for name, values in oof.prediction.items()}
+    seed = int(evidence.evaluation["split"]["seed"])
+    curve, top = _curves(predictions, trial, unit, np.random.default_rng(seed))
+    return {
+        "effect": _per(clustered(trial, unit)),
+        "against": evidence.evaluation["offers"][offer]["against"],
+        "checks": evidence.evaluation["checks"][offer],
+        "balance": _balance(evidence.features[rows], trial),
+        "learners": _learners(evidence.evaluation["offers"][offer]["learners"], predictions, trial),
+        "curve": curve,
+        "top": top,
+        "deciles": _deciles(predictions[CHOSEN], trial, unit, oof.people[rows]),
+    }
+
+
+def _arm(oof: OutOfFold, arm: str) -> dict[str, Any]:
+    rows = oof.arm == arm
+    weight, outcome = oof.weight[rows], oof.outcome[rows]
+    mean = float(np.average(outcome, weights=weight))
+    error = np.sqrt((np.bincount(oof.unit[rows], weight / weight.sum() * (outcome - mean)) ** 2).sum())
+    counts = {
+        "arm": arm,
+        "rows": int(rows.sum()),
+        "customers": len(np.unique(oof.unit[rows])),
+        "with_outcome": int((outcome != 0).sum()),
+    }
+    return counts | _per(Estimate(mean, float(error)))
+
+
+def _curves(
+    predictions: Mapping[str, Array], trial: Trial, unit: NDArray[np.intp], rng: np.random.Generator
+) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+    # One bootstrap (Poisson weights per customer) for all: the comparisons are paired.
+    wanted = {name: Ranking(predictions[name], trial) for name in (CHOSEN, RESPONSE) if name in predictions}
+    point = {name: ranking.curve().at(SHARES) for name, ranking in wanted.items()}
+    drawn: dict[str, list[Array]] = {name: [] for name in wanted}
+    for _ in range(DRAWS):
+        weights = rng.poisson(1.0, int(unit.max()) + 1)[unit].astype(np.float64)
+        for name, ranking in wanted.items():
+            drawn[name].append(ranking.curve(weights).at(SHARES))
+    draws = {name: np.array(values) for name, values in drawn.items()}
+    every = range(len(SHARES))
+    at = [int(np.flatnonzero(np.isclose(SHARES, share / 100))[0]) for share in TOP]
+    return [_point(point, draws, place) for place in every], [_top(point, draws, place) for place in at]
+
+
+def _point(point: Mapping[str, Array], draws: Mapping[str, Array], place: int) -> dict[str, float]:
+    low, high = interval(draws[CHOSEN][:, place])
+    end = float(point[CHOSEN][-1])
+    found = {"share": 100 * float(SHARES[place]), "uplift": float(point[CHOSEN][place]), "lower": low, "upper": high}
+    if RESPONSE in point:
+        found["response"] = float(point[RESPONSE][place])
+    return found | {"random": end * float(SHARES[place])}
+
+
+def _top(point: Mapping[str, Array], draws: Mapping[str, Array], place: int) -> dict[str, float]:
+    share, ours = float(SHARES[place]), draws[CHOSEN]
+    low, high = interval(ours[:, place])
+    above = interval(ours[:, place] - share * ours[:, -1])
+    return {
+        "share": round(100 * share),
+        "extra": float(point[CHOSEN][place]),
+        "lower": low,
+        "upper": high,
+        "per_treated": float(point[CHOSEN][place]) / share,
+        "above_random": float(point[CHOSEN][place] - share * point[CHOSEN][-1]),
+        "above_random_lower": above[0],
+        "above_random_upper": above[1],
+    }
+
+
+def _deciles(prediction: Array, trial: Trial, unit: NDArray[np.intp], people: Array) -> list[dict[str, Any]]:
+    rank = stats.rankdata(-prediction, method="average")  # equal predictions share a tenth, as in by_decile
+    tenth = np.minimum(((rank - 0.5) / len(rank) * 10).astype(int), 9)
+    found = []
+    for number in np.unique(tenth):
+        rows = tenth == number
+        treated = trial.treated[rows]
+        if min(treated.sum(), (~treated).sum()) < 2:  # one row has no spread
+            continue
+        observed = clustered(Trial(trial.outcome[rows], treated, trial.weight[rows]), unit[rows])
+        predicted = PER * float(np.average(prediction[rows], weights=people[rows]))
+        found.append({"tenth": int(number) + 1, "rows": int(rows.sum()), "predicted": predicted, **_per(observed)})
+    return found
+
+
+def _learners(judged: Mapping[str, Any], predictions: Mapping[str, Array], trial: Trial) -> list[dict[str, Any]]:
+    order = sorted(judged, key=lambda name: -judged[name]["qini"])
+    return [
+        {
+            "learner": name,
+            "qini": judged[name]["qini"],
+            "lower": judged[name]["qini_interval"][0],
+            "upper": judged[name]["qini_interval"][1],
+            "slope": judged[name]["slope"],
+            **_sklift(predictions[name], trial),
+        }
+        for name in order
+    ]
+
+
+def _sklift(prediction: Array, trial: Trial) -> dict[str, float | None]:
+    # scikit-uplift's measures are for outcomes of 0 and 1; a constant has no ranking for it to measure.
+    if not is_binary(trial.outcome) or np.ptp(prediction) == 0:
+        return {"sklift_qini": None, "sklift_uplift_at_30": None}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-uplift calls what newer libraries deprecate
+        from sklift.metrics import qini_auc_score, uplift_at_k
+
+        given = trial.outcome.astype(int), prediction, trial.treated.astype(int)
+        qini, top = qini_auc_score(*given), uplift_at_k(*given, strategy="overall", k=0.3)
+    return {"sklift_qini": float(qini), "sklift_uplift_at_30": float(top)}
+
+
+def _balance(features: pd.DataFrame, trial: Trial) -> list[dict[str, Any]]:
+    columns = _columns(features)
+    if not columns:
+        return []
+    differences = balance(np.column_stack(list(columns.values())), trial.treated, trial.weight)
+    found = [{"feature": name, "difference": float(one)} for name, one in zip(columns, differences, strict=True)]
+    return sorted(found, key=lambda one: -abs(one["difference"]))
+
+
+def _columns(features: pd.DataFrame) -> dict[str, Array]:
+    # Each number, whether it is unknown, and each category as 0 or 1.
+    columns: dict[str, Array] = {}
+    for name, values in features.items():
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            present = values.value_counts().head(12)  # rarer ones say nothing about balance
+            columns |= {
+                f"{name}: {one}": np.asarray(values == one, dtype=np.float64) for one in present.index[present > 0]
+            }
+            continue
+        columns[str(name)] = values.fillna(values.mean()).fillna(0.0).to_numpy(np.float64)
+        if values.isna().any():
+            columns[f"{name}: unknown"] = np.asarray(values.isna(), dtype=np.float64)
+    return columns
+
+
+def _named(kept: Any, prefix: str) -> dict[str, Array]:
+    names: Sequence[str] = [name for name in kept.files if name.startswith(prefix)]
+    return {name.removeprefix(prefix): kept[name] for name in names}
+
+
+def _per(estimate: Estimate) -> dict[str, float]:
+    return {"value": PER * estimate.value, "lower": PER * estimate.lower, "upper": PER * estimate.upper}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,118 @@
+"""What the uplift report says in words: the verdict, the warnings and the method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from training.reports.page import interval, shown
+
+FLAT = "not distinguishable"
+FEW_OUTCOMES = 100  # below it chance alone moves a count by more than a tenth
+DIFFERENCE = 0.1  # Austin 2009: beyond it the arms differ
+RATIO_P = 0.001  # a sample ratio this unlikely is a fault of the test, not chance
+BASELINES = {"response-linear": "choosing the likeliest to respond", "constant": "choosing at random"}
+Figures = dict[str, Any]
+
+METHOD = (
+    (
+        "How effects were predicted without looking at the answer",
+        "Every prediction here is out of fold: it comes from a model that never saw that customer. The learner is "
+        "chosen on one half of the customers by its doubly robust loss and judged on the other half, and the other way "
+        "round; “the choice” is the two halves together.",
+    ),
+    (
+        "Qini and the baselines",
+        "The Qini curve (Radcliffe 2007) is, at each share treated, the share of treated customers among the best "
+        "ranked times the difference of the arms’ means there. Qini is its mean height above the straight line of "
+        "chance. “By likelihood to respond” ranks by who buys anyway: the usual practice, and the baseline to beat.",
+    ),
+    (
+        "Intervals",
+        "Means and effects: normal intervals whose errors are summed per customer first. Curves and Qini: a bootstrap "
+        "over customers, the same draws for all rankings, so that comparisons are paired. Over several offers the "
+        "verdict’s interval is the mean of theirs, which is on the safe side.",
+    ),
+    (
+        "Segments",
+        "Categories and values as they are, numbers in quarters, each feature alone, with at least 50 rows per arm. "
+        "Intervals are Bonferroni-corrected for every segment of every offer. Segments show where to look next; "
+        "a segment found here deserves its own test.",
+    ),
+    (
+        "Calibration slope and scikit-uplift’s figures",
+        "The slope is of a doubly robust score regressed on the prediction: 1 is calibrated, below 1 the model "
+        "exaggerates the differences between customers. scikit-uplift’s qini_auc_score and uplift_at_k (top 30 %, "
+        "strategy overall) are shown for outcomes of 0 and 1, unweighted and on that library’s own scale.",
+    ),
+)
+
+
+def baseline_in_words(name: str) -> str:
+    """`response-linear and constant` as a person says it."""
+    return " and ".join(BASELINES.get(one, one) for one in name.split(" and "))
+
+
+def headline(found: Figures) -> tuple[str, str]:
+    """Whether choosing customers by uplift was worth it, and by how much."""
+    baseline, offers = baseline_in_words(found["baseline"]), len(found["offers"])
+    over = f", mean of {offers} offers" if offers > 1 else ""
+    by = (
+        f"Choosing by predicted uplift against {baseline}: {_signed(found['difference'])} {found['unit']} "
+        f"(95 % interval {interval(found['lower'], found['upper'])}, over all shares treated{over})."
+    )
+    if found["lower"] > 0:
+        return "Choosing customers by uplift is better than the simpler rule", by
+    if found["upper"] < 0:
+        return "Choosing customers by uplift is worse than the simpler rule", f"{by} Do not use this model to choose."
+    title = f"Choosing customers by uplift: {FLAT} from the simpler rule"
+    return title, f"{by} The interval holds 0: this test does not show that the model chooses better."
+
+
+def effect_words(offer: str, one: Figures, unit: str) -> tuple[str, str]:
+    """Whether the offer works on average."""
+    effect = one["effect"]
+    by = f"{_signed(effect['value'])} {unit} (95 % interval {interval(effect['lower'], effect['upper'])})."
+    if effect["lower"] > 0:
+        return f"{offer} works on average", by
+    return (f"{offer} hurts on average", by) if effect["upper"] < 0 else (f"{offer}: {FLAT} from no offer", by)
+
+
+def ranking_words(offer: str, one: Figures) -> str:
+    """For one offer, how the choice compares with its better baseline."""
+    against = one["against"]
+    baseline = baseline_in_words(against["baseline"])
+    by = f"{_signed(against['difference'])} in Qini, 95 % interval {interval(against['lower'], against['upper'])}"
+    if against["lower"] > 0:
+        return f"For {offer}, choosing by uplift is better than {baseline} ({by})."
+    if against["upper"] < 0:
+        return f"For {offer}, choosing by uplift is worse than {baseline} ({by})."
+    return f"For {offer}, choosing by uplift is {FLAT} from {baseline} ({by})."
+
+
+def warnings_of(found: Figures) -> list[str]:
+    """What speaks against believing the numbers; empty where nothing does."""
+    said = [line for offer, one in found["offers"].items() for line in _doubts(offer, one)]
+    few = [arm["arm"] for arm in found["arms"] if arm["with_outcome"] < FEW_OUTCOMES]
+    if few:
+        said.append(f"Fewer than {FEW_OUTCOMES} rows with {found['outcome']} in: {', '.join(few)}. Chance moves these.")
+    return said
+
+
+def _doubts(offer: str, one: Figures) -> list[str]:
+    said, checks = [], one["checks"]
+    guess, ratio = checks["predictability"], checks["sample_ratio"]
+    if guess["lower"] > 0.5:  # a coin
+        said.append(
+            f"{offer}: who was given it can be told from the features (AUC {shown(guess['value'])}, 0.5 is a coin). "
+            "This was not a fair coin: effects may be those of who was picked."
+        )
+    if ratio is not None and ratio < RATIO_P:
+        said.append(f"{offer}: the arms are not in their planned ratio (p = {shown(ratio)}). Rows may be missing.")
+    unlike = [row["feature"] for row in one["balance"] if abs(row["difference"]) > DIFFERENCE]
+    if unlike:
+        said.append(f"{offer}: the arms differ in {', '.join(unlike[:5])} by more than {DIFFERENCE} deviations.")
+    return said
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value >= 0 else '−'}{shown(abs(value))}"
