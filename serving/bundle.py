@@ -1,0 +1,53 @@
+"""Bundle: a folder from which `bentoml build` makes a bento that answers without a workspace.
+
+FOLDER/features, training, serving    our code
+FOLDER/serving/bundled/recommender    the champion's item side: manifest and model, no customers
+FOLDER/serving/bundled/uplift         the effects' parameters
+FOLDER/serving/bundled/catalog.csv    names and stock
+FOLDER/pyproject.toml                 what is built
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from features.catalog import read_catalog
+from features.workspace import Workspace
+from training.release import MANIFEST, current, load_release
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("features", "training", "serving")
+KINDS = ("recommender", "uplift")
+MODEL = "model/"
+
+
+def write(workspace: Workspace, folder: Path) -> list[str]:
+    """Writes the folder, which must not be there yet; lines that say what it carries."""
+    if folder.exists():
+        raise ValueError(f"{folder}: exists already; name a folder that is made now")
+    releases = {kind: release for kind in KINDS if (release := current(workspace, kind)) is not None}
+    if not releases:
+        raise ValueError(f"{workspace.folder}: no release to bundle; run `attune promote recommender latest`")
+    for package in PACKAGES:
+        skipped = shutil.ignore_patterns("__pycache__", "bundled")
+        shutil.copytree(ROOT / package, folder / package, ignore=skipped)
+    shutil.copyfile(ROOT / "pyproject.toml", folder / "pyproject.toml")
+    shutil.copyfile(ROOT / "requirements.lock", folder / "requirements.lock")
+    bundled = folder / "serving" / "bundled"
+    for kind, release in releases.items():
+        item_side(release, bundled / kind)
+    read_catalog(workspace).frame.reset_index().to_csv(bundled / "catalog.csv", index=False)
+    return [f"{kind} {release.name}" for kind, release in releases.items()]
+
+
+def item_side(release: Path, target: Path) -> None:
+    """Copies a release without its customers; the copy is a release that `load_release` accepts."""
+    load_release(release)
+    manifest = json.loads((release / MANIFEST).read_text())
+    kept = {name: checksum for name, checksum in manifest["files"].items() if name.startswith(MODEL)}
+    for name in kept:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(release / name, target / name)
+    (target / MANIFEST).write_text(json.dumps(manifest | {"files": kept}, indent=1))
