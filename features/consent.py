@@ -49,12 +49,17 @@ class Basis:
 
 
 def grant(ledger: Ledger, customers: Sequence[str], basis: Basis, *, source: str, time: datetime) -> int:
-    """Writes the basis for these customers, once per source and purpose; how many rows were added."""
+    """Writes the basis for these customers, once per source and purpose; how many rows were added.
+
+    A customer who ever withdrew a purpose is left as they are: the basis of a file does not answer for them.
+    """
     added = 0
     with ledger.write() as connection:
         for purpose in basis.purposes:
-            same = select(consents.c.customer).where(consents.c.source == source, consents.c.purpose == purpose)
-            known = set(connection.execute(same).scalars())
+            of_purpose = select(consents.c.customer).where(consents.c.purpose == purpose)
+            same = of_purpose.where(consents.c.source == source)
+            refused = of_purpose.where(consents.c.granted.is_(False))
+            known = set(connection.execute(same.union(refused)).scalars())
             common = {"purpose": purpose, "granted": True, "time": utc(time), "source": source, "proof": basis.proof}
             rows = [common | {"customer": customer} for customer in customers if customer not in known]
             if rows:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from sqlalchemy import Column, DateTime, Integer, LargeBinary, String, Table, Text, delete, insert, select
 
 from features.engine import connect
-from features.events import SCHEMA, Event, Events
+from features.events import KEY, SCHEMA, Event, Events, utc
 from features.ledger import Ledger, metadata
 from features.workspace import Workspace
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 WATERMARK = "ledger"  # the name under which Delta keeps the last sequence taken over
+SEQUENCE = pa.field("sequence", pa.int64())
+BATCH = 5_000  # SQLite takes 32,766 parameters in a statement
 
 live_events = Table(
     "events",
@@ -46,20 +49,39 @@ message_keys = Table(
 
 
 def read_events(workspace: Workspace) -> Events:
-    """Everything known: history, and the ledger's rows above the watermark."""
+    """Everything known: history, and the ledger's rows above the watermark.
+
+    The ledger is read first and then one version of the history: a day that closes in between is in that version, and
+    its watermark drops the rows that the ledger still had.
+    """
     backend = connect()
-    table = read_history(workspace, backend)
-    if workspace.ledger.exists():
-        waiting = _waiting(Ledger.at(workspace.ledger), _watermark(workspace), None)
-        if waiting.num_rows:
-            table = table.union(_created(backend, "live", waiting))
+    live = _waiting(workspace) if workspace.ledger.exists() else None
+    version = _version(workspace)
+    table = _of_version(version, backend)
+    waiting = None if live is None else _above(live, _watermark(version))
+    if waiting is not None and waiting.num_rows:
+        table = table.union(_created(backend, "live", waiting))
     return Events.of(table)
 
 
 def read_history(workspace: Workspace, backend: Backend) -> ir.Table:
     """The history's rows in this connection; read from the file list of one version, never from the folder."""
+    return _of_version(_version(workspace), backend)
+
+
+def waiting_keys(workspace: Workspace) -> pa.Table:
+    """The keys of the live events that wait in the ledger."""
+    return _waiting(workspace).select(KEY)
+
+
+def _version(workspace: Workspace) -> DeltaTable | None:
+    """The newest version of the history, or None before the first row."""
     exists = DeltaTable.is_deltatable(str(workspace.history))
-    files = DeltaTable(workspace.history).file_uris() if exists else []
+    return DeltaTable(workspace.history) if exists else None
+
+
+def _of_version(version: DeltaTable | None, backend: Backend) -> ir.Table:
+    files = version.file_uris() if version else []
     if not files:
         return _created(backend, "history", SCHEMA.empty_table())
     return backend.read_parquet(files, table_name="history")
@@ -72,11 +94,14 @@ def append(workspace: Workspace, rows: pa.Table) -> None:
 
 def record(ledger: Ledger, events: Sequence[Event]) -> int:
     """Stores live events durably and says how many were new: the same message from the same source is stored once."""
-    rows = {_key(event): event for event in events}
+    rows: dict[bytes, Event] = {}
+    for event in events:
+        rows.setdefault(_key(event), event)
     with ledger.write() as connection:
-        known = select(message_keys.c.key).where(message_keys.c.key.in_(rows))
-        for (key,) in connection.execute(known):
-            del rows[key]
+        for keys in _batched(list(rows)):
+            known = select(message_keys.c.key).where(message_keys.c.key.in_(keys))
+            for key in connection.execute(known).scalars().all():
+                del rows[key]
         if rows:
             connection.execute(insert(message_keys), [{"key": key} for key in rows])
             connection.execute(insert(live_events), [_live_row(event) for event in rows.values()])
@@ -87,12 +112,12 @@ def close_days(workspace: Workspace, until: datetime) -> int:
     """Moves the live events received before `until` into the history; how many were moved."""
     ledger = Ledger.at(workspace.ledger)
     with locked(workspace):
-        rows, last = _waiting_until(ledger, _watermark(workspace), until)
+        rows, last = _waiting_until(workspace, _watermark(_version(workspace)), utc(until))
         if last is not None:
             transaction = Transaction(WATERMARK, last)
             _write(workspace, rows, CommitProperties(app_transactions=[transaction]))
         with ledger.write() as connection:
-            connection.execute(delete(live_events).where(live_events.c.sequence <= _watermark(workspace)))
+            connection.execute(delete(live_events).where(live_events.c.sequence <= _watermark(_version(workspace))))
     return int(rows.num_rows)
 
 
@@ -113,34 +138,37 @@ def _write(workspace: Workspace, rows: pa.Table, commit: CommitProperties) -> No
     write_deltalake(str(workspace.history), rows, mode="append", commit_properties=commit)
 
 
-def _watermark(workspace: Workspace) -> int:
-    if not DeltaTable.is_deltatable(str(workspace.history)):
-        return 0
-    return DeltaTable(workspace.history).transaction_version(WATERMARK) or 0
+def _watermark(version: DeltaTable | None) -> int:
+    return (version.transaction_version(WATERMARK) if version else None) or 0
 
 
-def _waiting(ledger: Ledger, after: int, last: int | None) -> pa.Table:
-    query = select(live_events.c.body).where(live_events.c.sequence > after).order_by(live_events.c.sequence)
-    if last is not None:
-        query = query.where(live_events.c.sequence <= last)
-    with ledger.read() as connection:
-        rows = [orjson.loads(body) for (body,) in connection.execute(query)]
+def _waiting(workspace: Workspace) -> pa.Table:
+    """The ledger's events with their `sequence`, in its order."""
+    query = select(live_events.c.sequence, live_events.c.body).order_by(live_events.c.sequence)
+    with Ledger.at(workspace.ledger).read() as connection:
+        rows = [orjson.loads(body) | {SEQUENCE.name: sequence} for sequence, body in connection.execute(query)]
     for row in rows:
         row |= {name: datetime.fromisoformat(row[name]) for name in ("time", "received_at")}
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    return pa.Table.from_pylist(rows, schema=SCHEMA.append(SEQUENCE))
 
 
-def _waiting_until(ledger: Ledger, after: int, until: datetime) -> tuple[pa.Table, int | None]:
+def _above(live: pa.Table, watermark: int) -> pa.Table:
+    return live.filter(pc.greater(live[SEQUENCE.name], watermark)).drop_columns(SEQUENCE.name)
+
+
+def _waiting_until(workspace: Workspace, watermark: int, until: datetime) -> tuple[pa.Table, int | None]:
     """The rows above the watermark up to the first one received at `until` or later, and their last sequence."""
-    columns = (live_events.c.sequence, live_events.c.received_at)
-    query = select(*columns).where(live_events.c.sequence > after).order_by(live_events.c.sequence)
-    last = None
-    with ledger.read() as connection:
-        for sequence, received_at in connection.execute(query):
-            if received_at >= until:
-                break
-            last = sequence
-    return (SCHEMA.empty_table(), None) if last is None else (_waiting(ledger, after, last), last)
+    live = _waiting(workspace)
+    live = live.filter(pc.greater(live[SEQUENCE.name], watermark))
+    late = pc.index(pc.greater_equal(live["received_at"], pa.scalar(until, pa.timestamp("us"))), True).as_py()
+    closed = live if late < 0 else live.slice(0, late)
+    last = closed[SEQUENCE.name][-1].as_py() if closed.num_rows else None
+    return closed.drop_columns(SEQUENCE.name), last
+
+
+def _batched(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """The keys in parts that fit into one statement."""
+    return (keys[start : start + BATCH] for start in range(0, len(keys), BATCH))
 
 
 def _key(event: Event) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from sqlalchemy import BigInteger, Column, DateTime, String, Table, Text, insert
 from features import history
 from features.consent import Basis, grant
 from features.engine import connect
-from features.events import COLUMNS, SCHEMA, utc
+from features.events import COLUMNS, KEY, SCHEMA, utc
 from features.ledger import Ledger, metadata
 from features.workspace import Workspace
 
@@ -135,10 +136,12 @@ def _new_rows(workspace: Workspace, incoming: pa.Table) -> tuple[pa.Table, int, 
         "QUALIFY row_number() OVER (PARTITION BY source, message_id, line) = 1"
     )
     sources = pc.unique(incoming["source"]).to_pylist()
+    connection.register("waiting", history.waiting_keys(workspace))
+    keys = ", ".join(KEY)
     connection.execute(
-        "CREATE TEMP TABLE old AS SELECT source, message_id, line "
-        f"FROM {past.get_name()} WHERE list_contains(?, source)",
-        [sources],
+        f"CREATE TEMP TABLE old AS SELECT {keys} FROM {past.get_name()} WHERE list_contains($sources, source) "
+        f"UNION ALL SELECT {keys} FROM waiting WHERE list_contains($sources, source)",
+        {"sources": sources},
     )
     old = connection.execute("SELECT count(*) FROM old").fetchone()[0]
     fresh = "SELECT * FROM once" + (" ANTI JOIN old USING (source, message_id, line)" if old else "")
@@ -148,12 +151,17 @@ def _new_rows(workspace: Workspace, incoming: pa.Table) -> tuple[pa.Table, int, 
 
 
 def _keep_catalog(workspace: Workspace, catalog: pa.Table | None, source: str) -> None:
+    """Keeps the file's items, and the items that only an earlier file of this source named."""
     if catalog is not None:
         folder = workspace.state / "catalog"
         folder.mkdir(exist_ok=True)
-        temporary = folder / f".{source}.parquet"
+        path, temporary = folder / f"{source}.parquet", folder / f".{source}.parquet"
+        if path.exists():
+            before = pq.read_table(path)
+            others = before.filter(pc.invert(pc.is_in(before["item"], value_set=catalog["item"])))
+            catalog = pa.concat_tables([catalog, others], promote_options="permissive")
         pq.write_table(catalog, temporary)
-        temporary.replace(folder / f"{source}.parquet")
+        temporary.replace(path)
 
 
 def _keep_rejects(
@@ -192,14 +200,21 @@ def _remember(ledger: Ledger, result: ImportResult, *, mark: str, path: Path, ba
         connection.execute(insert(imports), row)
 
 
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """What the engine finds wrong with the file while it reads becomes one line that names the file."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise ValueError(f"{path}: could not be read: {' '.join(str(error).split())[:300]}") from None
+
+
 def relation(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyRelation:
     """A CSV (everything as text) or Parquet file as a relation; one clear line when it is neither."""
     require_file(path)
-    try:
+    with readable(path):
         if path.suffix.lower() in (".parquet", ".pq"):
             return connection.read_parquet(str(path))
         if path.suffix.lower() in (".csv", ".tsv", ".txt", ".gz"):
             return connection.read_csv(str(path), header=True, all_varchar=True)
-    except duckdb.Error as error:
-        raise ValueError(f"{path}: could not be read: {' '.join(str(error).split())[:300]}") from None
     raise ValueError(f"{path}: the name ends in {path.suffix!r}; CSV (.csv, .tsv, .txt, .gz) or Parquet is needed")

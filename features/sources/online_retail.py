@@ -13,22 +13,24 @@ import duckdb
 import pyarrow as pa
 
 from features.events import ORDERED, REFUNDED, SCHEMA, utc
-from features.imports import Parsed, relation
+from features.imports import Parsed, readable, relation
 
 SOURCE = "online-retail"
 NEEDED = ("Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")
 PROOF = "public data set, CC BY 4.0, pseudonymous customers"
 ZONE = "Europe/London"
+CANONICAL = {"Quantity": "units", "InvoiceDate": "local", "UnitPrice": "unit_price", "CustomerID": "who"}
 
 TYPED = """
-CREATE TEMP VIEW typed AS
+CREATE TEMP TABLE typed AS
 SELECT *, row_number() OVER () AS position,
-    TRY_CAST({time} AS TIMESTAMP) AS local, TRY_CAST("Quantity" AS DOUBLE) AS units,
+    coalesce(TRY_CAST({time} AS TIMESTAMP), try_strptime({time}::VARCHAR, '%m/%d/%Y %H:%M')) AS local,
+    TRY_CAST("Quantity" AS DOUBLE) AS units,
     TRY_CAST("UnitPrice" AS DOUBLE) AS unit_price,
-    CAST(TRY_CAST("CustomerID" AS DOUBLE) AS BIGINT)::VARCHAR AS who,
+    nullif(regexp_replace(trim("CustomerID"::VARCHAR), '[.]0+$', ''), '') AS who,
     nullif(trim({item}::VARCHAR), '') AS what, {order_id} AS invoice,
     CASE WHEN local IS NULL THEN 'time cannot be read'
-         WHEN units IS NULL OR units = 0 THEN 'quantity is absent or 0'
+         WHEN units IS NULL OR units = 0 OR NOT isfinite(units) THEN 'quantity is absent or 0'
          WHEN unit_price IS NULL OR NOT isfinite(unit_price) THEN 'price is absent'
          WHEN unit_price <= 0 THEN 'price is not positive'
          WHEN what IS NULL THEN 'item is absent' END AS reason
@@ -36,7 +38,7 @@ FROM source
 """
 
 EVENTS = """
-SELECT '{source}' AS source, md5(concat_ws('|', {columns})) AS message_id, 0::INTEGER AS line,
+SELECT '{source}' AS source, md5(concat_ws('|', {content})) AS message_id, 0::INTEGER AS line,
     CASE WHEN units < 0 THEN '{refunded}' ELSE '{ordered}' END AS name, who AS customer, NULL::VARCHAR AS anonymous,
     timezone('UTC', timezone('{zone}', local)) AS time, strftime(local, '%Y-%m-%d %H:%M:%S') AS original_time,
     $received_at::TIMESTAMP AS received_at, false AS live, what AS item, abs(units) AS quantity, unit_price AS price,
@@ -56,13 +58,14 @@ GROUP BY what ORDER BY what
 
 def read(path: Path, received_at: datetime) -> Parsed:
     """The file's lines as events, its rejects with their reasons, and its items as a catalogue."""
-    with duckdb.connect() as connection:
+    with duckdb.connect() as connection, readable(path):
         source = relation(connection, path)
         _require(path, source.columns)
         source.create_view("source")
         connection.execute(_typed(source))
         columns = ", ".join(f'"{name}"' for name in source.columns)
-        events = EVENTS.format(source=SOURCE, columns=columns, refunded=REFUNDED, ordered=ORDERED, zone=ZONE)
+        content = ", ".join(f"coalesce({_content(name)}::VARCHAR, '')" for name in source.columns)
+        events = EVENTS.format(source=SOURCE, content=content, refunded=REFUNDED, ordered=ORDERED, zone=ZONE)
         rows = connection.execute(events, {"received_at": utc(received_at)}).to_arrow_table().cast(SCHEMA)
         rejected = f"SELECT reason, {columns} FROM typed WHERE reason IS NOT NULL ORDER BY position"
         return Parsed(
@@ -72,6 +75,11 @@ def read(path: Path, received_at: datetime) -> Parsed:
             read=_count(connection, "true"),
             catalog=connection.execute(CATALOG).to_arrow_table(),
         )
+
+
+def _content(column: str) -> str:
+    """The column as it counts for the row's key: the same row as CSV and as Parquet has the same key."""
+    return CANONICAL.get(column, f'"{column}"')
 
 
 def _require(path: Path, columns: list[str]) -> None:

@@ -1,0 +1,136 @@
+"""History and ledger: each event is read once, whatever closed and whatever stopped in between."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+from sqlalchemy import func, select
+
+from features import history
+from features.events import SCHEMA, Event
+from features.ledger import Ledger
+from features.workspace import Workspace, create
+
+NOON = datetime(2026, 3, 1, 12)  # noqa: DTZ001  # UTC, as the tables keep it
+LATER = NOON + timedelta(days=30)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Workspace:
+    return create(tmp_path / "shop")
+
+
+@pytest.fixture
+def ledger(shop: Workspace) -> Iterator[Ledger]:
+    opened = Ledger.at(shop.ledger)
+    yield opened
+    opened.close()
+
+
+def event(number: int, day: int = 0) -> Event:
+    moment = NOON + timedelta(days=day)
+    return Event("sdk", f"m{number}", "Product Viewed", moment, moment, customer="anna", item="tea")
+
+
+def messages(shop: Workspace) -> list[str]:
+    rows = history.read_events(shop).before(LATER).message_id.to_pyarrow().to_pylist()
+    return sorted(rows)
+
+
+def waiting(ledger: Ledger) -> int:
+    with ledger.read() as connection:
+        return connection.execute(select(func.count()).select_from(history.live_events)).scalar_one()
+
+
+def test_an_empty_workspace_has_no_events(shop: Workspace) -> None:
+    events = history.read_events(shop)
+    assert messages(shop) == []
+    assert events.span() is None
+    assert not shop.ledger.exists()
+
+
+def test_the_same_message_is_stored_once(shop: Workspace, ledger: Ledger) -> None:
+    assert history.record(ledger, [event(1), event(2), event(1)]) == 2
+    assert history.record(ledger, [event(2), event(3)]) == 1
+    assert messages(shop) == ["m1", "m2", "m3"]
+
+
+def test_a_message_stays_known_after_its_day_has_closed(shop: Workspace, ledger: Ledger) -> None:
+    history.record(ledger, [event(1)])
+    history.close_days(shop, LATER)
+    assert waiting(ledger) == 0
+    assert history.record(ledger, [event(1)]) == 0
+    assert messages(shop) == ["m1"]
+
+
+def test_closing_moves_each_event_once_and_keeps_its_columns(shop: Workspace, ledger: Ledger) -> None:
+    history.record(ledger, [event(1, day=0), event(2, day=1), event(3, day=2)])
+    before = history.read_events(shop).before(LATER).order_by("message_id").to_pyarrow()
+    assert history.close_days(shop, NOON + timedelta(days=1, hours=1)) == 2
+    assert waiting(ledger) == 1
+    assert history.close_days(shop, NOON + timedelta(days=1, hours=1)) == 0
+    after = history.read_events(shop).before(LATER).order_by("message_id").to_pyarrow()
+    assert after.cast(SCHEMA).equals(before.cast(SCHEMA))
+
+
+def test_a_time_with_a_zone_closes_the_same_days(shop: Workspace, ledger: Ledger) -> None:
+    history.record(ledger, [event(1, day=0), event(2, day=1)])
+    assert history.close_days(shop, (NOON + timedelta(hours=1)).replace(tzinfo=UTC)) == 1
+
+
+def test_a_crash_between_the_history_and_the_ledger_doubles_nothing(
+    shop: Workspace, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies after the Delta commit: the rows are in both, and are read once."""
+    history.record(ledger, [event(1), event(2)])
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(history, "delete", dies)
+        with pytest.raises(KeyboardInterrupt):
+            history.close_days(shop, LATER)
+    assert waiting(ledger) == 2
+    assert messages(shop) == ["m1", "m2"]
+    assert history.close_days(shop, LATER) == 0
+    assert (waiting(ledger), messages(shop)) == (0, ["m1", "m2"])
+
+
+def test_a_day_that_closes_while_events_are_read_is_read_once(
+    shop: Workspace, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader has looked at one of the two stores; the day closes; then it looks at the other."""
+    history.record(ledger, [event(1), event(2)])
+    closed: list[int] = []
+
+    def then_closes(look: Callable[[Workspace], Any]) -> Callable[[Workspace], Any]:
+        def looks(workspace: Workspace) -> Any:
+            found = look(workspace)
+            if not closed:
+                closed.append(0)
+                closed.append(history.close_days(workspace, LATER))
+            return found
+
+        return looks
+
+    for name in ("_version", "_waiting"):
+        monkeypatch.setattr(history, name, then_closes(getattr(history, name)))
+    assert messages(shop) == ["m1", "m2"]
+    assert closed == [0, 2]
+
+
+def test_the_watermark_is_in_the_transaction_of_the_rows(shop: Workspace, ledger: Ledger) -> None:
+    history.record(ledger, [event(1), event(2)])
+    history.close_days(shop, LATER)
+    assert DeltaTable(shop.history).version() == 0
+    assert DeltaTable(shop.history).transaction_version(history.WATERMARK) == 2
+
+
+def test_more_messages_than_one_statement_takes(shop: Workspace, ledger: Ledger) -> None:
+    many = [event(number) for number in range(33_000)]
+    assert history.record(ledger, many) == 33_000
+    assert history.record(ledger, many) == 0
