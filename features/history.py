@@ -17,6 +17,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import DeltaError
 from sqlalchemy import Column, DateTime, Integer, LargeBinary, String, Table, Text, delete, insert, select
 
 from features.engine import connect
@@ -39,6 +40,7 @@ live_events = Table(
     Column("received_at", DateTime, nullable=False),
     Column("customer", String(256), index=True),
     Column("body", Text, nullable=False),  # the row of events.SCHEMA as JSON
+    sqlite_autoincrement=True,  # SQLite would give the numbers of deleted rows again, below the watermark
 )
 message_keys = Table(
     "message_keys",
@@ -135,7 +137,13 @@ def _created(backend: Backend, name: str, rows: pa.Table) -> ir.Table:
 
 
 def _write(workspace: Workspace, rows: pa.Table, commit: CommitProperties) -> None:
-    write_deltalake(str(workspace.history), rows, mode="append", commit_properties=commit)
+    try:
+        write_deltalake(str(workspace.history), rows, mode="append", commit_properties=commit)
+    except DeltaError as error:
+        fault = " ".join(str(error).split())[:300]
+        raise OSError(
+            f"{workspace.history}: {rows.num_rows:,} rows could not be written, none were: {fault}"
+        ) from error
 
 
 def _watermark(version: DeltaTable | None) -> int:

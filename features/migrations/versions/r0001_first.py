@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("received_at", sa.DateTime, nullable=False),
         sa.Column("customer", sa.String(256)),
         sa.Column("body", sa.Text, nullable=False),
+        sqlite_autoincrement=True,
     )
     op.create_table("message_keys", sa.Column("key", sa.LargeBinary(16), primary_key=True), sqlite_with_rowid=False)
     op.create_index("events_customer", "events", ["customer"])
