@@ -1,0 +1,245 @@
+"""Every route over HTTP: found, unknown, bad request, not allowed; and what must hold of every answer."""
+
+import subprocess
+import sys
+import time
+
+import httpx
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from features.ledger import Ledger
+from features.workspace import Workspace
+from serving.decisions.journal import find
+
+FACTS = {"decision_id", "reason", "policy", "probability", "model", "model_version", "workspace_hash", "fallback"}
+TEST = "/v1/experiments/checkout-badge"
+FOUND = [
+    ("/v1/recommend", {"customer": "c000"}),
+    ("/v1/recommend/similar", {"item": "green"}),
+    ("/v1/offers/select", {"customer": "c001"}),
+    (f"{TEST}/assign", {"customer": "c001"}),
+]
+
+
+def items(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [one["item"] for one in answer.json()["items"]]
+
+
+def said(answer: httpx.Response, status: int) -> str:
+    """The message of an error, after its shape was found right."""
+    assert answer.status_code == status, answer.text
+    assert set(answer.json()) == {"code", "message"}
+    message = str(answer.json()["message"])
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(("path", "body"), FOUND)
+def test_an_answer_says_how_it_came_about_and_is_journalled(
+    service: httpx.Client, shop: Workspace, path: str, body: dict[str, str]
+) -> None:
+    answer = service.post(path, json=body).json()
+    assert set(answer) >= FACTS
+    assert answer["fallback"] is None or "sample" in answer["fallback"]  # the offer that the model does not know
+    row = find(shop.state / "journal", Ledger.at(shop.ledger), answer["decision_id"])
+    assert row is not None
+    assert {name: row[name] for name in FACTS} == {name: answer[name] for name in FACTS}
+
+
+@pytest.mark.parametrize(("path", "body"), FOUND)
+def test_a_route_refuses_another_method(service: httpx.Client, path: str, body: dict[str, str]) -> None:
+    assert said(service.get(path), 405)
+
+
+@pytest.mark.parametrize(("path", "body"), FOUND)
+def test_a_body_that_is_not_json_is_refused(service: httpx.Client, path: str, body: dict[str, str]) -> None:
+    assert "JSON" in said(service.post(path, content=b"{customer: c0"), 400)
+    assert "object" in said(service.post(path, content=b"[1]"), 400)
+
+
+@pytest.mark.parametrize(("path", "body"), FOUND)
+def test_an_unknown_field_names_the_nearest_known_one(service: httpx.Client, path: str, body: dict[str, str]) -> None:
+    near = next(iter(body))
+    assert f"did you mean {near!r}" in said(service.post(path, json=body | {near[:-1]: "x"}), 400)
+
+
+@pytest.mark.parametrize(("path", "body"), FOUND)
+def test_a_body_too_large_is_refused(service: httpx.Client, path: str, body: dict[str, str]) -> None:
+    assert "at most" in said(service.post(path, json=body | {"filler": "x" * 2_000_000}), 413)
+
+
+@pytest.mark.parametrize("k", [0, -1, 10_000, "3", 2.5, None, True])
+def test_a_wrong_k_is_refused_by_name(service: httpx.Client, k: object) -> None:
+    assert said(service.post("/v1/recommend", json={"k": k}), 400).startswith("k ")
+
+
+@pytest.mark.parametrize("k", [1, 3, 6])
+def test_exactly_k_items_while_k_exist(service: httpx.Client, k: int) -> None:
+    answered = items(service.post("/v1/recommend", json={"customer": "c000", "k": k}))
+    assert len(answered) == len(set(answered)) == k
+
+
+def test_an_unknown_customer_gets_what_is_popular_and_is_told(service: httpx.Client) -> None:
+    answer = service.post("/v1/recommend", json={"customer": "nobody"})
+    assert items(answer)
+    assert "not known" in answer.json()["fallback"]
+    offer = service.post("/v1/offers/select", json={"customer": "nobody"})
+    assert "not known" in offer.json()["fallback"]
+
+
+def test_a_customer_without_consent_gets_nothing_personal(service: httpx.Client) -> None:
+    answer = service.post("/v1/recommend", json={"customer": "c058"})
+    assert items(answer) == items(service.post("/v1/recommend", json={}))
+    assert "not agreed" in answer.json()["fallback"]
+    assert "not agreed" in service.post("/v1/offers/select", json={"customer": "c058"}).json()["fallback"]
+
+
+def test_excluded_and_out_of_stock_items_never_appear(service: httpx.Client) -> None:
+    for body in ({"customer": "c000"}, {"customer": "nobody"}, {"history": ["black"]}, {}):
+        answered = items(service.post("/v1/recommend", json=body | {"exclude": ["green"], "k": 100}))
+        assert answered
+        assert not {"green", "oolong"} & set(answered)
+    assert not {"green", "oolong", "black"} & set(
+        items(service.post("/v1/recommend/similar", json={"item": "black", "exclude": ["green"]}))
+    )
+
+
+def test_bought_items_are_left_out_when_asked(service: httpx.Client) -> None:
+    for body in ({"customer": "c000"}, {"history": ["white", "green"]}):
+        answered = items(service.post("/v1/recommend", json=body | {"include_bought": False, "k": 100}))
+        assert "black" in answered
+        assert not {"white", "green"} & set(answered)
+
+
+def test_a_history_overrides_the_customers_own(service: httpx.Client) -> None:
+    first = service.post("/v1/recommend", json={"customer": "c000", "history": ["java"], "include_bought": False})
+    assert items(first)[0] in {"mocha", "robusta"}
+
+
+def test_deleting_a_cited_item_from_the_history_changes_the_reason(service: httpx.Client) -> None:
+    def cited(history: list[str]) -> list[str]:
+        body = {"history": history, "include_bought": False, "k": 1}
+        return list(service.post("/v1/recommend", json=body).json()["items"][0]["reason"]["cites"])
+
+    both = cited(["white", "green"])
+    assert both
+    rest = [item for item in ("white", "green") if item != both[0]]
+    assert both[0] not in cited(rest)
+
+
+def test_an_unknown_item_is_answered_with_what_is_popular_and_said_so(service: httpx.Client) -> None:
+    answer = service.post("/v1/recommend/similar", json={"item": "no such item"})
+    assert items(answer)
+    assert "no such item" in answer.json()["fallback"]
+
+
+def test_an_unknown_offer_is_refused_by_name(service: httpx.Client) -> None:
+    assert "copon" in said(service.post("/v1/offers/select", json={"offers": ["copon"]}), 400)
+
+
+def test_features_in_the_request_give_a_live_effect(service: httpx.Client) -> None:
+    loyal, fresh = (
+        service.post("/v1/offers/select", json={"features": {"tenure": tenure}, "offers": ["coupon"]}).json()
+        for tenure in (1.0, 0.0)
+    )
+    expected = {answer["decision_id"]: answer["expected_profit"] for answer in (loyal, fresh) if answer["offer"]}
+    assert expected.get(loyal["decision_id"], 99) > 5
+    assert expected.get(fresh["decision_id"], 0) < 2
+    wrong = service.post("/v1/offers/select", json={"features": {"tenor": 1.0}})
+    assert "tenure" in said(wrong, 400)
+
+
+def test_the_same_idempotency_key_gives_the_same_decision(service: httpx.Client) -> None:
+    keyed = {"Idempotency-Key": "order-17"}
+    first, again = (
+        service.post("/v1/offers/select", json={"customer": "c001"}, headers=keyed).json() for _ in range(2)
+    )
+    assert first == again
+
+
+def test_an_arm_is_steady_and_follows_the_assignment_hash(service: httpx.Client) -> None:
+    from features.assignment import arm
+
+    for customer in ("c001", "c002", "somebody new"):
+        answer = service.post(f"{TEST}/assign", json={"customer": customer}).json()
+        assert answer["arm"] == arm("checkout-badge", customer, {"control": 0.5, "treatment": 0.5})
+        assert answer["probability"] == 0.5
+
+
+def test_an_unknown_experiment_is_not_found(service: httpx.Client) -> None:
+    assert "checkout-bagde" in said(service.post("/v1/experiments/checkout-bagde/assign", json={"customer": "a"}), 404)
+    assert said(service.get("/v1/experiments/checkout-bagde/report"), 404)
+
+
+def test_a_report_that_was_not_made_says_how_to_make_it(service: httpx.Client, shop: Workspace) -> None:
+    (shop.reports / "experiment-checkout-badge.json").unlink(missing_ok=True)
+    assert "attune report experiment checkout-badge" in said(service.get(f"{TEST}/report"), 404)
+    assert said(service.post(f"{TEST}/report"), 405)
+
+
+def test_the_command_lines_report_is_served_with_its_age(service: httpx.Client, shop: Workspace) -> None:
+    for number in range(40):
+        service.post(f"{TEST}/assign", json={"customer": f"c{number:03}"})
+    time.sleep(1)  # the journal commits in groups
+    command = [sys.executable, "-m", "serving.cli", "report", "experiment", "checkout-badge", "-w", str(shop.folder)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    assert "verdict" in made.stdout
+    report = service.get(f"{TEST}/report").json()
+    assert [arm["arm"] for arm in report["arms"]] == ["control", "treatment"]
+    assert sum(arm["customers"] for arm in report["arms"]) >= 40
+    assert 0 <= report["age_seconds"] < 60
+
+
+def test_the_documents_are_ours_and_ask_nobody_else(service: httpx.Client) -> None:
+    document = service.get("/v1/openapi.json").json()
+    paths = {path.removeprefix("/v1") for path in document["paths"]}
+    assert {"/recommend", "/offers/select", "/experiments/{key}/assign", "/experiments/{key}/report"} <= paths
+    page = service.get("/v1/docs").text
+    assert "/v1/offers/select" in page
+    assert 'src="http' not in page
+    assert 'href="http' not in page
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/metrics"])
+def test_probes_and_metrics_answer(service: httpx.Client, path: str) -> None:
+    assert service.get(path).status_code == 200
+
+
+def test_an_unknown_route_is_not_found(service: httpx.Client) -> None:
+    assert service.post("/v1/recomend", json={}).status_code == 404
+
+
+def test_bentomls_own_calls_answer_under_api_with_the_same_decisions(service: httpx.Client) -> None:
+    def answered(path: str) -> float:
+        lines = service.get("/metrics").text.splitlines()
+        mine = [line for line in lines if "request_total{" in line and f'endpoint="{path}"' in line]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in mine if 'http_response_code="200"' in line)
+
+    counts = {path: answered(path) for path in ("/api/recommend", "/v1/recommend")}
+    body = {"customer": "c000", "k": 3}
+    own = service.post("/api/recommend", json={"request": body})
+    mounted = service.post("/v1/recommend", json=body)
+    assert items(own) == items(mounted)
+    assert {path: answered(path) - count for path, count in counts.items()} == {"/api/recommend": 1, "/v1/recommend": 1}
+    assert service.get("/api/recommend").status_code == 405
+    assert service.post("/api/offers/select", json={"request": {"customer": "c001"}}).json()["policy"] == "epsilon"
+    arm = service.post("/api/experiments/assign", json={"experiment": "checkout-badge", "request": {"customer": "a"}})
+    assert arm.json()["arm"] in {"control", "treatment"}
+
+
+def test_over_10000_calls_the_chosen_frequencies_match_the_logged_probabilities(service: httpx.Client) -> None:
+    chosen: dict[str, int] = {"coupon": 0, "mail": 0, "nothing": 0}
+    logged: dict[str, float] = {}
+    for _ in range(10_000):
+        answer = service.post("/v1/offers/select", json={"customer": "c001"}).json()
+        key = answer["offer"] or "nothing"
+        chosen[key] += 1
+        logged[key] = answer["probability"]
+    assert chosen["nothing"] > 0
+    assert sum(logged.values()) == pytest.approx(1)
+    expected = np.array([logged[key] for key in chosen]) * 10_000
+    assert chisquare(list(chosen.values()), expected).pvalue > 0.001
