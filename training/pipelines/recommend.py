@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from features.events import Events
 from features.interactions import Interactions
@@ -70,7 +71,8 @@ def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed
     split = TimeSplit.of(events.span(), settings.recommender.horizon_days)
     rng = np.random.default_rng(seed)
     names = list(dict.fromkeys([BASELINE, *models]))
-    with step("interactions", total=3 + 2 * len(names)) as bar:
+    # Small products per customer: threads of BLAS would only wait for each other.
+    with threadpool_limits(1, "blas"), step("interactions", total=3 + 2 * len(names)) as bar:
 
         def judged_between(start: datetime, end: datetime) -> tuple[Trial, dict[str, Judged]]:
             found = trial(events, interactions_before(events, start, workspace), start, end, rng)
