@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FILE = "interactions.npz"
+ROUNDING = 1e-12  # what sums leave of a purchase that was sent back at once
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def _pairs(events: Events, as_of: datetime, settings: InteractionSettings) -> ir
         first=decayed.time.min(),
         last=decayed.time.max(),
     )
-    return pairs.filter(pairs.weight > 0).mutate(purchases=ibis.greatest(pairs.purchases, 0.0))
+    return pairs.filter(pairs.weight > ROUNDING).mutate(purchases=ibis.greatest(pairs.purchases, 0.0))
 
 
 def _sorted_pairs(customer: NDArray[np.int32], item: NDArray[np.int32], shape: tuple[int, int]) -> NDArray[np.int64]:
