@@ -38,8 +38,8 @@ def main() -> None:
     attune("features", "-w", shop)
     trained = []
     for kind in ("recommender", "uplift"):
-        trained.append(attune("train", kind, "-w", shop).splitlines()[-1])
-        attune("promote", kind, "latest", "-w", shop)
+        attune("train", kind, "-w", shop)
+        trained.append(attune("promote", kind, "latest", "-w", shop).splitlines()[-1])
     attune("report", "uplift", "-w", shop)
     attune("report", "experiment", EXPERIMENT, "-w", shop)
     with Service(shop, options.port) as service:
@@ -62,7 +62,7 @@ def attune(*words: str | Path) -> str:
 
 def ask(url: str) -> dict[str, Any]:
     """One answer of each kind."""
-    customer = "c000007"
+    customer = "customer-0000103"
     with httpx.Client(base_url=url, timeout=10) as client:
         questions = {
             "recommend": ("/v1/recommend", {"customer": customer, "k": 3}),
