@@ -141,9 +141,7 @@ def _write(workspace: Workspace, rows: pa.Table, commit: CommitProperties) -> No
         write_deltalake(str(workspace.history), rows, mode="append", commit_properties=commit)
     except DeltaError as error:
         fault = " ".join(str(error).split())[:300]
-        raise OSError(
-            f"{workspace.history}: {rows.num_rows:,} rows could not be written, none were: {fault}"
-        ) from error
+        raise OSError(f"{workspace.history}: of {rows.num_rows:,} rows none could be written: {fault}") from error
 
 
 def _watermark(version: DeltaTable | None) -> int:

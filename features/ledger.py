@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, inspect
+from sqlalchemy.exc import OperationalError
 
 metadata = MetaData()
 BUSY_MS = 30_000  # a second process waits this long for the write lock before it gives up
@@ -38,7 +39,8 @@ class Ledger:
         """Brings the schema to the newest revision; does nothing when it is there already."""
         from features.migrations import upgrade
 
-        upgrade(self.engine)
+        with self._told():
+            upgrade(self.engine)
 
     def tables(self) -> list[str]:
         return sorted(inspect(self.engine).get_table_names())
@@ -46,7 +48,7 @@ class Ledger:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction that holds the write lock from its start; committed at the end, rolled back on an error."""
-        with self.engine.connect().execution_options(attune_write=True) as connection, connection.begin():
+        with self._told(), self.engine.connect().execution_options(attune_write=True) as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -54,6 +56,14 @@ class Ledger:
         """One consistent view."""
         with self.engine.connect() as connection, connection.begin():
             yield connection
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What the store could not do (a full disk, a lock held for too long) becomes one line that names it."""
+        try:
+            yield
+        except OperationalError as error:
+            raise OSError(f"{self.engine.url}: the ledger could not be written, nothing was: {error.orig}") from error
 
     def close(self) -> None:
         self.engine.dispose()
