@@ -194,6 +194,81 @@ def feature_table(
         typer.echo("\n".join(listing.summary(table)))
 
 
+@app.command()
+def doctor(
+    workspace: WorkspaceOption = None,
+    port: Annotated[int, typer.Option(help="The port that the service would take.", min=1, max=65535)] = 3000,
+) -> None:
+    """Say what is installed, reachable and stale; exit 1 when something is broken.
+
+    Example: attune doctor -w shop
+    """
+    from features.doctor import BROKEN, checked, shown
+
+    folder = workspace or Path(os.environ.get("ATTUNE_WORKSPACE") or ".")
+    checks = checked(folder, port=port, now=datetime.now(UTC))
+    typer.echo(shown(checks))
+    if any(check.state == BROKEN for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The backup to write, e.g. shop.tar.gz.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write the whole workspace to one file, also while the service runs. MLflow's store is not in it.
+
+    Example: attune backup shop.tar.gz -w shop
+    """
+    from features.backup import backup as write
+    from features.progress import step
+
+    with step(f"Writing {file.name}"):
+        count = write(opened(workspace), file, datetime.now(UTC))
+    typer.echo(f"{file}: {count:,} files, {file.stat().st_size:,} bytes")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `attune backup` wrote.")],
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="An empty or new folder.")],
+) -> None:
+    """Unpack a backup into an empty or new folder, after its checksums were found right.
+
+    Example: attune restore shop.tar.gz -w shop-again
+    """
+    from features.backup import restore as unpack
+
+    typer.echo(f"{workspace}: {unpack(file, workspace):,} files restored")
+
+
+@imports.command("complete-journey")
+def import_complete_journey(
+    folder: Annotated[Path, typer.Argument(help="The folder with transactions, products and demographics.")],
+    workspace: WorkspaceOption = None,
+    consent: Annotated[str, typer.Option(help="The purposes the customers agreed to.")] = "personalisation,analytics",
+) -> None:
+    """Import The Complete Journey: a grocer's purchases, products and households.
+
+    Example: attune import complete-journey completejourney -w shop
+    """
+    from features.imports import earlier, import_events
+    from features.progress import step
+    from features.quality import described
+    from features.sources import complete_journey as journey
+
+    shop, now = opened(workspace), datetime.now(UTC)
+    mark = journey.mark(folder, consent)
+    result = earlier(shop, mark)
+    if result is None:
+        with step(f"Importing {folder.name}"):
+            parsed = journey.read(folder, now)
+            basis = _basis(consent, journey.PROOF)
+            result = import_events(shop, parsed, source=journey.SOURCE, path=folder, mark=mark, basis=basis, time=now)
+    typer.echo(described(result))
+
+
 def _basis(purposes: str, proof: str) -> Basis:
     from features.consent import Basis
 

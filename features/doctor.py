@@ -1,0 +1,183 @@
+"""Doctor: what is installed, reachable and stale, one line each."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+from urllib.parse import quote
+
+from packaging.requirements import Requirement
+
+from features.events import utc
+from features.workspace import Workspace
+
+FINE, STALE, BROKEN = "fine", "stale", "broken"
+STALE_EVENTS = timedelta(days=7)  # a shop that sells has events every week
+STALE_RELEASE = timedelta(days=35)  # learned from what is over a month old
+KINDS = ("recommender", "uplift")
+FUTURE = datetime.max  # noqa: DTZ901  the tables keep UTC without a zone
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, `FINE`, `STALE` or `BROKEN`, and what was found."""
+
+    what: str
+    state: str
+    found: str
+
+
+def checked(folder: Path, *, port: int, now: datetime) -> list[Check]:
+    """Every check of this installation and of the workspace in this folder; nothing is changed."""
+    checks = [_python(), _packages(), _mlflow(), _port(port)]
+    try:
+        workspace = Workspace.open(folder)
+    except (ValueError, OSError) as error:
+        return [*checks, Check("workspace", BROKEN, str(error))]
+    checks.append(Check("workspace", FINE, f"{workspace.folder} ({workspace.settings.name}, {workspace.hash})"))
+    return [*checks, *_own_files(workspace), _ledger(workspace), _history(workspace, now), *_releases(workspace, now)]
+
+
+def shown(checks: list[Check]) -> str:
+    """The checks as a table of text."""
+    width = max(len(check.what) for check in checks)
+    return "\n".join(f"{check.state:<6}  {check.what:<{width}}  {check.found}" for check in checks)
+
+
+def _python() -> Check:
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    return Check("python", FINE if sys.version_info >= (3, 11) else BROKEN, f"{found}; 3.11 or newer is needed")
+
+
+def _packages() -> Check:
+    """The installed versions beside those that the installation's own metadata asks for."""
+    try:
+        asked = [Requirement(line) for line in distribution("attune").requires or []]
+    except PackageNotFoundError:
+        return Check("packages", STALE, "attune runs from its source; its requirements cannot be compared")
+    wrong = [line for one in asked if (one.marker is None or one.marker.evaluate()) and (line := _wrong(one))]
+    return Check("packages", BROKEN if wrong else FINE, "; ".join(wrong) or f"{len(asked)} as required")
+
+
+def _wrong(asked: Requirement) -> str | None:
+    try:
+        found = version(asked.name)
+    except PackageNotFoundError:
+        return f"{asked.name} is not installed; {asked.specifier} is needed"
+    return (
+        None if asked.specifier.contains(found, prereleases=True) else f"{asked.name} {found} is not {asked.specifier}"
+    )
+
+
+def _mlflow() -> Check:
+    """MLflow's store by its address alone: this floor does not import MLflow."""
+    own = os.environ.get("ATTUNE_MLRUNS")
+    address = "" if own else os.environ.get("MLFLOW_TRACKING_URI", "")
+    if address and not address.startswith("sqlite:///"):
+        return Check("mlflow", STALE, f"{address} is not a local store; it was not asked")
+    home = Path(own) if own else Path(__file__).parents[1] / "mlruns"
+    path = Path(address.removeprefix("sqlite:///")) if address else home / "mlflow.db"
+    if not path.exists():
+        return Check("mlflow", FINE, f"{path} is made by the first training")
+    try:
+        runs = _one(path, "SELECT count(*) FROM runs")
+    except sqlite3.Error as error:
+        return Check("mlflow", BROKEN, f"{path}: {error}")
+    return Check("mlflow", FINE, f"{path}, {runs} runs")
+
+
+def _port(port: int) -> Check:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return Check("port", STALE, f"127.0.0.1:{port}: {error.strerror}; a service may run there already")
+    return Check("port", FINE, f"127.0.0.1:{port} is free")
+
+
+def _own_files(workspace: Workspace) -> Iterator[Check]:
+    from features.catalog import read_catalog
+    from features.offers import read_offers
+
+    readers = {
+        "offers": lambda: f"{len(read_offers(workspace.folder))} offers",
+        "catalogue": lambda: f"{len(read_catalog(workspace).frame):,} items",
+    }
+    for what, reader in readers.items():
+        try:
+            yield Check(what, FINE, reader())
+        except (ValueError, OSError) as error:
+            yield Check(what, BROKEN, " ".join(str(error).split()))
+
+
+def _ledger(workspace: Workspace) -> Check:
+    from features.migrations import newest
+
+    if not workspace.ledger.exists():
+        return Check("ledger", FINE, "none yet; made by the first import")
+    try:
+        revision = _one(workspace.ledger, "SELECT version_num FROM alembic_version")
+        fault = _one(workspace.ledger, "PRAGMA quick_check(1)")
+    except sqlite3.Error as error:
+        return Check("ledger", BROKEN, f"{workspace.ledger}: {error}")
+    if fault != "ok":
+        return Check("ledger", BROKEN, f"{workspace.ledger}: {fault}")
+    if revision != newest():
+        return Check("ledger", STALE, f"revision {revision}; the next verb brings it to {newest()}")
+    return Check("ledger", FINE, f"revision {revision}, {workspace.ledger.stat().st_size:,} bytes")
+
+
+def _history(workspace: Workspace, now: datetime) -> Check:
+    from features.history import read_events
+
+    try:
+        events = read_events(workspace)
+        span = events.span()
+        count = int(events.before(FUTURE).count().to_pyarrow().as_py())
+    except Exception as error:  # noqa: BLE001  whatever the engine or Delta say is the finding
+        return Check("history", BROKEN, " ".join(str(error).split())[:200])
+    if span is None:
+        return Check("history", FINE, "no event yet")
+    age = utc(now) - span[1]
+    return Check("history", STALE if age > STALE_EVENTS else FINE, f"{count:,} events, the last {age.days} days ago")
+
+
+def _releases(workspace: Workspace, now: datetime) -> Iterator[Check]:
+    for kind in KINDS:
+        pointer = workspace.releases / kind / "current.json"
+        what = f"{kind} release"
+        try:
+            number = json.loads(pointer.read_text())["version"]
+            manifest = json.loads((pointer.parent / str(number) / "manifest.json").read_text())
+        except FileNotFoundError as error:
+            absent = error.filename == str(pointer)
+            yield Check(what, FINE if absent else BROKEN, "none yet" if absent else f"{error.filename} is missing")
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            yield Check(what, BROKEN, f"{pointer}: {' '.join(str(error).split())}")
+        else:
+            yield _aged(what, number, manifest, now)
+
+
+def _aged(what: str, number: object, manifest: dict[str, str], now: datetime) -> Check:
+    if not manifest.get("as_of"):
+        return Check(what, FINE, f"version {number}")
+    age = utc(now) - utc(datetime.fromisoformat(manifest["as_of"]))
+    state = STALE if age > STALE_RELEASE else FINE
+    return Check(what, state, f"version {number}, of what was known {age.days} days ago")
+
+
+def _one(path: Path, query: str) -> object:
+    address = f"file:{quote(str(path.resolve()))}?mode=ro"
+    with closing(sqlite3.connect(address, uri=True, timeout=5)) as connection:
+        row = connection.execute(query).fetchone()
+    return row[0] if row else None
