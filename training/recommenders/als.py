@@ -27,6 +27,8 @@ from training.recommenders.popularity import popularity
 from training.recommenders.reasons import each, reasons_by_contribution
 from training.recommenders.topk import aligned, filled, ranked, ranked_others
 
+TINY = np.float32(1e-12)  # the length of an item without factors, so that nothing is divided by 0
+
 
 @dataclass
 class Als:
@@ -42,6 +44,7 @@ class Als:
     items_: NDArray[np.str_] = field(init=False, repr=False)
     popularity_: NDArray[np.float32] = field(init=False, repr=False)
     factors_: NDArray[np.float32] = field(init=False, repr=False)
+    lengths_: NDArray[np.float32] = field(init=False, repr=False)
     gram_: NDArray[np.float32] = field(init=False, repr=False)
 
     def fit(self, interactions: Interactions) -> Self:
@@ -66,8 +69,7 @@ class Als:
     def similar(self, item: str, k: int, *, items: ItemFilter) -> Rankings:
         """The items whose factors point the same way: the cosine."""
         place = min(int(np.searchsorted(self.items_, item)), len(self.items_) - 1)
-        lengths = np.maximum(np.linalg.norm(self.factors_, axis=1), np.finfo(np.float32).tiny)
-        cosine = (self.factors_ / lengths[:, None]) @ (self.factors_[place] / lengths[place])
+        cosine = self.factors_ @ self.factors_[place] / (self.lengths_ * self.lengths_[place])
         return ranked_others(self.items_, filled(cosine, self.popularity_), item, k, items=items)
 
     def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:  # noqa: ARG002
@@ -98,6 +100,7 @@ class Als:
 
     def _keep(self, factors: NDArray[np.float32]) -> None:
         self.factors_ = np.ascontiguousarray(factors, dtype=np.float32)
+        self.lengths_ = np.maximum(np.linalg.norm(self.factors_, axis=1), TINY)
         ridge = self.regularization * np.eye(self.factors, dtype=np.float32)
         self.gram_ = self.factors_.T @ self.factors_ + ridge
 
