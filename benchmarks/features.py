@@ -96,6 +96,7 @@ def _run(contender: str, log: Path, results: Path) -> dict[str, float]:
 def _difference(folder: Path, other: str) -> float:
     """The largest relative difference of any feature or matrix entry; infinite where rows or unknowns differ."""
     ours, theirs = (pd.read_parquet(folder / f"{name}-features.parquet") for name in ("attune", other))
+    ours["stage"] = ours["stage"].cat.codes.where(ours["stage"].notna()).astype(float)  # the others give positions
     pairs = [
         pd.read_parquet(folder / f"{name}-pairs.parquet").astype({"customer": str, "item": str})
         for name in ("attune", other)

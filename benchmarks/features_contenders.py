@@ -71,7 +71,7 @@ def sql(log: Path) -> Built:
             connection.execute(statement, {"moment": AS_OF})
     table = connection.execute("SELECT * FROM features").to_arrow_table().to_pandas().set_index("customer")
     query = "SELECT customer, item, weight::FLOAT AS weight, greatest(bought, 0)::FLOAT AS purchases, first, last"
-    pairs = connection.execute(f"{query} FROM pairs WHERE weight > 0").to_arrow_table()
+    pairs = connection.execute(f"{query} FROM pairs WHERE weight > 1e-12").to_arrow_table()
     customer, item = (pairs[name].combine_chunks().dictionary_encode() for name in ("customer", "item"))
     positions = (customer.indices.to_numpy(), item.indices.to_numpy())
     sparse.csr_matrix((pairs["weight"].to_numpy(), positions))
@@ -86,7 +86,7 @@ def by_pandas(log: Path) -> Built:
     table = table.join(_affinity(pairs))
     table = _derived(table)
     table = table.set_axis(customers[table.index], axis=0).sort_index()
-    kept = pairs[pairs["weight"] > 0].reset_index()
+    kept = pairs[pairs["weight"] > 1e-12].reset_index()
     sparse.csr_matrix((kept["weight"].astype(np.float32), (kept["customer"], kept["item"])))
     kept = kept.assign(purchases=kept["bought"].clip(lower=0)).drop(columns=["bought", "viewed"])
     return table, kept, lambda rows: rows.assign(customer=customers[rows["customer"]], item=items[rows["item"]])
@@ -198,6 +198,8 @@ def _derived(known: pd.DataFrame) -> pd.DataFrame:
     gap = (days("first_order") - days("last_order")) / (orders - 1).replace(0, np.nan)
     table["days_between_orders"] = gap.replace(0, np.nan)
     table["overdue"] = table["days_since_order"] / table["days_between_orders"]
+    since, first = table["days_since_order"], table["days_since_first_order"]
+    table["stage"] = np.select([first <= 30, since <= 90, since <= 180, since > 180], [0.0, 1.0, 2.0, 3.0], np.nan)
     table["orders_trend"] = 2 * known["orders_90d"] - known["orders_180d"]
     table["days_since_identified"] = days("last_identified")
     return table

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from features.customers.base import Family
 
 # Without the events they speak of, these are unknown; counts and sums are 0.
-UNKNOWN_WHEN_EMPTY = ("days", "share", "ratio", "order_value", "order_value_max")
+UNKNOWN_WHEN_EMPTY = ("days", "share", "ratio", "category", "order_value", "order_value_max")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class FeatureTable:
         numbers = combined(rows, moment, wanted).to_pyarrow()
         ids = _ids(numbers["customer"].combine_chunks(), customers)
         described = _described(wanted, currency)
-        frame = _frame(numbers, ids, described)
+        frame = _worded(_frame(numbers, ids, described), wanted)
         if families is None or "profile" in families:
             described += _add_traits(frame, rows, ids, traits)
         return cls(frame, described, ids.to_numpy(zero_copy_only=False).astype(object), moment)
@@ -124,6 +124,14 @@ def _frame(numbers: pa.Table, ids: pa.Array, features: tuple[Feature, ...]) -> p
         empty = np.nan if feature.unit in UNKNOWN_WHEN_EMPTY or feature.name in UNKNOWN_WHEN_EMPTY else 0.0
         columns[feature.name] = np.where(np.isnan(values), empty, values)
     return pd.DataFrame(columns)
+
+
+def _worded(frame: pd.DataFrame, families: Sequence[Family]) -> pd.DataFrame:
+    """The frame with its categories in words."""
+    for name, words in ((name, words) for family in families for name, words in family.words.items()):
+        codes = frame[name].fillna(-1).to_numpy(np.int8)
+        frame[name] = pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(words)))
+    return frame
 
 
 def _add_traits(frame: pd.DataFrame, rows: ir.Table, ids: pa.Array, traits: Sequence[str]) -> tuple[Feature, ...]:

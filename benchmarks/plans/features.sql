@@ -18,7 +18,7 @@ WITH past AS (
     SELECT * FROM events
     WHERE time < $moment AND (NOT live OR received_at < $moment) AND customer IS NOT NULL AND NOT machine
 ), orders AS (
-    SELECT customer, coalesce(order_id, message_id) AS order_id, name = 'Order Refunded' AS refund, max(time) AS time,
+    SELECT customer, order_id, CASE WHEN order_id IS NULL THEN time END AS at, name = 'Order Refunded' AS refund, max(time) AS time,
            sum(CASE WHEN name = 'Order Refunded' THEN -1 ELSE 1 END * coalesce(quantity, 1.0)) AS units,
            sum(CASE WHEN name = 'Order Refunded' THEN -1 ELSE 1 END * coalesce(quantity, 1.0) * coalesce(price, 0.0)) AS value
     FROM past WHERE name IN ('Order Completed', 'Order Refunded')
@@ -75,6 +75,8 @@ SELECT customer,
        (now - floor(epoch(first_event))) / 86400.0 AS days_since_first_event,
        (now - floor(epoch(first_order))) / 86400.0 AS days_since_first_order,
        nullif(gap, 0) AS days_between_orders, (now - floor(epoch(last_order))) / 86400.0 / nullif(gap, 0) AS overdue,
+       CASE WHEN now - floor(epoch(first_order)) <= 30 * 86400 THEN 0 WHEN now - floor(epoch(last_order)) <= 90 * 86400 THEN 1
+            WHEN now - floor(epoch(last_order)) <= 180 * 86400 THEN 2 WHEN last_order IS NOT NULL THEN 3 END AS stage,
        coalesce(2 * orders_90d - orders_180d, 0)::DOUBLE AS orders_trend,
        (now - floor(epoch(last_identified))) / 86400.0 AS days_since_identified
 FROM known ORDER BY customer;

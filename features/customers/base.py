@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ class Family:
     Grains: `rows` are a customer's events; `orders` one row per order or refund with `refund`, `value`, `units`,
     `lines`, `time`; `pairs` one row per item with `bought` (lines, less those refunded) and `viewed`.
     Two families that share an aggregate name it alike and mean the same.
+    `words` names columns that are categories: their numbers are positions in these words.
     """
 
     features: tuple[Feature, ...]
@@ -36,3 +37,4 @@ class Family:
     rows: Callable[[ir.Table, datetime], Columns] = nothing
     orders: Callable[[ir.Table, datetime], Columns] = nothing
     pairs: Callable[[ir.Table, datetime], Columns] = nothing
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

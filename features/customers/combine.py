@@ -47,17 +47,20 @@ def combined(rows: ir.Table, moment: datetime, families: Sequence[Family]) -> ir
 
 
 def orders(rows: ir.Table) -> ir.Table:
-    """One row per order, and one per refund of it: negative `value` and `units`."""
+    """One row per order, and one per refund of it: negative `value` and `units`.
+
+    Lines without an order's id are one order when the same customer made them at the same time.
+    """
     import ibis
 
     lines = rows.filter(rows.name.isin([ORDERED, REFUNDED]))
     refund = lines.name == REFUNDED
     quantity = lines.quantity.fill_null(1.0) * ibis.ifelse(refund, -1.0, 1.0)
     lines = lines.select(
-        "customer", "time", refund=refund, order=lines.order_id.fill_null(lines.message_id),
+        "customer", "time", refund=refund, order=lines.order_id, at=lines.order_id.isnull().ifelse(lines.time, None),
         units=quantity, value=quantity * lines.price.fill_null(0.0),
     )  # fmt: skip
-    grouped = lines.group_by("customer", "order", "refund")
+    grouped = lines.group_by("customer", "order", "at", "refund")
     return grouped.aggregate(units=lines.units.sum(), value=lines.value.sum(), time=lines.time.max())
 
 

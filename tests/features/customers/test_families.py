@@ -132,14 +132,42 @@ def test_lifecycle_is_the_age_the_pace_and_the_lateness():
     log = [event("ann", "Product Viewed", 130)]
     log += [ordered("ann", days, "tea", 1, 5.0, str(days)) for days in (120, 100, 60)]
     found = known(log, "lifecycle")
-    numbers = {name: value for name, value in found.items() if not isinstance(value, str)}
-    assert numbers == {
+    assert found == {
         "days_since_first_event": 130,
         "days_since_first_order": 120,
         "days_between_orders": 30,
         "overdue": 2,
         "orders_trend": 1 - 2,
+        "stage": "active",
     }
+
+
+@pytest.mark.parametrize(
+    ("days", "stage"),
+    [
+        ((30,), "new"), ((30.5,), "active"), ((200, 5), "active"), ((200, 90), "active"), ((200, 90.5), "at_risk"),
+        ((180,), "at_risk"), ((180.5,), "lapsed"), ((20, 10), "new"),
+    ],
+)  # fmt: skip
+def test_a_stage_is_told_by_the_first_and_the_last_order(days, stage):
+    log = [ordered("ann", since, "tea", 1, 5.0, str(since)) for since in days]
+    assert known(log, "lifecycle")["stage"] == stage
+
+
+def test_who_never_ordered_has_no_stage():
+    assert table([event("ann", "Product Viewed", 3, item="tea")]).frame["stage"].isna().tolist() == [True]
+
+
+def test_lines_without_an_order_id_are_one_order_by_customer_and_time():
+    """ann's tea and cup were paid at once, her pot an hour later; bob paid at ann's time."""
+
+    def bought(customer, days_ago, item):
+        return event(customer, "Order Completed", days_ago, item=item, quantity=1.0, price=5.0)
+
+    log = [bought("ann", 5, "tea"), bought("ann", 5, "cup"), bought("ann", 5 - 1 / 24, "pot"), bought("bob", 5, "tea")]
+    found = table(log, families=["spend"]).frame
+    assert found["orders"].tolist() == [2, 1]
+    assert found["order_value_max"].tolist() == [10, 5]
 
 
 def test_one_order_has_no_pace():
