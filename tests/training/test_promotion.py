@@ -1,0 +1,247 @@
+"""From a registered model to the one that is served, on a real MLflow store in a folder of the test's own.
+
+Three recommender versions, judged on one split over 40 customers: 1 (+0.1 each), 2 (+0.2 each), 3 (-0.1 each).
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from features.consent import Basis, grant
+from features.interactions import Interactions
+from features.ledger import Ledger
+from features.registered import registered_files
+from features.workspace import Workspace
+from serving.cli import app
+from training import promotion, release, tracking
+from training.recommenders.popularity import Popularity
+
+# MLflow's own queries and the open sockets of its store are not ours to change.
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning", "ignore::ResourceWarning")
+
+AS_OF = datetime.fromisoformat("2024-03-01")
+CUSTOMERS = [f"customer-{number:02d}" for number in range(40)]
+GAINS = (0.1, 0.2, -0.1)
+
+
+def shop_log():
+    """Even customers buy tea, odd ones coffee; everybody was seen once."""
+    rows = np.arange(len(CUSTOMERS), dtype=np.int32)
+    one, time = np.ones(len(rows), np.float32), np.full(len(rows), "2024-02-01", "M8[us]")
+    items = np.array(["coffee", "tea", "water"])
+    return Interactions(np.array(CUSTOMERS), items, rows, (rows + 1) % 2, one, one, time, time, AS_OF)
+
+
+def train(workspace, gain, folder):
+    """What a pipeline does: a run, its evaluation, its customers' parts and a registered model."""
+    model, log = Popularity().fit(shop_log()), shop_log()
+    evaluation = {
+        "metric": "ndcg@10", "chosen": "popularity", "model": 0.5 + gain, "baseline": 0.5, "difference": gain,
+        "lower": gain - 0.05, "upper": gain + 0.05, "unit": "ndcg@10", "verdict": "-", "split": {"kind": "time"},
+    }  # fmt: skip
+    facts = {"kind": "recommender", "name": "popularity", "as_of": AS_OF.isoformat()}
+    with tracking.start("recommender", params={"model": "popularity"}, fingerprint="f00d") as run:
+        run.log_metrics({"ndcg": 0.5 + gain, "unknown": float("nan")})
+        run.log_json(evaluation, "evaluation.json")
+        log.save(workspace.runs / run.run_id)
+        values = np.linspace(0.3, 0.7, 40) + gain
+        np.savez(
+            workspace.runs / run.run_id / "evaluation.npz", customers=log.customers, **{"popularity:all:ndcg": values}
+        )
+        release.save_model(model, folder, facts)
+        example = pd.DataFrame({"history": ["tea"]})
+        return run.register(folder, example, pd.DataFrame({"items": ["coffee"]}))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A workspace and a store with the three versions, made from a folder that is not the store's."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "shop").mkdir()
+    (folder / "shop" / "attune.yaml").write_text("name: shop\nrecommender: {k: 2}\n")
+    (folder / "shop" / "catalog.csv").write_text("item,stock\nwater,0\ntea,5\n")
+    workspace = Workspace.open(folder / "shop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATTUNE_MLRUNS", str(folder / "mlruns"))
+        patch.setenv("MLFLOW_TRACKING_URI", "")  # what tracking sets is taken back
+        for number, gain in enumerate(GAINS):
+            assert train(workspace, gain, folder / f"model{number}") == number + 1
+        basis = Basis(("personalisation",), "test")
+        grant(Ledger.at(workspace.ledger), CUSTOMERS[:30], basis, source="test", time=AS_OF)
+        yield folder
+
+
+@pytest.fixture
+def workspace(home):
+    """The workspace with version 2 as the champion."""
+    found = Workspace.open(home / "shop")
+    promotion.promote(found, "recommender", "2")
+    return found
+
+
+def served(workspace):
+    return release.load_release(release.current(workspace, "recommender"))
+
+
+def champions():
+    return [version.version for version in tracking.versions("recommender") if version.alias]
+
+
+def test_a_promoted_model_is_served_and_champion_and_its_manifest_says_where_it_came_from(workspace):
+    found = served(workspace)
+    assert (found.version, champions()) == ("2", [2])
+    assert found.interactions.customers.tolist() == CUSTOMERS
+    manifest = found.manifest
+    assert manifest["run_id"] == tracking.find("recommender", "2").run_id
+    assert (manifest["data_fingerprint"], manifest["params"]["model"]) == ("f00d", "popularity")
+    assert manifest["metrics"]["ndcg"] == pytest.approx(0.7)
+    assert [column["name"] for column in manifest["inputs"]] == ["history"]
+
+
+def test_promoting_again_changes_nothing(workspace):
+    home = workspace.releases / "recommender"
+    before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    promotion.promote(workspace, "recommender", "2")
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
+
+
+def test_a_model_worse_than_its_baseline_is_refused(workspace):
+    with pytest.raises(
+        ValueError, match=r"recommender 3 was not promoted: it is worse than its baseline: ndcg@10 -0.1"
+    ):
+        promotion.promote(workspace, "recommender", "latest")
+    assert (served(workspace).version, champions()) == ("2", [2])
+
+
+def test_a_model_worse_than_the_champion_for_the_same_customers_is_refused(workspace):
+    """Its interval against the baseline reaches the champion's: only the pairs show that every customer has less."""
+    with pytest.raises(ValueError, match="recommender 1 was not promoted: it is worse than the champion 2"):
+        promotion.promote(workspace, "recommender", "1")
+    assert champions() == [2]
+
+
+def test_with_a_reason_it_is_promoted_and_the_reason_is_kept_and_rollback_returns(workspace):
+    promotion.promote(workspace, "recommender", "1", reason="stock is gone")
+    manifest = served(workspace).manifest
+    assert manifest["promoted_because"] == "stock is gone"
+    assert "worse than the champion 2" in manifest["promoted_despite"]
+    tags = tracking._client().get_model_version("recommender", "1").tags
+    assert tags["promoted_because"] == "stock is gone"
+    assert champions() == [1]
+    assert "recommender 2 is the champion" in promotion.rollback(workspace, "recommender")
+    assert (served(workspace).version, champions()) == ("2", [2])
+
+
+def test_a_rollback_to_a_broken_release_is_refused(workspace):
+    promotion.promote(workspace, "recommender", "1", reason="test")
+    victim = workspace.releases / "recommender" / "2" / "customers" / "interactions.npz"
+    victim.write_bytes(b"")
+    with pytest.raises(ValueError, match="the checksum is not the manifest's"):
+        promotion.rollback(workspace, "recommender")
+    assert served(workspace).version == "1"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["promote", "recomender", "1"], r"model == 'recomender', must be one of \['recommender', 'uplift'\]"),
+        (["promote", "recommender", "9"], r"version == '9', recommender has \[1, 2, 3\] \(or `latest`\)"),
+        (["promote", "uplift", "latest"], "uplift has no version yet; run `attune train uplift`"),
+        (["promote", "recommender", "1", "--force"], "--force and --reason go together"),
+        (["rollback", "uplift"], "uplift has no earlier release"),
+        (["rollback", "nothing"], "model == 'nothing'"),
+        (["score", "uplift", "--out", "a.csv"], "uplift has no release in .*; run `attune promote uplift latest`"),
+        (["score", "recommender", "--out", "a.xls"], r"--out == 'a.xls', must end with one of \['.csv', '.parquet'\]"),
+        (["score", "recommender", "--out", "absent/a.csv"], "absent: no such folder"),
+    ],
+)
+def test_bad_input_is_one_line_that_says_what_there_is(workspace, words, line):
+    with pytest.raises(ValueError, match=line):
+        CliRunner().invoke(app, [*words, "-w", str(workspace.folder)], catch_exceptions=False)
+
+
+def test_compare_shows_every_version_newest_first(workspace):
+    shown = CliRunner().invoke(app, ["compare", "recommender"], catch_exceptions=False).stdout.splitlines()
+    assert [line.split()[0] for line in shown] == ["version", "3", "2", "1"]
+    assert [("champion" in line) for line in shown] == [False, False, True, False]
+    assert all("f00d" in line and "ndcg@10" in line for line in shown[1:])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_score_answers_for_all_who_agreed_without_what_is_out_of_stock(workspace, tmp_path, suffix):
+    out = tmp_path / f"scores{suffix}"
+    words = ["score", "recommender", "--out", str(out), "-w", str(workspace.folder)]
+    shown = CliRunner().invoke(app, words, catch_exceptions=False).stdout
+    frame = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
+    assert sorted(frame["customer"].unique()) == CUSTOMERS[:30]
+    assert frame["rank"].tolist() == [1, 2] * 30
+    assert set(frame["item"]) == {"tea", "coffee"}
+    assert "consent: 10 of 40 customers left out" in shown
+    assert (str(out), "score recommender") in registered_files(Ledger.at(workspace.ledger))
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+LOAD = """
+import json, sys, mlflow, pandas
+model = mlflow.pyfunc.load_model(f"models:/recommender@champion")
+answer = model.predict(pandas.DataFrame({"history": ["tea", "nothing known"]}))
+import training
+print(json.dumps({"items": answer["items"].tolist(), "code": training.__file__}))
+"""
+
+
+def test_another_process_elsewhere_loads_it_with_the_code_it_carries(workspace, home, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{home}/mlruns/mlflow.db"
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert [line.split()[:2] for line in answer["items"]] == [["coffee", "tea"]] * 2
+    assert Path(answer["code"]).is_relative_to(home / "mlruns")
+
+
+def test_what_is_logged_has_a_signature_and_an_example_and_no_customer_and_no_pickle(home):
+    files = [path for path in (home / "mlruns" / "artifacts").rglob("*") if path.is_file()]
+    assert [path for path in files if path.name == "input_example.json"]
+    assert [path for path in files if path.name == "requirements.txt" and "lightgbm==" in path.read_text()]
+    assert not [path for path in files if path.suffix in (".pkl", ".pickle", ".joblib")]
+    assert not [path for path in files if re.search(rb"customer-\d\d", path.read_bytes())]
+
+
+def test_an_example_stands_for_nobody():
+    frame = pd.DataFrame({"spend": [1.0, 2.0, 9.0], "city": pd.Categorical(["B", "B", "A"]), "none": [np.nan] * 3})
+    (row,) = tracking.typical(frame).to_dict("records")
+    assert (row["spend"], row["city"]) == (2.0, "B")
+    assert np.isnan(row["none"])
+
+
+TRAIN = """
+import sys
+from pathlib import Path
+import pandas as pd
+from training import tracking
+with tracking.start("uplift", params={}, fingerprint="x") as run:
+    print(run.register(Path(sys.argv[1]), pd.DataFrame({"history": ["tea"]}), pd.DataFrame({"items": ["tea"]})))
+"""
+
+
+def test_two_processes_that_train_first_both_succeed(home, tmp_path):
+    environment = os.environ | {"ATTUNE_MLRUNS": str(tmp_path / "new"), "PYTHONPATH": str(tracking.ROOT)}
+    command = [sys.executable, "-c", TRAIN, str(home / "model0")]
+    both = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    answers = [one.communicate(timeout=120) for one in both]
+    assert sorted(out.split()[-1] for out, _ in answers if out) == ["1", "2"], [error[-500:] for _, error in answers]
