@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import click
@@ -45,6 +46,22 @@ def serve(
     from serving.process import run
 
     run(opened(workspace), host=host, port=port, workers=workers)
+
+
+@app.command()
+def bento(
+    folder: Annotated[Path, typer.Argument(help="The folder to make.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write a folder that `bentoml build` turns into a bento: code and the releases' item sides, no customers.
+
+    Example: attune bento build-here -w shop && bentoml build build-here
+    """
+    from serving.bundle import write
+
+    for line in write(opened(workspace), folder):
+        typer.echo(f"{folder}: carries {line}")
+    typer.echo(f"build it: bentoml build {folder}")
 
 
 @app.command()

@@ -92,12 +92,10 @@ def _rng(decision_id: str) -> np.random.Generator:
 
 
 def _with_holdout(choice: Choice, state: State, customer: str | None) -> Choice:
-    """The choice over both draws: the customer's place in the holdout (a hash), and the policy's."""
-    share = state.settings.offers.holdout if customer is not None else 0.0
-    chances = {key: chance * (1 - share) for key, chance in choice.probabilities.items()}
-    chances[NOTHING] += share
-    held = customer is not None and bucket(HOLDOUT_SALT, customer) < share
-    return Choice(NOTHING if held else choice.key, chances)
+    """Nothing, for certain, where the hash puts the customer in the holdout; otherwise the policy's choice."""
+    if customer is None or bucket(HOLDOUT_SALT, customer) >= state.settings.offers.holdout:
+        return choice
+    return Choice(NOTHING, {key: float(key == NOTHING) for key in choice.probabilities})
 
 
 def _decision(
@@ -125,19 +123,19 @@ def _decision(
         model=release.name,
         model_version=release.version,
         workspace_hash=state.workspace_hash,
-        reason=_reason(choice.key, profits, state.settings.currency),
+        reason=_reason(choice, profits, state.settings.currency),
         fallback=fallback,
         context={"offers": request.offers, "channel": request.channel},
     )
 
 
-def _reason(key: str, profits: Mapping[str, float], currency: str) -> str:
-    best = max(profits, key=lambda one: profits[one])
+def _reason(choice: Choice, profits: Mapping[str, float], currency: str) -> str:
+    key, best = choice.key, max(profits, key=lambda one: profits[one])
     if key == best:
         if key == NOTHING:
             return "no offer is expected to earn more than it costs"
         return f"expected to earn {profits[key]:.2f} {currency} more than saying nothing"
-    kept = "kept out to measure" if key == NOTHING else "drawn to learn"
+    kept = "kept out to measure" if choice.probability == 1 else "drawn to learn"
     return f"{kept}: {profits[key]:.2f} {currency} expected, {best} would be {profits[best]:.2f}"
 
 

@@ -231,15 +231,15 @@ def test_bentomls_own_calls_answer_under_api_with_the_same_decisions(service: ht
     assert arm.json()["arm"] in {"control", "treatment"}
 
 
-def test_over_10000_calls_the_chosen_frequencies_match_the_logged_probabilities(service: httpx.Client) -> None:
+def test_over_many_calls_the_chosen_frequencies_match_the_logged_probabilities(service: httpx.Client) -> None:
     chosen: dict[str, int] = {"coupon": 0, "mail": 0, "nothing": 0}
     logged: dict[str, float] = {}
-    for _ in range(10_000):
+    for _ in range(1000):
         answer = service.post("/v1/offers/select", json={"customer": "c001"}).json()
         key = answer["offer"] or "nothing"
         chosen[key] += 1
         logged[key] = answer["probability"]
     assert chosen["nothing"] > 0
     assert sum(logged.values()) == pytest.approx(1)
-    expected = np.array([logged[key] for key in chosen]) * 10_000
+    expected = np.array([logged[key] for key in chosen]) * 1000
     assert chisquare(list(chosen.values()), expected).pvalue > 0.001
