@@ -133,9 +133,13 @@ def shown(value: Cell) -> str:
         return "–"
     if isinstance(value, str):
         return value
-    if isinstance(value, int) or abs(value) >= 1000:
+    return _digits(value).replace("-", "\u2212")  # a minus, which does not break at a line's end
+
+
+def _digits(value: float) -> str:
+    if isinstance(value, int) or abs(value) >= 1000 or value == 0:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
 
 
 def interval(low: float, high: float) -> str:

@@ -65,7 +65,8 @@ def _verdict(page: Page, found: Figures) -> None:
     page.verdict(*headline(found), kind=_kind(found["lower"], found["upper"]))
     for offer, one in found["offers"].items():
         effect = one["effect"]
-        page.verdict(*effect_words(offer, one, found["unit"]), kind=_kind(effect["lower"], effect["upper"]))
+        title, detail = effect_words(offer, one, found["unit"])
+        page.verdict(title, f"{detail} {ranking_words(offer, one)}", kind=_kind(effect["lower"], effect["upper"]))
     for warning in warnings_of(found):
         page.warning(warning)
 
@@ -77,7 +78,7 @@ def _kind(lower: float, upper: float) -> str:
 def _tested(page: Page, found: Figures) -> None:
     page.section(
         "Who was tested",
-        f"Each row of the log is one customer who was given an offer or, in the arm “{CONTROL}”, nothing. "
+        f"Each row of the log is a customer who, once, was given an offer or, in the arm “{CONTROL}”, nothing. "
         f"The mean is {found['unit']}; the interval holds the truth 95 times in 100.",
     )
     page.table(
@@ -201,7 +202,8 @@ def _segments(page: Page, found: Figures, one: Figures) -> None:
     )
     page.chart(charts.forest(picked, "label", f"effect, {found['unit']}", colour="says"), caption)
     table = [
-        _estimate({"segment": row["label"], "rows": row["rows"]}, row, "effect") | {"it": row["says"]} for row in rows
+        _estimate({"segment": row["label"], "rows": row["rows"]}, row, f"effect, {found['unit']}") | {"it": row["says"]}
+        for row in rows
     ]
     page.table(table, summary=f"All {len(rows)} segments as a table")
 

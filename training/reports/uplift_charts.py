@@ -17,7 +17,7 @@ Rows = Sequence[Mapping[str, Any]]
 def forest(rows: Rows, label: str, unit: str, *, colour: str | None = None) -> alt.LayerChart:
     """One line per row: the effect and its interval, and a rule at no effect."""
     frame = pd.DataFrame(rows)
-    order = alt.Y(f"{label}:N", sort=None, title=None, axis=alt.Axis(labelLimit=170))
+    order = alt.Y(f"{label}:N", sort=None, title=None, axis=alt.Axis(labelLimit=190))
     base = alt.Chart(frame).encode(y=order, color=_says(colour))
     band = base.mark_rule(strokeWidth=3, opacity=0.55).encode(x=alt.X("lower:Q", title=unit), x2="upper:Q")
     return _wide(
@@ -57,11 +57,17 @@ def deciles(rows: Rows, unit: str) -> alt.LayerChart:
     scale = alt.Scale(domain=["observed", "predicted"], range=[OURS, THEIRS])
     band = base.mark_rule(strokeWidth=4, opacity=0.35, color=OURS)
     value = base.transform_calculate(what="'observed'").mark_point(filled=True, size=80, opacity=1)
-    guess = base.transform_calculate(what="'predicted'").mark_point(shape="diamond", size=80, strokeWidth=2)
+    guess = base.transform_calculate(what="'predicted'").mark_point(filled=True, size=80, opacity=1)
     color = alt.Color("what:N", scale=scale, legend=legend)
+    shapes = alt.Scale(domain=["observed", "predicted"], range=["circle", "diamond"])
+    shape = alt.Shape("what:N", scale=shapes, legend=legend)
     bands = band.encode(y=alt.Y("lower:Q", title=f"effect, {unit}"), y2="upper:Q")
     return _wide(
-        _zero("y") + bands + value.encode(y="value:Q", color=color) + guess.encode(y="predicted:Q", color=color), 300
+        _zero("y")
+        + bands
+        + value.encode(y="value:Q", color=color, shape=shape)
+        + guess.encode(y="predicted:Q", color=color, shape=shape),
+        300,
     )
 
 
@@ -81,7 +87,7 @@ def balance(rows: Rows) -> alt.LayerChart:
     reach = max(0.15, float(frame["difference"].abs().max()) * 1.1)
     x = alt.X("difference:Q", title="standardised difference", scale=alt.Scale(domain=[-reach, reach]))
     limits = alt.Chart(pd.DataFrame({"difference": [-0.1, 0.1]})).mark_rule(strokeDash=[4, 4], color=BAD).encode(x=x)
-    y = alt.Y("feature:N", sort=None, title=None, axis=alt.Axis(labelLimit=170))
+    y = alt.Y("feature:N", sort=None, title=None, axis=alt.Axis(labelLimit=190))
     points = alt.Chart(frame).mark_point(filled=True, size=70, color=OURS, opacity=1).encode(x=x, y=y)
     return _wide(limits + points, 40 + 22 * len(frame))
 
@@ -90,7 +96,7 @@ def _says(column: str | None) -> Any:
     if column is None:
         return alt.value(OURS)
     scale = alt.Scale(domain=["works", "hurts", "not distinguishable"], range=[GOOD, BAD, FLAT])
-    return alt.Color(f"{column}:N", scale=scale, legend=alt.Legend(orient="top", title=None))
+    return alt.Color(f"{column}:N", scale=scale, legend=alt.Legend(orient="top", title=None, columns=1))
 
 
 def _zero(axis: str = "x") -> alt.Chart:

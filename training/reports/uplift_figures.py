@@ -167,7 +167,7 @@ def _deciles(prediction: Array, trial: Trial, unit: NDArray[np.intp], people: Ar
 
 
 def _learners(judged: Mapping[str, Any], predictions: Mapping[str, Array], trial: Trial) -> list[dict[str, Any]]:
-    order = sorted(judged, key=lambda name: -judged[name]["qini"])
+    order = sorted(judged, key=lambda name: (name != CHOSEN, -judged[name]["qini"]))
     return [
         {
             "learner": name,

@@ -11,6 +11,7 @@ from scipy import stats
 
 from training.metrics.uplift import PER, Array, Trial
 from training.pipelines.uplift_evaluation import OutOfFold
+from training.reports.page import shown
 from training.reports.uplift_effects import clustered
 
 MIN_ROWS = 50  # per arm; below it the normal interval of a rate is not to be trusted
@@ -36,9 +37,13 @@ def segment_labels(values: pd.Series[Any]) -> pd.Series[str]:
         return values.map(lambda value: "unknown" if pd.isna(value) else f"{value:g}")
     edges = np.unique(np.quantile(known, [0, 0.25, 0.5, 0.75, 1]))
     quarter = np.clip(np.searchsorted(edges, values, side="left"), 1, len(edges) - 1)  # (low, high]
-    names = {n: f"{edges[n - 1]:.3g} to {edges[n]:.3g}" for n in range(1, len(edges))}
+    names = {n: f"{_edge(edges[n - 1])} to {_edge(edges[n])}" for n in range(1, len(edges))}
     labels = pd.Series([names[int(n)] for n in quarter], index=values.index)
     return labels.where(values.notna(), "unknown")
+
+
+def _edge(value: float) -> str:
+    return shown(float(value)) if abs(value) >= PER else f"{value:.4g}"  # 6, not 6.00
 
 
 def _frequent(labels: pd.Series[str]) -> pd.Series[str]:

@@ -85,7 +85,7 @@ def ranking_words(offer: str, one: Figures) -> str:
     if against["lower"] > 0:
         return f"For {offer}, choosing by uplift is better than {baseline} ({by})."
     if against["upper"] < 0:
-        return f"For {offer}, choosing by uplift is worse than {baseline} ({by})."
+        return f"For {offer}, choosing by uplift is worse than {baseline} ({by}): do not choose by it."
     return f"For {offer}, choosing by uplift is {FLAT} from {baseline} ({by})."
 
 
