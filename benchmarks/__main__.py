@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 # name -> module with `figures(seed) -> dict`; it may also take `data: Path | None` and further numbers as options.
-BENCHMARKS = {"features": "benchmarks.features", "training": "benchmarks.training"}
+BENCHMARKS = {"features": "benchmarks.features", "import": "benchmarks.import_", "training": "benchmarks.training"}
 VERSIONS = ("duckdb", "implicit", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
 
 
