@@ -7,7 +7,7 @@ import os
 import socket
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -109,7 +109,7 @@ def _own_files(workspace: Workspace) -> Iterator[Check]:
     from features.catalog import read_catalog
     from features.offers import read_offers
 
-    readers = {
+    readers: dict[str, Callable[[], str]] = {
         "offers": lambda: f"{len(read_offers(workspace.folder))} offers",
         "catalogue": lambda: f"{len(read_catalog(workspace).frame):,} items",
     }

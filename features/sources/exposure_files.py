@@ -124,7 +124,7 @@ def _times(
 ) -> np.ndarray[tuple[int], np.dtype[np.datetime64]] | None:
     if column is None:
         return None
-    times = pd.to_datetime(frame[column], errors="coerce", utc=True)
+    times = pd.to_datetime(frame[column], format="ISO8601", errors="coerce", utc=True)
     if times.isna().any():
         row = int(np.flatnonzero(times.isna())[0])
         raise ValueError(f"{path}: {column} == {frame[column].iloc[row]!r} in row {row + 1}; a time is needed")

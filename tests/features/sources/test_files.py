@@ -1,0 +1,160 @@
+"""Anybody's own events: what is proposed, what is read, what is rejected and why, and what bad input says."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.events import ORDERED, REFUNDED, VIEWED
+from features.history import read_events
+from features.importing import import_file, propose_map
+from features.sources.files import EventMap, propose, read
+from features.workspace import Settings, Workspace, create
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SETTINGS = Settings(name="shop")
+COLUMNS = {"customer": "user", "time": "ts", "name": "action", "item": "sku", "quantity": "qty", "price": "price"}
+HEAD = "user,ts,action,sku,qty,price\n"
+TEA = "ann,2025-07-01 10:00:00,purchase,tea,2,3.50\n"
+
+
+def csv(folder: Path, text: str | bytes, name: str = "log.csv") -> Path:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def reasons(path: Path, **changes: object) -> list[str]:
+    using = EventMap(columns=COLUMNS, names={"purchase": ORDERED}, **changes)  # type: ignore[arg-type]
+    return read(path, using, SETTINGS, NOW).rejected["reason"].to_pylist()
+
+
+def test_columns_and_event_names_are_guessed_from_what_shops_call_them(tmp_path: Path) -> None:
+    path = csv(tmp_path, HEAD + TEA + "ann,2025-07-01 09:00:00,view,tea,,\nann,2025-07-01 09:00:00,odd,tea,,\n")
+    using, rows = propose(path, SETTINGS)
+    assert using.columns == COLUMNS
+    assert using.names == {"purchase": ORDERED, "view": VIEWED}
+    assert rows.num_rows == 3
+
+
+def test_times_are_kept_in_utc_and_prices_per_unit(tmp_path: Path) -> None:
+    """Ten in the morning of a Berlin summer is eight in UTC."""
+    using = EventMap(columns=COLUMNS, names={"purchase": ORDERED}, timezone="Europe/Berlin")
+    (row,) = read(csv(tmp_path, HEAD + TEA), using, SETTINGS, NOW).events.to_pylist()
+    assert row["time"] == datetime(2025, 7, 1, 8)  # noqa: DTZ001  the table's times are UTC without a zone
+    assert (row["customer"], row["item"], row["quantity"], row["price"]) == ("ann", "tea", 2.0, 3.5)
+
+
+def test_a_negative_quantity_is_a_return(tmp_path: Path) -> None:
+    using = EventMap(columns=COLUMNS, names={"purchase": ORDERED})
+    (row,) = read(csv(tmp_path, HEAD + TEA.replace(",2,", ",-2,")), using, SETTINGS, NOW).events.to_pylist()
+    assert (row["name"], row["quantity"]) == (REFUNDED, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("ann,yesterday,purchase,tea,1,3\n", "time cannot be read"),
+        ("ann,,purchase,tea,1,3\n", "time cannot be read"),
+        ("ann,2025-07-01,purchase,tea,1,-3\n", "price is negative"),
+        ("ann,2025-07-01,purchase,tea,1,\n", "price is absent"),
+        ("ann,2025-07-01,purchase,tea,1,nan\n", "price is absent"),
+        ("ann,2025-07-01,purchase,,1,3\n", "item is absent"),
+        ("ann,2025-07-01,purchase,tea,0,3\n", "quantity is absent or 0"),
+        ("ann,2025-07-01,purchase,tea,many,3\n", "quantity is absent or 0"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_rejected_with_its_reason(tmp_path: Path, line: str, reason: str) -> None:
+    assert reasons(csv(tmp_path, HEAD + TEA + line)) == [reason]
+
+
+def test_another_currency_needs_a_rate(tmp_path: Path) -> None:
+    text = "ts,sku,price,currency\n2025-07-01,tea,3,EUR\n2025-07-01,tea,4,USD\n2025-07-01,tea,5,Taler\n"
+    using = EventMap(columns={"time": "ts", "item": "sku", "price": "price", "currency": "currency"})
+    path = csv(tmp_path, text)
+    refused = read(path, using, SETTINGS, NOW)
+    assert refused.rejected["reason"].to_pylist() == ["currency has no rate: USD", "currency has no rate: TALER"]
+    rated = read(path, using, Settings(name="shop", rates={"USD": 0.5}), NOW)
+    assert rated.events["price"].to_pylist() == [3.0, 2.0]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
+    using, _ = propose(csv(tmp_path, b"\xef\xbb\xbf" + (HEAD + TEA).encode()), SETTINGS)
+    assert using.columns["customer"] == "user"
+
+
+def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    moment = datetime(2025, 7, 1, 10)  # noqa: DTZ001  as shops store it
+    pq.write_table(pa.table({"user": [7], "ts": [moment], "sku": [11], "qty": [2], "price": [3.5]}), path)
+    columns = {ours: given for ours, given in COLUMNS.items() if ours != "name"}
+    (row,) = read(path, EventMap(columns=columns), SETTINGS, NOW).events.to_pylist()
+    assert (row["customer"], row["item"], row["name"], row["price"]) == ("7", "11", ORDERED, 3.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("log.csv", HEAD.encode() + b'ann,"' + b"x" * 2_500_000 + b'",purchase,tea,1,3\n'),
+        ("log.csv", HEAD.encode() + "ann,2025-07-01,purchase,Käse,1,3\n".encode("utf-16")),
+        ("log.csv", HEAD.encode() + "ann,2025-07-01,purchase,Käse,1,3\n".encode("latin-1")),
+        ("log.csv", b""),
+        ("log.xlsx", b"PK\x03\x04"),
+        ("log.parquet", b"PK\x03\x04"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused_in_one_line_that_names_it(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    path = csv(tmp_path, content, name)
+    with pytest.raises(ValueError, match="log") as error:
+        read(path, EventMap(columns=COLUMNS), SETTINGS, NOW)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 600
+
+
+def test_a_missing_column_and_an_unknown_role_are_named(tmp_path: Path) -> None:
+    path = csv(tmp_path, HEAD + TEA)
+    with pytest.raises(ValueError, match="lacks the columns \\['when'\\]"):
+        read(path, EventMap(columns={"time": "when"}), SETTINGS, NOW)
+    with pytest.raises(ValueError, match="names \\['colour'\\]"):
+        read(path, EventMap(columns={"time": "ts", "colour": "sku"}), SETTINGS, NOW)
+    with pytest.raises(ValueError, match="no column for 'time'"):
+        read(path, EventMap(columns={"item": "sku"}), SETTINGS, NOW)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Workspace:
+    return create(tmp_path / "shop")
+
+
+def events(shop: Workspace) -> int:
+    return int(read_events(shop).before(NOW).count().to_pyarrow().as_py())
+
+
+def test_the_proposed_map_imports_what_it_showed(shop: Workspace, tmp_path: Path) -> None:
+    path = csv(tmp_path, HEAD + TEA + TEA.replace("ann", "bob"))
+    said = propose_map(shop, path)
+    assert "tea" in said
+    assert f"--map {shop.folder / 'map.yaml'}" in said
+    import_file(shop, path, shop.folder / "map.yaml", consent="personalisation", proof="the till's form", now=NOW)
+    assert events(shop) == 2
+    import_file(shop, path, shop.folder / "map.yaml", consent="personalisation", proof="the till's form", now=NOW)
+    assert events(shop) == 2
+
+
+def test_a_map_that_was_edited_is_not_overwritten(shop: Workspace, tmp_path: Path) -> None:
+    path = csv(tmp_path, HEAD + TEA)
+    (shop.folder / "map.yaml").write_text("source: mine\n")
+    propose_map(shop, path)
+    assert (shop.folder / "map.yaml").read_text() == "source: mine\n"
+
+
+def test_a_log_without_rows_stores_nothing(shop: Workspace, tmp_path: Path) -> None:
+    path = csv(tmp_path, HEAD)
+    propose_map(shop, path)
+    said = import_file(shop, path, shop.folder / "map.yaml", consent="", proof="", now=NOW)
+    assert events(shop) == 0
+    assert "no consent was named" in said
