@@ -1,0 +1,80 @@
+"""The doctor names what is broken and what is stale, and changes nothing."""
+
+import json
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from features.doctor import BROKEN, FINE, STALE, Check, checked, shown
+from features.events import Event
+from features.history import record
+from features.ledger import Ledger
+from features.workspace import Workspace, create
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv("ATTUNE_MLRUNS", str(tmp_path / "mlruns"))
+    return create(tmp_path / "shop")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def found(shop: Workspace, what: str, **changes: int) -> Check:
+    checks = checked(shop.folder, now=NOW, **{"port": free_port(), **changes})
+    (one,) = [check for check in checks if check.what == what]
+    return one
+
+
+def test_a_new_workspace_has_nothing_broken(shop: Workspace) -> None:
+    checks = checked(shop.folder, port=free_port(), now=NOW)
+    assert BROKEN not in {check.state for check in checks}
+    assert not shop.ledger.exists()
+    assert len(shown(checks).splitlines()) == len(checks)
+
+
+def test_a_folder_that_is_no_workspace_is_broken(tmp_path: Path) -> None:
+    last = checked(tmp_path, port=free_port(), now=NOW)[-1]
+    assert (last.what, last.state) == ("workspace", BROKEN)
+
+
+def test_wrong_offers_are_broken(shop: Workspace) -> None:
+    (shop.folder / "offers.yaml").write_text("offers: [{key: a}]\n")
+    assert found(shop, "offers").state == BROKEN
+
+
+@pytest.mark.parametrize(("days", "state"), [(1, FINE), (30, STALE)])
+def test_a_log_without_recent_events_is_stale(shop: Workspace, days: int, state: str) -> None:
+    moment = NOW - timedelta(days=days)
+    record(Ledger.at(shop.ledger), [Event("app", "1", "Product Viewed", moment, moment, customer="ann", item="tea")])
+    assert found(shop, "history").state == state
+    assert f"{days} days ago" in found(shop, "history").found
+
+
+def test_a_ledger_that_is_no_database_is_broken(shop: Workspace) -> None:
+    shop.ledger.write_bytes(b"no database" * 1000)
+    assert found(shop, "ledger").state == BROKEN
+
+
+def test_a_release_that_is_named_but_absent_is_broken_and_an_old_one_stale(shop: Workspace) -> None:
+    folder = shop.releases / "uplift"
+    (folder / "1").mkdir(parents=True)
+    (folder / "current.json").write_text(json.dumps({"version": "1"}))
+    assert found(shop, "uplift release").state == BROKEN
+    (folder / "1" / "manifest.json").write_text(json.dumps({"as_of": "2025-01-02T00:00:00"}))
+    assert found(shop, "uplift release").state == STALE
+
+
+def test_a_port_in_use_is_said(shop: Workspace) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert found(shop, "port", port=taken.getsockname()[1]).state == STALE
