@@ -206,7 +206,7 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise ValueError(f"{path}: could not be read: {' '.join(str(error).split())[:300]}") from None
+        raise ValueError(f"{path}: could not be read: {_cause(error)}") from None
 
 
 def relation(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyRelation:
@@ -218,3 +218,10 @@ def relation(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDB
         if path.suffix.lower() in (".csv", ".tsv", ".txt", ".gz"):
             return connection.read_csv(str(path), header=True, all_varchar=True)
     raise ValueError(f"{path}: the name ends in {path.suffix!r}; CSV (.csv, .tsv, .txt, .gz) or Parquet is needed")
+
+
+def _cause(error: duckdb.Error) -> str:
+    """What DuckDB found, without the line it found it in: that may be gigabytes long."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    found = next((line for line in lines if line.startswith("Maximum line size")), None)
+    return found[:300] if found else " ".join(line[:300] for line in lines[:2])[:300]

@@ -158,3 +158,9 @@ def test_a_log_without_rows_stores_nothing(shop: Workspace, tmp_path: Path) -> N
     said = import_file(shop, path, shop.folder / "map.yaml", consent="", proof="", now=NOW)
     assert events(shop) == 0
     assert "no consent was named" in said
+
+
+def test_a_line_that_is_too_long_says_how_long_it_may_be(tmp_path: Path) -> None:
+    path = csv(tmp_path, 'user,ts\nann,"' + "x" * 2_500_000 + '"\n')
+    with pytest.raises(ValueError, match="Maximum line size of 2000000 bytes exceeded"):
+        read(path, EventMap(columns=COLUMNS), SETTINGS, NOW)
