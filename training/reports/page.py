@@ -142,8 +142,10 @@ def _digits(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
 
 
-def interval(low: float, high: float) -> str:
-    """An interval as it stands in tables."""
+def interval(low: float | None, high: float | None) -> str:
+    """An interval as it stands in tables; a dash where it is unknown."""
+    if low is None or high is None:
+        return shown(None)
     return f"{shown(float(low))} to {shown(float(high))}"
 
 

@@ -101,7 +101,7 @@ def warnings_of(found: Figures) -> list[str]:
 def _doubts(offer: str, one: Figures) -> list[str]:
     said, checks = [], one["checks"]
     guess, ratio = checks["predictability"], checks["sample_ratio"]
-    if guess["lower"] > 0.5:  # a coin
+    if guess["lower"] is not None and guess["lower"] > 0.5:  # a coin
         said.append(
             f"{offer}: who was given it can be told from the features (AUC {shown(guess['value'])}, 0.5 is a coin). "
             "This was not a fair coin: effects may be those of who was picked."
