@@ -18,7 +18,7 @@ ERROR = {
 ROUTES: tuple[tuple[str, str, str, type[Request] | None, dict[str, Any] | None], ...] = (
     ("post", "/v1/recommend", "The best items for a customer or a history.", RecommendRequest, {"customer": "c000007"}),
     ("post", "/v1/recommend/similar", "The items most like this one.", SimilarRequest, {"item": "i0001", "k": 3}),
-    ("post", "/v1/offers/select", "An offer or nothing, with its probability.", OfferRequest, {"customer": "c000007"}),
+    ("post", "/v1/offers/select", "An offer or nothing.", OfferRequest, {"customer": "c000007"}),
     ("post", "/v1/experiments/{key}/assign", "The customer's arm of a test.", AssignRequest, {"customer": "c000007"}),
     ("get", "/v1/experiments/{key}/report", "The stored report of a test, and its age.", None, None),
 )
