@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from features.events import IDENTIFIED, ORDERED, SCHEMA, utc
-from features.imports import Parsed, fingerprint, relation
+from features.imports import Parsed, fingerprint, readable, relation
 
 SOURCE = "complete-journey"
 PROOF = "public data set, CC0, pseudonymous households"
@@ -65,7 +65,7 @@ FROM products WHERE product_id IS NOT NULL GROUP BY product_id ORDER BY item
 
 def read(folder: Path, received_at: datetime) -> Parsed:
     """The purchases and households as events, the rejects with their reasons, and the products as a catalogue."""
-    with duckdb.connect() as connection:
+    with readable(folder), duckdb.connect() as connection:
         for table, needed in TABLES.items():
             path = _file(folder, table)
             source = relation(connection, path)

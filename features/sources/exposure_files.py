@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import Field
 
 from features.exposures import CONTROL, ExposureLog, Exposures
-from features.imports import relation
+from features.imports import readable, relation
 from features.table import Feature, FeatureTable
 from features.workspace import Frozen
 
@@ -39,7 +39,7 @@ class ExposureMap(Frozen):
 
 def read(path: Path, using: ExposureMap) -> ExposureLog:
     """The file as an exposure log; roles that the map does not give are guessed from the columns' names."""
-    with duckdb.connect() as connection:
+    with readable(path), duckdb.connect() as connection:
         frame = relation(connection, path).df()
     if frame.empty:
         raise ValueError(f"{path}: holds no row; at least one exposure is needed")

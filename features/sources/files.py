@@ -14,7 +14,7 @@ from pydantic import Field
 
 from features.consent import Basis
 from features.events import ADDED, CLICKED, COLUMNS, OPENED, ORDERED, REFUNDED, SCHEMA, VIEWED, utc
-from features.imports import Parsed, relation
+from features.imports import Parsed, readable, relation
 from features.workspace import Frozen, Settings
 
 PREVIEW = 10
@@ -65,7 +65,7 @@ class EventMap(Frozen):
 
 def read(path: Path, using: EventMap, settings: Settings, received_at: datetime) -> Parsed:
     """The file's rows as events, and its rejects with their reasons."""
-    with duckdb.connect() as connection:
+    with readable(path), duckdb.connect() as connection:
         source = relation(connection, path)
         source.create_view("source")
         if using.format == "attune":
@@ -77,7 +77,7 @@ def read(path: Path, using: EventMap, settings: Settings, received_at: datetime)
 
 def propose(path: Path, settings: Settings) -> tuple[EventMap, pa.Table]:
     """A map guessed from the names of the columns, and the first rows of the file."""
-    with duckdb.connect() as connection:
+    with readable(path), duckdb.connect() as connection:
         source = relation(connection, path)
         known = {name.lower().replace(" ", "_"): name for name in source.columns}
         columns = {ours: known[word] for ours, words in WORDS.items() for word in reversed(words) if word in known}

@@ -164,3 +164,12 @@ def test_a_line_that_is_too_long_says_how_long_it_may_be(tmp_path: Path) -> None
     path = csv(tmp_path, 'user,ts\nann,"' + "x" * 2_500_000 + '"\n')
     with pytest.raises(ValueError, match="Maximum line size of 2000000 bytes exceeded"):
         read(path, EventMap(columns=COLUMNS), SETTINGS, NOW)
+
+
+def test_a_fault_far_down_in_the_file_is_one_line_too(tmp_path: Path) -> None:
+    """The engine looks at the first lines when it opens a file, and finds the rest while it reads."""
+    path = csv(tmp_path, HEAD + TEA * 60_000 + 'ann,"' + "x" * 2_500_000 + '",purchase,tea,1,3\n')
+    with pytest.raises(ValueError, match=r"log.csv: could not be read") as error:
+        read(path, EventMap(columns=COLUMNS, names={"purchase": ORDERED}), SETTINGS, NOW)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 600
