@@ -185,7 +185,8 @@ def feature_table(
         typer.echo("\n".join(listing.listed(listing.all_features(shop))))
         return
     path = listing.require_format(out) if out else None
-    table, left_out = listing.built(shop, as_of or datetime.now(UTC))
+    now = datetime.now(UTC)
+    table, left_out = listing.built(shop, as_of or now, now)
     typer.echo(left_out)
     if path:
         listing.write(table, path)

@@ -38,9 +38,9 @@ def listed(features: Sequence[Feature]) -> list[str]:
     ]
 
 
-def built(workspace: Workspace, as_of: datetime) -> tuple[FeatureTable, str]:
-    """The table of all customers who agreed, and the line that says who was left out."""
-    events, left_out = consented(read_events(workspace), workspace, purpose=PURPOSE, as_of=as_of)
+def built(workspace: Workspace, as_of: datetime, now: datetime) -> tuple[FeatureTable, str]:
+    """The table of all customers who agree now, also to a look at the past; and the line that says who was left out."""
+    events, left_out = consented(read_events(workspace), workspace, purpose=PURPOSE, as_of=now)
     settings = workspace.settings
     with step("Building features"):
         return FeatureTable.build(events, as_of, traits=settings.traits, currency=settings.currency), left_out

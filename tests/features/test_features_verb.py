@@ -24,15 +24,15 @@ RUNNER = CliRunner()
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """30 customers who agreed to analytics, of whom the first changed her mind."""
+    """30 customers who agreed to analytics after the log's end, at the import; then the first changed her mind."""
     folder = tmp_path_factory.mktemp("features") / "shop"
     create(folder)
     workspace = Workspace.open(folder)
     log = pa.concat_tables(list(simulate_events(world_named("shop"), 30, 3, END))).cast(SCHEMA)
     customers = sorted(set(log["customer"].drop_null().to_pylist()))
     ledger = Ledger.at(workspace.ledger)
-    grant(ledger, customers, Basis(("analytics",), "a form"), source="simulator", time=datetime(2024, 1, 1))  # noqa: DTZ001
-    withdraw(ledger, customers[0], ["analytics"], source="form", time=datetime(2025, 1, 1))  # noqa: DTZ001
+    grant(ledger, customers, Basis(("analytics",), "a form"), source="simulator", time=datetime(2025, 6, 2))  # noqa: DTZ001
+    withdraw(ledger, customers[0], ["analytics"], source="form", time=datetime(2025, 6, 3))  # noqa: DTZ001
     with history.locked(workspace):
         history.append(workspace, log)
     return folder, customers
