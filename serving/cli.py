@@ -55,13 +55,13 @@ def bento(
 ) -> None:
     """Write a folder that `bentoml build` turns into a bento: code and the releases' item sides, no customers.
 
-    Example: attune bento build-here -w shop && bentoml build build-here
+    Example: attune bento build-here -w shop && cd build-here && bentoml build
     """
     from serving.bundle import write
 
     for line in write(opened(workspace), folder):
         typer.echo(f"{folder}: carries {line}")
-    typer.echo(f"build it: bentoml build {folder}")
+    typer.echo(f"build it: cd {folder} && bentoml build")
 
 
 @app.command()

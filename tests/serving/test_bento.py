@@ -1,0 +1,90 @@
+"""A bento answers from an empty directory, without a workspace, with the code that it carries."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bentoml
+import httpx
+import pytest
+
+from features.workspace import Workspace
+from serving.bundle import write
+
+SITE = Path(bentoml.__file__).parent.parent
+
+
+def test_the_bundle_holds_no_customer(shop: Workspace, tmp_path: Path) -> None:
+    write(shop, tmp_path / "context")
+    bundled = tmp_path / "context" / "serving" / "bundled"
+    assert sorted(path.name for path in bundled.iterdir()) == ["catalog.csv", "recommender", "uplift"]
+    held = [path for path in bundled.rglob("*") if path.is_file() and b"c001" in path.read_bytes()]
+    assert held == []
+    assert not list(bundled.rglob("customers"))
+    with pytest.raises(ValueError, match="exists already"):
+        write(shop, tmp_path / "context")
+
+
+@pytest.mark.slow
+def test_a_bento_answers_with_a_stated_fallback(shop: Workspace, tmp_path: Path) -> None:
+    from features.assignment import bucket  # noqa: F401  # the checkout's own packages import here, and not below
+
+    write(shop, tmp_path / "context")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    # the base interpreter with the installed packages on its path reads no .pth file: our editable install is absent
+    python = str(getattr(sys, "_base_executable", sys.executable))
+    unwanted = ("ATTUNE_WORKSPACE", "VIRTUAL_ENV", "PYTHONPATH")
+    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
+    environment |= {"PYTHONPATH": str(SITE), "BENTOML_HOME": str(tmp_path / "home"), "BENTOML_DO_NOT_TRACK": "true"}
+    absent = subprocess.run(
+        [python, "-c", "import serving"], cwd=empty, env=environment, capture_output=True, check=False
+    )
+    assert absent.returncode != 0
+    build = [python, "-m", "bentoml", "build"]
+    built = subprocess.run(
+        build, cwd=tmp_path / "context", env=environment, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr[-2000:]
+    with bento(python, empty, environment) as client:
+        answer = client.post("/v1/recommend", json={"customer": "c001", "k": 3}).json()
+        assert len(answer["items"]) == 3
+        assert "not known" in answer["fallback"]
+        personal = client.post("/v1/recommend", json={"history": ["java", "mocha"], "include_bought": False}).json()
+        assert personal["items"][0]["item"] == "robusta"
+        assert client.post("/v1/offers/select", json={"customer": "c001"}).json()["fallback"]
+
+
+def bento(python: str, empty: Path, environment: dict[str, str]):  # type: ignore[no-untyped-def]
+    from contextlib import contextmanager
+
+    @contextmanager
+    def running():  # type: ignore[no-untyped-def]
+        import socket
+        import time
+
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [python, "-m", "bentoml", "serve", "attune:latest", "--host", "127.0.0.1", "--port", str(port)]
+        log = empty.parent / "bento.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(command, cwd=empty, env=environment, stdout=out, stderr=out)
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+                deadline = time.monotonic() + 60
+                while time.monotonic() < deadline and process.poll() is None:
+                    try:
+                        if client.get("/readyz").status_code == 200:
+                            break
+                    except httpx.HTTPError:
+                        time.sleep(0.2)
+                else:
+                    pytest.fail(f"the bento did not start: {log.read_text()[-3000:]}")
+                yield client
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+    return running()
