@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from sqlalchemy.exc import SQLAlchemyError
 
 from features.consent import allows
 from features.decisions import Decision, Option
@@ -87,7 +88,7 @@ def may(state: State, customer: str, now: datetime) -> bool:
         return False
     try:
         return allows(state.ledger, customer, purpose="personalisation", as_of=now)
-    except (OSError, RuntimeError) as _:
+    except (OSError, RuntimeError, SQLAlchemyError):
         return False
 
 
@@ -160,6 +161,7 @@ def worded(state: State, reason: Reason) -> Answer:
     cited = ", ".join(state.catalog.name(item) for item in reason.cites[:2])
     texts = {
         "because_you_bought": f"because you bought {cited}",
+        "because_you_viewed": f"because you viewed {cited}",
         "buy_again": "bought before, and due again",
         "similar": f"goes with {cited}",
         "popular": "popular now",
