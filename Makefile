@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types floors notebooks setup-peers clean
+.PHONY: help setup demo test check lint types floors clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -28,7 +28,7 @@ demo: .venv/.ready ## run the whole main job on a simulated shop; SERVE=1 leaves
 test: .venv/.ready-dev ## run the tests
 	@$(BIN)/python -m pytest -q
 
-check: lint types floors test notebooks ## what a reviewer runs: lint, types, floors, tests, documentation, notebooks
+check: lint types floors test ## what a reviewer runs: lint, types, floors, tests with the documentation and the notebooks
 
 lint: .venv/.ready-dev
 	@$(BIN)/ruff check .
