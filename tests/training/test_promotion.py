@@ -236,6 +236,7 @@ with tracking.start("uplift", params={}, fingerprint="x") as run:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_that_train_first_both_succeed(home, tmp_path):
     environment = os.environ | {"ATTUNE_MLRUNS": str(tmp_path / "new"), "PYTHONPATH": str(tracking.ROOT)}
     command = [sys.executable, "-c", TRAIN, str(home / "model0")]
