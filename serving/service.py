@@ -31,7 +31,7 @@ routes = Routes()
 
 
 @bentoml.asgi_app(routes.app(), path="/v1")
-@bentoml.service(name="attune", traffic={"timeout": TIMEOUT})
+@bentoml.service(name="attune", workers=int(os.environ.get("ATTUNE_WORKERS", "1")), traffic={"timeout": TIMEOUT})
 class Attune:
     """Decides over HTTP."""
 

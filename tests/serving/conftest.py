@@ -10,8 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -68,6 +68,12 @@ def service(shop: Workspace) -> Iterator[httpx.Client]:
     """A client of the service, which runs as `attune serve` for the whole session."""
     with serving(shop) as client:
         yield client
+
+
+@pytest.fixture(name="serving")
+def serving_fixture() -> Callable[..., AbstractContextManager[httpx.Client]]:
+    """Starts a service of a test's own."""
+    return serving
 
 
 @contextmanager
