@@ -1,0 +1,55 @@
+"""What stops the service from starting is one line; a missing release does not stop it."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from features.workspace import Workspace, create
+
+
+def refused(*words: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "serving.cli", "serve", *words], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.returncode, done.stderr
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    create(tmp_path / "shop")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        code, line = refused("-w", str(tmp_path / "shop"), "--port", port)
+    assert code == 1
+    assert f"port {port}" in line
+
+
+def test_a_host_beyond_the_loopback_is_refused(tmp_path: Path) -> None:
+    create(tmp_path / "shop")
+    code, line = refused("-w", str(tmp_path / "shop"), "--host", "0.0.0.0")  # noqa: S104  # refused
+    assert code == 2
+    assert "loopback" in line
+
+
+def test_a_corrupted_release_is_one_line(shop: Workspace) -> None:
+    file = next(path for path in (shop.releases / "recommender" / "1" / "model").rglob("*") if path.is_file())
+    whole = file.read_bytes()
+    try:
+        file.write_bytes(whole[:-1] + b"?")
+        code, line = refused("-w", str(shop.folder))
+    finally:
+        file.write_bytes(whole)
+    assert code == 2
+    assert file.name in line
+
+
+def test_without_a_release_the_service_starts_and_says_what_is_missing(tmp_path: Path, serving) -> None:  # type: ignore[no-untyped-def]
+    with serving(create(tmp_path / "shop")) as client:
+        for path in ("/v1/recommend", "/v1/offers/select"):
+            answer = client.post(path, json={})
+            assert answer.status_code == 503
+            assert "attune promote" in answer.json()["message"]
+        assert client.post("/v1/experiments/checkout-badge/assign", json={"customer": "a"}).status_code == 200
