@@ -223,5 +223,6 @@ def relation(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDB
 def _cause(error: duckdb.Error) -> str:
     """What DuckDB found, without the line it found it in: that may be gigabytes long."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Original Line")]
     found = next((line for line in lines if line.startswith("Maximum line size")), None)
     return found[:300] if found else " ".join(line[:300] for line in lines[:2])[:300]

@@ -1,4 +1,4 @@
-"""The main job through public verbs, each in its own process: what is served follows from the log, not from the truth."""
+"""The main job through public verbs, each in its own process: what is served follows from the log alone."""
 
 import os
 import shutil

@@ -64,10 +64,11 @@ def test_every_package_of_the_house_can_be_imported():
     for floor in ("features", "training", "serving"):
         package = importlib.import_module(floor)
         for module in pkgutil.walk_packages(package.__path__, f"{floor}."):
-            importlib.import_module(module.name)
+            if module.name != "features.migrations.env":  # Alembic runs it with a context of its own
+                importlib.import_module(module.name)
 
 
 def test_the_docs_name_no_file_that_is_not_there():
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links {target}, which is not there"
