@@ -64,7 +64,7 @@ def test_every_package_of_the_house_can_be_imported():
     for floor in ("features", "training", "serving"):
         package = importlib.import_module(floor)
         for module in pkgutil.walk_packages(package.__path__, f"{floor}."):
-            if module.name != "features.migrations.env":  # Alembic runs it with a context of its own
+            if module.name not in ("features.migrations.env", "training.pyfunc"):  # Alembic and MLflow run these
                 importlib.import_module(module.name)
 
 
