@@ -60,6 +60,7 @@ def test_every_verb_stands_in_the_docs(verb):
     assert f"`attune {verb}" in COMMANDS.read_text(encoding="utf-8"), f"docs/commands.md lacks `attune {verb}`"
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # BentoML's own, at import
 def test_every_package_of_the_house_can_be_imported():
     for floor in ("features", "training", "serving"):
         package = importlib.import_module(floor)
