@@ -120,7 +120,7 @@ def _decided(  # noqa: PLR0913, PLR0917  # one decision has this many parts
 ) -> tuple[Decision, Answer]:
     names, scores = rankings.items[0].tolist(), [float(score) for score in rankings.scores[0]]
     items = [
-        {"item": item, "name": state.catalog.name(item), "score": score, "reason": worded(state, reason)}
+        {"item": item, "name": state.catalog.name(item), "score": score, "reason": worded(state, item, reason)}
         for item, score, reason in zip(names, scores, reasons, strict=True)
     ]
     decision = Decision(
@@ -156,12 +156,13 @@ def facts(decision: Decision) -> Answer:
     }
 
 
-def worded(state: State, reason: Reason) -> Answer:
+def worded(state: State, item: str, reason: Reason) -> Answer:
     """The reason for a person: its kind, a text, and the items it cites."""
-    cited = ", ".join(state.catalog.name(item) for item in reason.cites[:2])
+    others = [state.catalog.name(cited) for cited in reason.cites if cited != item][:2]
+    cited = ", ".join(others) or "it before"  # an item may be its own reason
     texts = {
         "because_you_bought": f"because you bought {cited}",
-        "because_you_viewed": f"because you viewed {cited}",
+        "because_you_viewed": f"because you looked at {cited}",
         "buy_again": "bought before, and due again",
         "similar": f"goes with {cited}",
         "popular": "popular now",
