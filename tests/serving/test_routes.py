@@ -219,14 +219,24 @@ def test_bentomls_own_calls_answer_under_api_with_the_same_decisions(service: ht
         mine = [line for line in lines if "request_total{" in line and f'endpoint="{path}"' in line]
         return sum(float(line.rsplit(" ", 1)[1]) for line in mine if 'http_response_code="200"' in line)
 
-    time.sleep(1.5)  # BentoML counts after the answer has left
-    counts = {path: answered(path) for path in ("/api/recommend", "/v1/recommend")}
+    def settled() -> dict[str, float]:
+        """The counts once they have stood still for two seconds: BentoML counts after the answer has left."""
+        last: dict[str, float] = {}
+        still = 0
+        while still < 4:
+            now = {path: answered(path) for path in ("/api/recommend", "/v1/recommend")}
+            still = still + 1 if now == last else 0
+            last = now
+            time.sleep(0.5)
+        return last
+
+    counts = settled()
     body = {"customer": "c000", "k": 3}
     own = service.post("/api/recommend", json={"request": body})
     mounted = service.post("/v1/recommend", json=body)
     assert items(own) == items(mounted)
-    time.sleep(1.5)
-    assert {path: answered(path) - count for path, count in counts.items()} == {"/api/recommend": 1, "/v1/recommend": 1}
+    after = settled()
+    assert {path: after[path] - count for path, count in counts.items()} == {"/api/recommend": 1, "/v1/recommend": 1}
     assert service.get("/api/recommend").status_code == 405
     assert service.post("/api/offers/select", json={"request": {"customer": "c001"}}).json()["policy"] == "epsilon"
     arm = service.post("/api/experiments/assign", json={"experiment": "checkout-badge", "request": {"customer": "a"}})
