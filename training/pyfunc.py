@@ -28,7 +28,7 @@ class Model(PythonModel):
     def load_context(self, context: Any) -> None:
         self.facts, self.model = load_model(Path(context.artifacts["model"]))
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002  # the protocol's
         answer = self._recommend if self.facts["kind"] == "recommender" else self._effect
         return answer(model_input)
 

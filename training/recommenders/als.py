@@ -72,7 +72,7 @@ class Als:
         cosine = self.factors_ @ self.factors_[place] / (self.lengths_ * self.lengths_[place])
         return ranked_others(self.items_, filled(cosine, self.popularity_), item, k, items=items)
 
-    def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:  # noqa: ARG002
+    def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:  # noqa: ARG002  # the protocol's
         return reasons_by_contribution(self._contributions, aligned(histories, self.items_), rankings)
 
     def save(self, folder: Path) -> None:

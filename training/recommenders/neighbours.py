@@ -66,7 +66,7 @@ class Neighbours:
         scores = filled(self.similarity_[place].toarray()[0], self.popularity_)
         return ranked_others(self.items_, scores, item, k, items=items)
 
-    def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:  # noqa: ARG002
+    def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:  # noqa: ARG002  # the protocol's
         return reasons_by_contribution(self._contributions, aligned(histories, self.items_), rankings)
 
     def save(self, folder: Path) -> None:
