@@ -11,7 +11,7 @@ A pair (customer, item) is one row of parallel arrays, sorted by customer and it
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -99,6 +99,25 @@ class Interactions:
             self.last[pairs],
             self.as_of,
         )
+
+    def between(self, start: int, stop: int) -> Interactions:
+        """The histories in the rows [start, stop)."""
+        pairs = slice(int(self.starts[start]), int(self.starts[stop]))
+        return Interactions(
+            self.customers[start:stop],
+            self.items,
+            self.customer[pairs] - np.int32(start),
+            self.item[pairs],
+            self.weight[pairs],
+            self.purchases[pairs],
+            self.first[pairs],
+            self.last[pairs],
+            self.as_of,
+        )
+
+    def each(self) -> Iterator[Interactions]:
+        """The histories one by one, as interactions of one customer."""
+        return (self.between(row, row + 1) for row in range(len(self.customers)))
 
     @classmethod
     def build(cls, events: Events, as_of: datetime, settings: InteractionSettings) -> Self:

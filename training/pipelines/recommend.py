@@ -29,7 +29,6 @@ from features.workspace import Workspace
 from training.intervals import Interval, mean_interval, paired_difference, verdict
 from training.pipelines.recommend_evaluation import METRICS, PARTS, Judged, Trial, judge, trial
 from training.recommenders import known_recommender, stored
-from training.recommenders.als import Als
 from training.recommenders.base import ItemFilter, Recommender
 from training.splits import TimeSplit
 
@@ -108,8 +107,8 @@ def interactions_before(events: Events, as_of: datetime, workspace: Workspace) -
 def fitted(name: str, interactions: Interactions, seed: int) -> Recommender:
     """The model of this name, fitted; what it draws comes from the seed."""
     kind = known_recommender(name)
-    model: Recommender = Als(seed=seed) if kind is Als else kind()
-    return model.fit(interactions)
+    chance = {"seed": seed} if stored.takes(kind, "seed") else {}
+    return kind(**chance).fit(interactions)
 
 
 def summary(

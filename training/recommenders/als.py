@@ -4,14 +4,14 @@
     customer u      = (Y'Y + Y'(C_u - 1)Y + reg)^-1 Y'C_u p_u       the closed form, for every history at answering
     score(u, i)     = y_i . u = sum over the history's items j of c_uj y_i' W_u y_j      so that it can be explained
 
-The artefact holds the item factors Y and Y'Y: a customer never seen is answered like a known one.
+The artefact holds the item factors Y and Y'Y + reg: a customer never seen is answered like a known one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
@@ -21,17 +21,15 @@ from scipy import linalg, sparse
 from threadpoolctl import threadpool_limits
 
 from features.interactions import Interactions
-from training.recommenders import stored
-from training.recommenders.base import ItemFilter, Rankings, Reason
-from training.recommenders.popularity import popularity
-from training.recommenders.reasons import each, reasons_by_contribution
-from training.recommenders.topk import aligned, filled, ranked, ranked_others
+from training.recommenders.base import Reason
+from training.recommenders.reasons import because
+from training.recommenders.scorer import Places, Scorer, Scores
 
 TINY = np.float32(1e-12)  # the length of an item without factors, so that nothing is divided by 0
 
 
 @dataclass
-class Als:
+class Als(Scorer):
     """Latent factors of customers and items. `threads`: of the fit, 0 for all cores; the answer is the same."""
 
     name: ClassVar[str] = "als"
@@ -41,52 +39,34 @@ class Als:
     iterations: int = 15
     seed: int = 0
     threads: int = 0
-    items_: NDArray[np.str_] = field(init=False, repr=False)
-    popularity_: NDArray[np.float32] = field(init=False, repr=False)
     factors_: NDArray[np.float32] = field(init=False, repr=False)
     lengths_: NDArray[np.float32] = field(init=False, repr=False)
     gram_: NDArray[np.float32] = field(init=False, repr=False)
 
     def fit(self, interactions: Interactions) -> Self:
-        self.items_ = stored.learnable(interactions).items
-        self.popularity_ = popularity(interactions)
+        super().fit(interactions)
         with threadpool_limits(1, "blas"):  # implicit's own threads would fight with those of BLAS
             solver = self._untrained()
             solver.fit(self._confidences(interactions), show_progress=False)
         self._keep(solver.item_factors)
         return self
 
-    def recommend_for(
-        self,
-        histories: Interactions,
-        k: int,
-        *,
-        items: ItemFilter,
-        as_of: datetime | None,  # noqa: ARG002  # the protocol's
-    ) -> Rankings:
-        return ranked(self._scores, self.popularity_, aligned(histories, self.items_), k, items=items)
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # weights carry time
+        customers = np.stack([self._customer(history) for history in histories.each()])
+        scores: Scores = customers @ self.factors_.T
+        return scores
 
-    def similar(self, item: str, k: int, *, items: ItemFilter) -> Rankings:
-        """The items whose factors point the same way: the cosine."""
-        place = min(int(np.searchsorted(self.items_, item)), len(self.items_) - 1)
-        cosine = self.factors_ @ self.factors_[place] / (self.lengths_ * self.lengths_[place])
-        return ranked_others(self.items_, filled(cosine, self.popularity_), item, k, items=items)
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
+        if not len(history):
+            return because(history, places, np.empty((0, len(places))))
+        near, confidence = self._near(history)
+        toward = linalg.cho_solve(self._solver(near, confidence), self.factors_[places].T)
+        return because(history, places, confidence[:, None] * (near @ toward))
 
-    def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:  # noqa: ARG002  # the protocol's
-        return reasons_by_contribution(self._contributions, aligned(histories, self.items_), rankings)
-
-    def save(self, folder: Path) -> None:
-        stored.write(
-            folder, self, {"items": self.items_, "popularity": self.popularity_, "item_factors": self.factors_}
-        )
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        parameters, arrays = stored.read(folder)
-        model = cls(**parameters)
-        model.items_, model.popularity_ = arrays["items"], arrays["popularity"]
-        model._keep(arrays["item_factors"])
-        return model
+    def likeness(self, place: int) -> Scores:
+        """Whether the factors point the same way: the cosine."""
+        cosine: Scores = self.factors_ @ self.factors_[place] / (self.lengths_ * self.lengths_[place])
+        return cosine
 
     def _untrained(self) -> AlternatingLeastSquares:
         return AlternatingLeastSquares(
@@ -109,11 +89,6 @@ class Als:
         matrix.data = 1 + np.float32(self.alpha) * matrix.data
         return matrix
 
-    def _scores(self, histories: Interactions) -> NDArray[np.float32]:
-        customers = np.stack([self._customer(history) for history in each(histories)])
-        scores: NDArray[np.float32] = customers @ self.factors_.T
-        return scores
-
     def _customer(self, history: Interactions) -> NDArray[np.float32]:
         """The factors of one history; zeros for an empty one, which popularity then fills."""
         if not len(history):
@@ -121,13 +96,6 @@ class Als:
         near, confidence = self._near(history)
         vector: NDArray[np.float32] = linalg.cho_solve(self._solver(near, confidence), near.T @ confidence)
         return vector
-
-    def _contributions(self, history: Interactions, item: int) -> NDArray[np.float32]:
-        """Per pair of one customer's history what it adds to the score of this item."""
-        near, confidence = self._near(history)
-        toward = linalg.cho_solve(self._solver(near, confidence), self.factors_[item])
-        terms: NDArray[np.float32] = confidence * (near @ toward)
-        return terms
 
     def _near(self, history: Interactions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         confidence = 1 + np.float32(self.alpha) * history.weight

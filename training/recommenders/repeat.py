@@ -14,9 +14,9 @@ What a customer never bought is filled by popularity.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
@@ -24,10 +24,8 @@ from numpy.typing import NDArray
 
 from features.events import utc
 from features.interactions import Interactions
-from training.recommenders import stored
-from training.recommenders.base import ItemFilter, Rankings, Reason
-from training.recommenders.popularity import POPULAR, popularity
-from training.recommenders.topk import aligned, ranked, ranked_others
+from training.recommenders.base import Reason
+from training.recommenders.scorer import Places, Scorer, Scores
 
 DAY = np.timedelta64(86_400_000_000, "us")
 PRIOR = 20.0  # buyers that an item's own chance and cycle are shrunk by, toward those of all items
@@ -35,7 +33,7 @@ NEVER = 365.0  # the cycle where nobody ever bought anything twice, in days
 
 
 @dataclass
-class Repeat:
+class Repeat(Scorer):
     """Personal frequency, recency and the item's own cycle.
 
     `frequency`: 1 counts purchases, 0 ignores how many. `patience`: what is due just after a purchase; 0 means that
@@ -45,47 +43,16 @@ class Repeat:
     name: ClassVar[str] = "repeat"
     frequency: float = 1.0
     patience: float = 0.75
-    items_: NDArray[np.str_] = field(init=False, repr=False)
-    popularity_: NDArray[np.float32] = field(init=False, repr=False)
     chance_: NDArray[np.float32] = field(init=False, repr=False)
     cycle_: NDArray[np.float32] = field(init=False, repr=False)
 
     def fit(self, interactions: Interactions) -> Self:
-        self.items_ = stored.learnable(interactions).items
-        self.popularity_ = popularity(interactions)
+        super().fit(interactions)
         self.chance_ = chance_of_repeat(interactions)
         self.cycle_ = cycles(interactions)
         return self
 
-    def recommend_for(self, histories: Interactions, k: int, *, items: ItemFilter, as_of: datetime | None) -> Rankings:
-        def score(part: Interactions) -> NDArray[np.float32]:
-            return self._scores(part, as_of)
-
-        return ranked(score, self.popularity_, aligned(histories, self.items_), k, items=items)
-
-    def similar(self, item: str, k: int, *, items: ItemFilter) -> Rankings:
-        """The most popular others: this model knows no likeness."""
-        return ranked_others(self.items_, self.popularity_, item, k, items=items)
-
-    def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:  # noqa: ARG002
-        pairs = zip(rankings.items, rankings.scores, strict=True)
-        return [
-            [_reason(item, score) for item, score in zip(ids.tolist(), scores, strict=True)] for ids, scores in pairs
-        ]
-
-    def save(self, folder: Path) -> None:
-        arrays = {"items": self.items_, "popularity": self.popularity_, "chance": self.chance_, "cycle": self.cycle_}
-        stored.write(folder, self, arrays)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        parameters, arrays = stored.read(folder)
-        model = cls(**parameters)
-        model.items_, model.popularity_ = arrays["items"], arrays["popularity"]
-        model.chance_, model.cycle_ = arrays["chance"], arrays["cycle"]
-        return model
-
-    def _scores(self, histories: Interactions, as_of: datetime | None) -> NDArray[np.float32]:
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         scores = np.zeros((len(histories.customers), len(self.items_)), dtype=np.float32)
         bought = histories.purchases > 0
         item = histories.item[bought]
@@ -93,6 +60,9 @@ class Repeat:
         due = self._due(histories.last[bought], item, as_of)
         scores[histories.customer[bought], item] = self.chance_[item] * often * due
         return scores
+
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
+        return [Reason("buy_again", (item,)) for item in self.items_[places].tolist()]
 
     def _due(
         self, last: NDArray[np.datetime64], item: NDArray[np.int32], as_of: datetime | None
@@ -130,7 +100,3 @@ def cycles(interactions: Interactions) -> NDArray[np.float32]:
     count = np.bincount(interactions.item[again], gaps, minlength=size)
     overall = days.sum() / gaps.sum() if gaps.sum() and days.sum() else NEVER
     return np.asarray((total + PRIOR * overall) / (count + PRIOR), dtype=np.float32)
-
-
-def _reason(item: str, score: np.float32) -> Reason:
-    return Reason("buy_again", (item,)) if score > 0 else POPULAR

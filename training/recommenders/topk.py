@@ -55,12 +55,9 @@ def best(
 
 
 def ranked_others(
-    items_known: NDArray[np.str_], scores: NDArray[np.float32], item: str, k: int, *, items: ItemFilter
+    items_known: NDArray[np.str_], scores: NDArray[np.float32], place: int, k: int, *, items: ItemFilter
 ) -> Rankings:
-    """One ranking of all items but this one by these scores; empty when the item is unknown."""
-    place = int(np.searchsorted(items_known, item))
-    if place == len(items_known) or items_known[place] != item:
-        return Rankings((items_known[:0],), (scores[:0],))
+    """One ranking by these scores of all items but the one at this place."""
     mask = items.mask(items_known, 1)[0]
     mask[place] = False
     ids, values = best(items_known, scores, mask, k)
@@ -84,15 +81,7 @@ def _parts(histories: Interactions, items: ItemFilter) -> Iterator[tuple[int, In
     rows = max(1, CELLS // max(1, len(histories.items)))
     for start in range(0, len(histories.customers), rows):
         stop = min(start + rows, len(histories.customers))
-        yield start, _between(histories, start, stop), _filter_between(items, start, stop)
-
-
-def _between(histories: Interactions, start: int, stop: int) -> Interactions:
-    pairs = slice(int(histories.starts[start]), int(histories.starts[stop]))
-    names = ("item", "weight", "purchases", "first", "last")
-    cut = {name: getattr(histories, name)[pairs] for name in names}
-    customer = histories.customer[pairs] - np.int32(start)
-    return replace(histories, customers=histories.customers[start:stop], customer=customer, **cut)
+        yield start, histories.between(start, stop), _filter_between(items, start, stop)
 
 
 def _filter_between(items: ItemFilter, start: int, stop: int) -> ItemFilter:

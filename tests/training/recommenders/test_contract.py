@@ -9,12 +9,11 @@ import pytest
 
 from features.interactions import Interactions
 from training.recommenders import RECOMMENDERS, known_recommender
-from training.recommenders.als import Als
 from training.recommenders.base import ItemFilter
-from training.recommenders.reasons import one
 
 AS_OF = datetime.fromisoformat("2024-06-01")
 PERSONAL = ("neighbours", "als")
+SMALL = {"als": {"threads": 1, "factors": 16}}
 EVERYTHING = ItemFilter()
 
 
@@ -89,14 +88,13 @@ def model(request, log):
 
 
 def made(name, **parameters):
-    kind = known_recommender(name)
-    return kind(threads=1, factors=16, **parameters) if kind is Als else kind(**parameters)
+    return known_recommender(name)(**SMALL.get(name, {}), **parameters)
 
 
 @pytest.mark.parametrize("name", PERSONAL)
 def test_the_checkerboard_is_completed(name):
     log = checkerboard()
-    owned = [log.items[one(log, row).item] for row in range(len(log.customers))]
+    owned = [log.items[log.between(row, row + 1).item] for row in range(len(log.customers))]
     answer = made(name).fit(log).recommend_for(log, 1, items=ItemFilter(excluded_each=owned), as_of=AS_OF)
     assert [ids[0][1:] for ids in answer.items] == [customer[1:] for customer in log.customers]
 
@@ -129,10 +127,10 @@ def test_a_batch_answers_like_one_by_one(model, log):
     batch = model.recommend_for(log, 10, items=EVERYTHING, as_of=AS_OF)
     reasons = model.reasons(log, batch, as_of=AS_OF)
     for row in range(len(log.customers)):
-        alone = model.recommend_for(one(log, row), 10, items=EVERYTHING, as_of=AS_OF)
+        alone = model.recommend_for(log.between(row, row + 1), 10, items=EVERYTHING, as_of=AS_OF)
         assert batch.items[row].tolist() == alone.items[0].tolist()
         np.testing.assert_allclose(batch.scores[row], alone.scores[0], rtol=1e-4, atol=1e-6)
-        assert reasons[row] == model.reasons(one(log, row), alone, as_of=AS_OF)[0]
+        assert reasons[row] == model.reasons(log.between(row, row + 1), alone, as_of=AS_OF)[0]
 
 
 def test_parts_of_a_large_batch_answer_like_the_whole(model, log, monkeypatch):
@@ -155,7 +153,7 @@ def test_an_empty_history_is_answered_by_popularity(model, log):
 
 
 def test_unknown_items_of_a_history_are_ignored(model, log):
-    history = one(log, 3)
+    history = log.between(3, 4)
     items = np.array(sorted([*log.items.tolist(), "aaa", "item-05-b", "zzz"]))
     places = np.searchsorted(items, history.items).astype(np.int32)
     stranger = np.searchsorted(items, np.array(["aaa", "zzz"])).astype(np.int32)
@@ -227,7 +225,7 @@ def test_the_order_of_the_pairs_does_not_matter(model, log):
 def test_deleting_a_cited_item_changes_the_reason_or_the_item(model, log):
     checked = 0
     for row in range(len(log.customers)):
-        history = one(log, row)
+        history = log.between(row, row + 1)
         answer = model.recommend_for(history, 3, items=EVERYTHING, as_of=AS_OF)
         for item, reason in zip(answer.items[0], model.reasons(history, answer, as_of=AS_OF)[0], strict=True):
             for cited in reason.cites:
@@ -244,7 +242,7 @@ def test_only_bought_items_are_said_to_be_bought(model, log):
     answer = model.recommend_for(log, 10, items=EVERYTHING, as_of=AS_OF)
     kinds = set()
     for row, reasons in enumerate(model.reasons(log, answer, as_of=AS_OF)):
-        history = one(log, row)
+        history = log.between(row, row + 1)
         bought = set(history.items[history.item[history.purchases > 0]])
         for reason in reasons:
             kinds.add(reason.kind)
@@ -271,14 +269,14 @@ def test_similar_items_share_the_taste(name, log):
 
 
 def test_many_threads_get_the_answers_of_one(model, log):
-    expected = [model.recommend_for(one(log, row), 10, items=EVERYTHING, as_of=AS_OF) for row in range(20)]
+    expected = [model.recommend_for(log.between(row, row + 1), 10, items=EVERYTHING, as_of=AS_OF) for row in range(20)]
     before = dict(vars(model))
     wrong = []
 
     def ask():
         for row, right in enumerate(expected):
-            got = model.recommend_for(one(log, row), 10, items=EVERYTHING, as_of=AS_OF)
-            model.reasons(one(log, row), got, as_of=AS_OF)
+            got = model.recommend_for(log.between(row, row + 1), 10, items=EVERYTHING, as_of=AS_OF)
+            model.reasons(log.between(row, row + 1), got, as_of=AS_OF)
             if got.items[0].tolist() != right.items[0].tolist():
                 wrong.append(row)
 

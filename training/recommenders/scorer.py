@@ -1,0 +1,99 @@
+"""Scorer: what every recommender shares that gives all items a score. A model's own file holds what is its own:
+
+    fit        learns what the fields ending with `_` declare; they are what is saved
+    scores     histories -> (customers, items); 0 or less: no opinion
+    explain    why these items were scored above 0 for one history       without it: popular
+    likeness   how like one item all others are; 0 or less: no opinion    without it: none
+
+Filters, exactly k, ties, filling by popularity, unknown items and files are written once, here and below.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.interactions import Interactions
+from training.recommenders import stored
+from training.recommenders.base import ItemFilter, Rankings, Reason
+from training.recommenders.reasons import POPULAR
+from training.recommenders.topk import aligned, filled, ranked, ranked_others
+
+Ids = NDArray[np.str_]
+Places = NDArray[np.intp]
+Scores = NDArray[np.float32]
+
+
+@dataclass
+class Scorer(ABC):
+    """A recommender that scores all items. What it has no opinion on comes last, the popular first."""
+
+    name: ClassVar[str]
+    items_: Ids = field(init=False, repr=False)  # sorted
+    popularity_: Scores = field(init=False, repr=False)
+
+    def fit(self, interactions: Interactions) -> Self:
+        """The items and how popular they are; a model learns the rest after it called this."""
+        if not len(interactions):
+            raise ValueError(
+                "the interactions hold no pair of a customer and an item; a recommender needs at least one"
+            )
+        self.items_ = interactions.items
+        self.popularity_ = popularity(interactions)
+        return self
+
+    @abstractmethod
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
+        """Per history (rows) and item of the model (columns) a score. `histories.items` are the model's."""
+
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002  # for models that read them
+        """A reason per item at these places of `items_`, each scored above 0. One customer's history."""
+        return [POPULAR] * len(places)
+
+    def likeness(self, place: int) -> Scores:  # noqa: ARG002  # for models that know likeness
+        """Per item of the model how like the item at this place of `items_` it is."""
+        return np.zeros(len(self.items_), dtype=np.float32)
+
+    def recommend_for(self, histories: Interactions, k: int, *, items: ItemFilter, as_of: datetime | None) -> Rankings:
+        known = aligned(histories, self.items_)
+        return ranked(partial(self.scores, as_of=as_of), self.popularity_, known, k, items=items)
+
+    def similar(self, item: str, k: int, *, items: ItemFilter) -> Rankings:
+        place = int(np.searchsorted(self.items_, item))
+        if place == len(self.items_) or self.items_[place] != item:
+            return Rankings((self.items_[:0],), (self.popularity_[:0],))
+        return ranked_others(self.items_, filled(self.likeness(place), self.popularity_), place, k, items=items)
+
+    def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:
+        known = aligned(histories, self.items_)
+        answers = zip(known.each(), rankings.items, rankings.scores, strict=True)
+        return [self._reasons(history, ids, scores, as_of) for history, ids, scores in answers]
+
+    def save(self, folder: Path) -> None:
+        stored.write(folder, self)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        return stored.read(folder, cls)
+
+    def _reasons(self, history: Interactions, ids: Ids, scores: Scores, as_of: datetime | None) -> list[Reason]:
+        said = [POPULAR] * len(ids)  # also true of what was filled
+        scored = np.flatnonzero(scores > 0)
+        places = np.searchsorted(self.items_, ids[scored])
+        for slot, reason in zip(scored.tolist(), self.explain(history, places, as_of), strict=True):
+            said[slot] = reason
+        return said
+
+
+def popularity(interactions: Interactions) -> Scores:
+    """Per item the sum of its decayed weights, as a share of the most popular item's: in [0, 1]."""
+    total = np.bincount(interactions.item, interactions.weight, minlength=len(interactions.items))
+    return np.asarray(total / max(total.max(), np.finfo(np.float64).tiny), dtype=np.float32)
