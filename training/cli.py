@@ -52,11 +52,11 @@ def train_recommender(
     place = opened(workspace)
     models = (model,) if model else place.settings.recommender.models
     chance = place.settings.seed if seed is None else seed
-    trained, left_out, version = recommend.train(place, models, now=datetime.now(UTC), seed=chance)
+    trained, left_out, registered = recommend.train(place, models, now=datetime.now(UTC), seed=chance)
     typer.echo(left_out)
     for line in recommend.lines(trained.evaluation):
         typer.echo(line)
-    typer.echo(f"registered: recommender {version} ({trained.model.name})")
+    typer.echo(registered.line("recommender", trained.model.name))
 
 
 @app.command()

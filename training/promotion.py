@@ -24,6 +24,8 @@ def promote(workspace: Workspace, kind: str, version: str, *, reason: str | None
     """
     chosen = tracking.find(kind, version)
     evaluation = tracking.evaluation(chosen)
+    if chosen.alias == tracking.CHAMPION and release.serves(workspace, kind, version=str(chosen.version)):
+        return f"{kind} {chosen.version} is the champion and is served already: {_words(evaluation)}"
     objections = [*_below_baseline(evaluation), *_below_champion(workspace, chosen, evaluation)]
     if objections and not reason:
         raise ValueError(f"{kind} {chosen.version} was not promoted: {'; '.join(objections)} (--force --reason TEXT)")

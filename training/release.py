@@ -157,6 +157,17 @@ def current(workspace: Workspace, kind: str) -> Path | None:
     return None if version is None else Path(workspace.releases / kind / version)
 
 
+def serves(workspace: Workspace, kind: str, *, version: str) -> bool:
+    """Whether this version is served, whole, and with the customers that its run left in this workspace."""
+    folder = workspace.releases / kind / version
+    if current(workspace, kind) != folder or not _intact(folder):
+        return False
+    manifest = _manifest(folder)
+    left = {f"customers/{path.name}": _sha256(path) for path in _customers(workspace.runs / manifest["run_id"])}
+    held = {name: checksum for name, checksum in manifest["files"].items() if name.startswith("customers/")}
+    return left == held
+
+
 def load_release(folder: Path) -> Release:
     """The release, after its checksums were found right; one line that names the file where they are not."""
     manifest = _manifest(folder)
@@ -187,9 +198,12 @@ def _model(kind: str, name: str, folder: Path) -> Any:
 
 def _copy_customers(source: Path, target: Path) -> None:
     target.mkdir()
-    for name in (INTERACTIONS, EFFECTS):
-        if (source / name).exists():
-            shutil.copyfile(source / name, target / name)
+    for path in _customers(source):
+        shutil.copyfile(path, target / path.name)
+
+
+def _customers(run: Path) -> list[Path]:
+    return [run / name for name in (INTERACTIONS, EFFECTS) if (run / name).exists()]
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -29,6 +29,8 @@ SQLITE = "sqlite:///"
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("recommender", "uplift")
 CHAMPION = "champion"
+CONTENT = "content"  # the tag of a version
+CODE = ("features", "training")  # what a registered model carries along
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Version:
     metrics: Mapping[str, float]
     params: Mapping[str, str]
     fingerprint: str = ""  # of the data it learned from
+    content: str = ""  # what `content` said of all that it holds
 
 
 class Run:
@@ -61,12 +64,7 @@ class Run:
 
         mlflow.log_artifact(str(path))
 
-    def log_json(self, value: Mapping[str, Any], name: str) -> None:
-        import mlflow
-
-        mlflow.log_dict(dict(value), name)
-
-    def register(self, folder: Path, example: pd.DataFrame, answer: pd.DataFrame) -> int:
+    def register(self, folder: Path, example: pd.DataFrame, answer: pd.DataFrame, *, content: str = "") -> int:
         """Registers the model's folder (`model.json` and `model/`) under the run's kind; the new version's number.
 
         What is kept as the input example is one row that stands for nobody: see `typical`.
@@ -79,13 +77,15 @@ class Run:
                 name="model",
                 python_model=str(Path(__file__).with_name("pyfunc.py")),
                 artifacts={"model": str(folder)},
-                code_paths=[str(ROOT / "features"), str(ROOT / "training")],
+                code_paths=[str(ROOT / package) for package in CODE],
                 signature=infer_signature(example, answer),
                 input_example=typical(example),
                 registered_model_name=self.kind,
                 pip_requirements=_requirements(),
             )
-        return int(logged.registered_model_version)
+            version = str(logged.registered_model_version)
+            mlflow.MlflowClient().set_model_version_tag(self.kind, version, CONTENT, content)
+        return int(version)
 
 
 def typical(frame: pd.DataFrame) -> pd.DataFrame:
@@ -128,7 +128,8 @@ def versions(kind: str) -> list[Version]:
         run = client.get_run(run_id).data
         alias = CHAMPION if CHAMPION in client.get_model_version(kind, model.version).aliases else ""
         told = run.tags.get("data_fingerprint", "")
-        found.append(Version(kind, int(model.version), run_id, alias, run.metrics, run.params, told))
+        held = str(model.tags.get(CONTENT, ""))
+        found.append(Version(kind, int(model.version), run_id, alias, run.metrics, run.params, told, held))
     return sorted(found, key=lambda version: -version.version)
 
 
@@ -193,6 +194,16 @@ def fingerprint(parts: Sequence[bytes]) -> str:
     for part in parts:
         digest.update(part)
     return digest.hexdigest()[:16]
+
+
+def content(folders: Sequence[Path], params: Mapping[str, Any]) -> str:
+    """A name for all that a version holds: these folders' files, parameters, our code and the libraries' versions."""
+    places = [*folders, *(ROOT / package for package in CODE)]
+    parts = [repr(sorted(params.items())).encode(), "\n".join(_requirements()).encode()]
+    for place in places:
+        for path in sorted(path for path in place.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+            parts += [path.relative_to(place).as_posix().encode(), path.read_bytes()]
+    return fingerprint(parts)
 
 
 def require_kind(kind: str) -> None:

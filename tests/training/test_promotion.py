@@ -41,6 +41,12 @@ def shop_log():
     return Interactions(np.array(CUSTOMERS), items, rows, (rows + 1) % 2, one, one, time, time, AS_OF)
 
 
+def written(path, value):
+    path.parent.mkdir()
+    path.write_text(json.dumps(value))
+    return path
+
+
 def train(workspace, gain, folder):
     """What a pipeline does: a run, its evaluation, its customers' parts and a registered model."""
     model, log = Popularity().fit(shop_log()), shop_log()
@@ -51,7 +57,7 @@ def train(workspace, gain, folder):
     facts = {"kind": "recommender", "name": "popularity", "as_of": AS_OF.isoformat()}
     with tracking.start("recommender", params={"model": "popularity"}, fingerprint="f00d") as run:
         run.log_metrics({"ndcg": 0.5 + gain, "unknown": float("nan")})
-        run.log_json(evaluation, "evaluation.json")
+        run.log_file(written(folder.with_name(f"evaluation{gain}") / "evaluation.json", evaluation))
         log.save(workspace.runs / run.run_id)
         values = np.linspace(0.3, 0.7, 40) + gain
         np.savez(
@@ -110,8 +116,15 @@ def test_a_promoted_model_is_served_and_champion_and_its_manifest_says_where_it_
 def test_promoting_again_changes_nothing(workspace):
     home = workspace.releases / "recommender"
     before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
-    promotion.promote(workspace, "recommender", "2")
+    assert "2 is the champion and is served already: ndcg" in promotion.promote(workspace, "recommender", "2")
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
+
+
+def test_promoting_again_mends_a_release_that_was_changed(workspace):
+    broken = release.current(workspace, "recommender") / "customers" / "interactions.npz"
+    broken.write_bytes(b"changed")
+    assert "is served: ndcg" in promotion.promote(workspace, "recommender", "2")
+    assert served(workspace).interactions.customers.tolist() == CUSTOMERS
 
 
 def test_a_model_worse_than_its_baseline_is_refused(workspace):

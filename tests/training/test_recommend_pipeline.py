@@ -18,6 +18,7 @@ from features.history import append, locked
 from features.ledger import Ledger
 from features.workspace import Settings, Workspace
 from serving.cli import app
+from training import tracking
 from training.pipelines.recommend import interactions_before, learned, lines
 from training.pipelines.recommend_evaluation import bought_before, judge, purchases_between, trial
 from training.recommenders import RECOMMENDERS
@@ -156,6 +157,34 @@ def test_the_verb_registers_a_model_and_keeps_customers_out_of_mlflow(workspace,
     logged = [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
     assert {"evaluation.json", "models.png", "arrays.npz"} <= {path.name for path in logged}
     assert not [path for path in logged if b"customer-0" in path.read_bytes()]
+
+
+def traces(workspace, kind):
+    """The versions and the runs of MLflow, and the runs of the workspace."""
+    import mlflow
+
+    versions = [version.version for version in tracking.versions(kind)]
+    runs = mlflow.MlflowClient().search_runs([mlflow.get_experiment_by_name(f"attune-{kind}").experiment_id])
+    return versions, len(runs), len(list(workspace.runs.iterdir()))
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning", "ignore::UserWarning")
+def test_a_second_training_on_the_same_log_registers_nothing_and_one_purchase_more_does(
+    workspace, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("ATTUNE_MLRUNS", str(tmp_path / "mlruns"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    fill(workspace)
+    words = ["train", "recommender", "-w", str(workspace.folder)]
+    first, second = (CliRunner().invoke(app, words, catch_exceptions=False).stdout for _ in range(2))
+    assert first.endswith("registered: recommender 1 (repeat)\n")
+    assert second == first.replace("(repeat)\n", "(repeat), the same as before\n")
+    assert traces(workspace, "recommender") == ([1], 1, 1)
+    with locked(workspace):
+        more = order("customer-00", "item-19", START + timedelta(days=3), "more")
+        append(workspace, pa.Table.from_pylist([more], schema=SCHEMA))
+    assert "registered: recommender 2 (repeat)\n" in CliRunner().invoke(app, words, catch_exceptions=False).stdout
+    assert traces(workspace, "recommender") == ([2, 1], 2, 2)
 
 
 def test_an_unknown_model_is_refused_before_anything_is_read(workspace):

@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,10 +25,13 @@ from features.events import Events
 from features.interactions import Interactions
 from features.progress import step
 from features.workspace import Workspace
+from training import registration
 from training.intervals import Interval, mean_interval, paired_difference, verdict
 from training.pipelines.recommend_evaluation import METRICS, PARTS, Judged, Trial, judge, trial
 from training.recommenders import known_recommender, stored
 from training.recommenders.base import ItemFilter, Recommender
+from training.registration import EVALUATION, KEPT, REGISTERED, Finished, Registered
+from training.release import save_model
 from training.splits import TimeSplit
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Trained:
     as_of: datetime
 
 
-def train(workspace: Workspace, models: Sequence[str], *, now: datetime, seed: int) -> tuple[Trained, str, int]:
+def train(workspace: Workspace, models: Sequence[str], *, now: datetime, seed: int) -> tuple[Trained, str, Registered]:
     """Trains, judges and registers; with the line on consent and the version registered."""
     from features.consent import consented
     from features.history import read_events
@@ -164,25 +166,18 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def register(trained: Trained, workspace: Workspace, *, seed: int) -> int:
-    """Logs the run to MLflow, keeps the per-customer parts in the workspace; the version registered."""
-    from training import tracking
-    from training.release import save_model
-
+def register(trained: Trained, workspace: Workspace, *, seed: int) -> Registered:
+    """The run in MLflow with the per-customer parts in the workspace; what was registered before stays as it is."""
     name, evaluation = trained.model.name, trained.evaluation
     params = {"model": name, "seed": seed, **stored.parameters(trained.model), **_settings(workspace)}
-    with (
-        tracking.start("recommender", params=params, fingerprint=fingerprint(trained.interactions)) as run,
-        TemporaryDirectory() as temporary,
-    ):
-        folder = Path(temporary)
-        run.log_metrics(_flat(evaluation["models"]))
-        run.log_json(evaluation, "evaluation.json")
-        run.log_file(_plot(evaluation, folder / "models.png"))
-        _keep(trained, workspace.runs / run.run_id)
-        facts = {"kind": "recommender", "name": name, "as_of": trained.as_of.isoformat(), "params": params}
-        save_model(trained.model, folder / "registered", facts)
-        return run.register(folder / "registered", *_example(trained.model))
+    facts = {"kind": "recommender", "name": name, "as_of": trained.as_of.isoformat(), "params": params}
+    metrics, mark = _flat(evaluation["models"]), fingerprint(trained.interactions)
+    with registration.building(workspace) as folder:
+        _keep(trained, folder / KEPT)
+        _plot(evaluation, folder / "models.png")
+        save_model(trained.model, folder / REGISTERED, facts)
+        finished = Finished("recommender", params, mark, metrics, *_example(trained.model))
+        return registration.register(workspace, finished, folder)
 
 
 def fingerprint(interactions: Interactions) -> str:
@@ -256,10 +251,10 @@ def _keep(trained: Trained, folder: Path) -> None:
         for metric in METRICS
     }
     np.savez_compressed(folder / "evaluation.npz", customers=np.array(trained.customers, dtype=np.str_), **rows)  # type: ignore[arg-type]  # numpy types the keyword `allow_pickle` among them
-    (folder / "evaluation.json").write_text(json.dumps(trained.evaluation, indent=1) + "\n", encoding="utf-8")
+    (folder / EVALUATION).write_text(json.dumps(trained.evaluation, indent=1) + "\n", encoding="utf-8")
 
 
-def _plot(evaluation: Mapping[str, Any], path: Path) -> Path:
+def _plot(evaluation: Mapping[str, Any], path: Path) -> None:
     import altair as alt
     import pandas as pd
 
@@ -271,7 +266,6 @@ def _plot(evaluation: Mapping[str, Any], path: Path) -> Path:
     bars = base.mark_bar().encode(x=alt.X("value:Q", title=evaluation["unit"]))
     whiskers = base.mark_rule(strokeWidth=2).encode(x="lower:Q", x2="upper:Q")
     (bars + whiskers).properties(width=480, title="Recommenders on the test period").save(path, scale_factor=2)
-    return path
 
 
 def _example(model: Recommender) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -28,12 +28,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,13 +51,11 @@ from training.pipelines.uplift_evaluation import (
     outcome_of,
     predictions_out_of_fold,
 )
+from training.registration import EVALUATION, KEPT, REGISTERED, Finished, Registered, building, register
 from training.release import save_model
 from training.uplift import BASELINES, LEARNERS
 from training.uplift.encoder import Encoder
 from training.uplift.per_offer import PerOffer
-
-if TYPE_CHECKING:
-    from training import tracking
 
 NOT_DISTINGUISHABLE = "not distinguishable"
 METRIC = "qini"
@@ -123,7 +120,7 @@ def save_evidence(found: Judged, log: ExposureLog, folder: Path) -> None:
     arrays[f"prediction:{CHOSEN}"] = cross_chosen(oof)
     np.savez_compressed(folder / "oof.npz", **arrays)
     log.table.frame.to_parquet(folder / "features.parquet")
-    (folder / "evaluation.json").write_text(_json(found.evaluation), encoding="utf-8")
+    (folder / EVALUATION).write_text(_json(found.evaluation), encoding="utf-8")
     found.model.save(folder / "model")
 
 
@@ -243,26 +240,22 @@ def _plain(value: Any) -> Any:
 
 def train(
     workspace: Workspace, log: ExposureLog, outcome: str, names: Sequence[str], *, seed: int
-) -> tuple[Judged, int]:
-    """A judged and registered model, and its version; `log` holds only customers who agreed."""
-    from training import tracking
-
+) -> tuple[Judged, Registered]:
+    """A judged model and the version that holds it; `log` holds only customers who agreed."""
     found = judged(log, outcome, names, folds=workspace.settings.uplift.folds, seed=seed)
     params = {"log": log.name, "outcome": outcome, "learner": found.model.name, "seed": seed}
-    with tracking.start("uplift", params=params, fingerprint=fingerprint(log, outcome)) as run:
-        folder = workspace.runs / run.run_id
-        save_evidence(found, log, folder)
-        save_effects(found, log, folder)
-        run.log_file(folder / "evaluation.json")
-        run.log_metrics({METRIC: found.evaluation["model"], "qini_difference": found.evaluation["difference"]})
-        return found, _register(run, found, log)
-
-
-def _register(run: tracking.Run, found: Judged, log: ExposureLog) -> int:
+    metrics = {METRIC: found.evaluation["model"], "qini_difference": found.evaluation["difference"]}
     # What is registered is the model alone: no row of a customer goes with it.
     facts = {"kind": "uplift", "name": found.model.name, "as_of": log.table.as_of, "seed": found.model.seed}
+    with building(workspace) as folder:
+        save_evidence(found, log, folder / KEPT)
+        save_effects(found, log, folder / KEPT)
+        save_model(found.model, folder / REGISTERED, facts)
+        finished = Finished("uplift", params, fingerprint(log, outcome), metrics, *_example(found.model, log))
+        return found, register(workspace, finished, folder)
+
+
+def _example(model: PerOffer, log: ExposureLog) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A few rows and their effects, from which MLflow reads the signature."""
     few = log.table.take(np.arange(min(5, len(log.table))))
-    answer = pd.DataFrame(found.model.effect(few).effect, columns=list(found.model.offers_))
-    with tempfile.TemporaryDirectory() as folder:
-        save_model(found.model, Path(folder), facts)
-        return run.register(Path(folder), few.frame, answer)
+    return few.frame, pd.DataFrame(model.effect(few).effect, columns=list(model.offers_))

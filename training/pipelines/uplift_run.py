@@ -25,14 +25,14 @@ def run(workspace: Workspace, name: str, outcome: str, learner: str, *, seed: in
     log, left_out = allowed(named(workspace, name), workspace, as_of)
     names = (learner,) if learner else settings.uplift.learners or tuple(LEARNERS)
     with step("Judging the learners out of fold"):
-        found, version = train(
+        found, registered = train(
             workspace,
             with_features(with_outcomes(log, workspace, as_of), workspace),
             outcome or settings.uplift.outcome,
             names,
             seed=settings.seed if seed is None else seed,
         )
-    return [left_out, *lines(found.evaluation), f"registered: uplift version {version} ({found.model.name})"]
+    return [left_out, *lines(found.evaluation), registered.line("uplift", found.model.name)]
 
 
 def named(workspace: Workspace, name: str) -> ExposureLog:

@@ -10,8 +10,9 @@ import pytest
 
 from features.exposures import ExposureLog, Exposures
 from features.table import Feature, FeatureTable
-from features.workspace import Settings, Workspace
-from training.pipelines.uplift import allowed, judged, lines, save_effects, save_evidence
+from features.workspace import Settings, Workspace, create
+from training import tracking
+from training.pipelines.uplift import allowed, judged, lines, save_effects, save_evidence, train
 from training.pipelines.uplift_evaluation import CHOSEN, choose, cross_chosen
 
 
@@ -70,3 +71,21 @@ def test_customers_without_consent_are_left_out_and_counted(tmp_path: Path) -> N
     log, line = allowed(campaign(1.0, ids=False), workspace, datetime(2026, 1, 1))  # noqa: DTZ001
     assert len(log.table) == 1200
     assert "nobody left out" in line
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning", "ignore::UserWarning")
+def test_the_same_campaign_again_is_the_same_version_and_another_customer_is_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATTUNE_MLRUNS", str(tmp_path / "mlruns"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    workspace, log = create(tmp_path / "shop"), campaign(2.0)
+    again = [train(workspace, log, "revenue", ["t-linear"], seed=0)[1] for _ in range(2)]
+    assert [(one.version, one.again) for one in again] == [(1, False), (1, True)]
+    assert log.table.customers is not None
+    log.table.customers[0] = "somebody else"  # the model is the same, the effects that are served are not
+    assert train(workspace, log, "revenue", ["t-linear"], seed=0)[1].version == 2
+    assert [version.version for version in tracking.versions("uplift")] == [2, 1]
+    assert len(list(workspace.runs.iterdir())) == 2
+    elsewhere = train(create(tmp_path / "other"), log, "revenue", ["t-linear"], seed=0)[1]
+    assert (elsewhere.version, elsewhere.again) == (3, False)  # its customers' parts are not there yet
