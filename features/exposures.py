@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,10 @@ class Exposures:
     def __len__(self) -> int:
         return len(self.arm)
 
-    @property
-    def offers(self) -> list[str]:
+    @cached_property
+    def offers(self) -> tuple[str, ...]:
         """The arms that are offers, sorted; without `CONTROL`."""
-        return sorted(set(self.arm.tolist()) - {CONTROL})
+        return tuple(arm for arm in np.unique(self.arm).tolist() if arm != CONTROL)
 
     def take(self, rows: NDArray[np.intp]) -> Exposures:
         """The exposures of these rows, in this order."""

@@ -180,8 +180,7 @@ def _answer(log: ExposureLog, y: Array, name: str, learn: NDArray[np.bool_], see
 
 
 def _view(log: ExposureLog, y: Array, seed: int) -> Log:
-    encoder = Encoder.fit(log.table)
-    return Log(encoder.linear(log.table), log.table, log.exposures, y, encoder, seed)
+    return Log(Encoder.fit(log.table).linear(log.table), log.table, log.exposures, y, seed)
 
 
 def _scores(view: Log) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,14 +26,15 @@ class Encoder:
     @classmethod
     def fit(cls, table: FeatureTable) -> Encoder:
         """The encoder of these training rows."""
-        numbers, categories = {}, {}
-        for name in table.frame.columns:
-            column = table.frame[name]
-            if _is_category(column):
-                categories[name] = tuple(sorted(set(column.dropna().astype(str))))
-            else:
-                numbers[name] = _moments(_floats(column))
+        categories = _categories(table.frame)
+        names = [name for name in table.frame.columns if name not in categories]
+        numbers = {name: _moments(_floats(table.frame[name])) for name in names}
         return cls(tuple(table.frame.columns), numbers, categories)
+
+    @classmethod
+    def of_codes(cls, table: FeatureTable) -> Encoder:
+        """The same without what only `linear` needs to know about numbers."""
+        return cls(tuple(table.frame.columns), {}, _categories(table.frame))
 
     @property
     def category_positions(self) -> list[int]:
@@ -52,7 +53,7 @@ class Encoder:
     def codes(self, table: FeatureTable) -> Matrix:
         """Numbers as they are and categories as positions; unknown and unseen are NaN."""
         self._check(table)
-        matrix = np.empty((len(table), len(self.columns)))
+        matrix = np.empty((len(table), len(self.columns)), order="F")  # written and read column by column
         for position, name in enumerate(self.columns):
             column = table.frame[name]
             matrix[:, position] = self._code(name, column) if name in self.categories else _floats(column)
@@ -78,10 +79,10 @@ class Encoder:
         return np.column_stack([standard, unknown]) if indicated else standard[:, None]
 
     def _code(self, name: str, column: pd.Series) -> Matrix:
-        texts = ["" if unknown else str(value) for value, unknown in zip(column, column.isna(), strict=True)]
-        codes = pd.Index(self.categories[name], dtype=object).get_indexer(pd.Index(texts, dtype=object))
-        codes = np.where(column.isna(), -1, codes).astype(np.float64)
-        return np.where(codes < 0, np.nan, codes)
+        codes, values = pd.factorize(column)
+        places = pd.Index(self.categories[name], dtype=object).get_indexer(pd.Index(_texts(values), dtype=object))
+        known = np.append(np.where(places < 0, np.nan, places), np.nan)  # the last is what factorize calls -1: unknown
+        return np.asarray(known[codes], dtype=np.float64)
 
     def _one_hot(self, name: str, column: pd.Series) -> Matrix:
         codes = self._code(name, column)
@@ -101,6 +102,15 @@ class Encoder:
 
 def _is_category(column: pd.Series) -> bool:
     return not pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _categories(frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    names = [name for name in frame.columns if _is_category(frame[name])]
+    return {name: tuple(sorted(set(_texts(pd.factorize(frame[name])[1])))) for name in names}
+
+
+def _texts(values: Iterable[Any]) -> list[str]:
+    return [str(value) for value in values]
 
 
 def _floats(column: pd.Series) -> Matrix:

@@ -44,12 +44,10 @@ class PerOffer(ABC):
     def fit(self, table: FeatureTable, exposures: Exposures, outcome: Matrix) -> Self:
         """The model, learned from rows that were exposed to an offer or to none."""
         check(table, exposures, outcome)
-        self.encoder_ = Encoder.fit(table)
+        self.encoder_ = Encoder.fit(table) if self.kind == "linear" else Encoder.of_codes(table)
         self.offers_ = tuple(exposures.offers)
         fitter = Fitter(self.kind, is_binary(outcome), self.encoder_.category_positions, self.seed)
-        log = Log(
-            self._matrix(table), table, exposures, np.asarray(outcome, dtype=np.float64), self.encoder_, self.seed
-        )
+        log = Log(self._matrix(table), table, exposures, np.asarray(outcome, dtype=np.float64), self.seed)
         self.parts_ = tuple(self.parts(Rows(log, offer), fitter) for offer in self.offers_)
         return self
 

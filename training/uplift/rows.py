@@ -53,7 +53,6 @@ class Log:
     table: FeatureTable
     exposures: Exposures
     outcome: Matrix
-    encoder: Encoder
     seed: int
 
     @cached_property
@@ -61,7 +60,7 @@ class Log:
         """Of the arm that was given."""
         if np.isfinite(self.exposures.probability).all():
             return np.clip(self.exposures.probability, MIN_PROBABILITY, 1.0)
-        return probabilities(self.encoder.linear(self.table), self.exposures)
+        return probabilities(Encoder.fit(self.table).linear(self.table), self.exposures)
 
     @cached_property
     def fold(self) -> NDArray[np.intp]:

@@ -82,7 +82,7 @@ def test_the_map_tells_what_cannot_be_guessed(tmp_path: Path) -> None:
     path = written(tmp_path, LOG.replace("offer", "colour").replace("control", "other"))
     using = ExposureMap(name="x", columns={"arm": "colour"}, control="other", outcomes=("age",), features=("city",))
     log = read(path, using)
-    assert log.exposures.offers == ["coupon"]
+    assert log.exposures.offers == ("coupon",)
     assert list(log.outcomes) == ["age"]
     assert list(log.table.frame) == ["city"]
 
