@@ -1,6 +1,6 @@
 """What MLflow loads: the registered model's folder, answering data frames in any process and directory.
 
-recommender: one row per history, column `history` (item ids joined by spaces) and optionally `k` -> `items`.
+recommender: one row per history, column `history` (a list of item ids) -> `items` (the ten best, a list of ids).
 uplift: one row per customer with the feature columns -> one column of effects per offer.
 """
 
@@ -33,9 +33,9 @@ class Model(PythonModel):
         return answer(model_input)
 
     def _recommend(self, frame: pd.DataFrame) -> pd.DataFrame:
-        histories = [str(history).split() for history in frame["history"]]
+        histories = [[str(item) for item in history] for history in frame["history"]]
         rankings = self.model.recommend_for(_interactions(histories), K, items=ItemFilter(), as_of=None)
-        return pd.DataFrame({"items": [" ".join(items.tolist()) for items in rankings.items]})
+        return pd.DataFrame({"items": [items.tolist() for items in rankings.items]})
 
     def _effect(self, frame: pd.DataFrame) -> pd.DataFrame:
         features = tuple(Feature(name, "given", "", "") for name in frame.columns)

@@ -90,12 +90,15 @@ class Run:
 
 def typical(frame: pd.DataFrame) -> pd.DataFrame:
     """One row: the median of each number, the most frequent of anything else; no row of a customer."""
-    values = {
-        name: [float(column.median()) if pd.api.types.is_numeric_dtype(column) else str(column.mode().iat[0])]
-        for name, column in frame.items()
-        if column.notna().any()
-    }
+    values = {name: [_middle(column.dropna())] for name, column in frame.items() if column.notna().any()}
     return pd.DataFrame(values).reindex(columns=frame.columns)
+
+
+def _middle(column: pd.Series[Any]) -> Any:
+    if pd.api.types.is_numeric_dtype(column):
+        return float(column.median())
+    words = column.astype(str)  # lists cannot be counted as they are
+    return column[words == words.mode().iat[0]].iat[0]
 
 
 def uri() -> str:

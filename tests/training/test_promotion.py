@@ -23,7 +23,7 @@ from features.registered import registered_files
 from features.workspace import Workspace
 from serving.cli import app
 from training import promotion, release, tracking
-from training.recommenders.popularity import Popularity
+from training.recommenders.repeat import Repeat
 
 # MLflow's own queries and the open sockets of its store are not ours to change.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning", "ignore::ResourceWarning")
@@ -34,11 +34,11 @@ GAINS = (0.1, 0.2, -0.1)
 
 
 def shop_log():
-    """Even customers buy tea, odd ones coffee; everybody was seen once."""
+    """Even customers buy black tea, odd ones coffee; everybody was seen once."""
     rows = np.arange(len(CUSTOMERS), dtype=np.int32)
     one, time = np.ones(len(rows), np.float32), np.full(len(rows), "2024-02-01", "M8[us]")
-    items = np.array(["coffee", "tea", "water"])
-    return Interactions(np.array(CUSTOMERS), items, rows, (rows + 1) % 2, one, one, time, time, AS_OF)
+    items = np.array(["black tea", "coffee", "water"])
+    return Interactions(np.array(CUSTOMERS), items, rows, rows % 2, one, one, time, time, AS_OF)
 
 
 def written(path, value):
@@ -49,23 +49,21 @@ def written(path, value):
 
 def train(workspace, gain, folder):
     """What a pipeline does: a run, its evaluation, its customers' parts and a registered model."""
-    model, log = Popularity().fit(shop_log()), shop_log()
+    model, log = Repeat().fit(shop_log()), shop_log()
     evaluation = {
-        "metric": "ndcg@10", "chosen": "popularity", "model": 0.5 + gain, "baseline": 0.5, "difference": gain,
+        "metric": "ndcg@10", "chosen": "repeat", "model": 0.5 + gain, "baseline": 0.5, "difference": gain,
         "lower": gain - 0.05, "upper": gain + 0.05, "unit": "ndcg@10", "verdict": "-", "split": {"kind": "time"},
     }  # fmt: skip
-    facts = {"kind": "recommender", "name": "popularity", "as_of": AS_OF.isoformat()}
-    with tracking.start("recommender", params={"model": "popularity"}, fingerprint="f00d") as run:
+    facts = {"kind": "recommender", "name": "repeat", "as_of": AS_OF.isoformat()}
+    with tracking.start("recommender", params={"model": "repeat"}, fingerprint="f00d") as run:
         run.log_metrics({"ndcg": 0.5 + gain, "unknown": float("nan")})
         run.log_file(written(folder.with_name(f"evaluation{gain}") / "evaluation.json", evaluation))
         log.save(workspace.runs / run.run_id)
         values = np.linspace(0.3, 0.7, 40) + gain
-        np.savez(
-            workspace.runs / run.run_id / "evaluation.npz", customers=log.customers, **{"popularity:all:ndcg": values}
-        )
+        np.savez(workspace.runs / run.run_id / "evaluation.npz", customers=log.customers, **{"repeat:all:ndcg": values})
         release.save_model(model, folder, facts)
-        example = pd.DataFrame({"history": ["tea"]})
-        return run.register(folder, example, pd.DataFrame({"items": ["coffee"]}))
+        example = pd.DataFrame({"history": [["tea"]]})
+        return run.register(folder, example, pd.DataFrame({"items": [["coffee"]]}))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +72,7 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
     (folder / "shop").mkdir()
     (folder / "shop" / "attune.yaml").write_text("name: shop\nrecommender: {k: 2}\n")
-    (folder / "shop" / "catalog.csv").write_text("item,stock\nwater,0\ntea,5\n")
+    (folder / "shop" / "catalog.csv").write_text("item,stock\nwater,0\nblack tea,5\n")
     workspace = Workspace.open(folder / "shop")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATTUNE_MLRUNS", str(folder / "mlruns"))
@@ -108,7 +106,7 @@ def test_a_promoted_model_is_served_and_champion_and_its_manifest_says_where_it_
     assert found.interactions.customers.tolist() == CUSTOMERS
     manifest = found.manifest
     assert manifest["run_id"] == tracking.find("recommender", "2").run_id
-    assert (manifest["data_fingerprint"], manifest["params"]["model"]) == ("f00d", "popularity")
+    assert (manifest["data_fingerprint"], manifest["params"]["model"]) == ("f00d", "repeat")
     assert manifest["metrics"]["ndcg"] == pytest.approx(0.7)
     assert [column["name"] for column in manifest["inputs"]] == ["history"]
 
@@ -197,7 +195,7 @@ def test_score_answers_for_all_who_agreed_without_what_is_out_of_stock(workspace
     frame = pd.read_csv(out) if suffix == ".csv" else pd.read_parquet(out)
     assert sorted(frame["customer"].unique()) == CUSTOMERS[:30]
     assert frame["rank"].tolist() == [1, 2] * 30
-    assert set(frame["item"]) == {"tea", "coffee"}
+    assert set(frame["item"]) == {"black tea", "coffee"}
     assert "consent: 10 of 40 customers left out" in shown
     assert (str(out), "score recommender") in registered_files(Ledger.at(workspace.ledger))
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
@@ -206,7 +204,7 @@ def test_score_answers_for_all_who_agreed_without_what_is_out_of_stock(workspace
 LOAD = """
 import json, sys, mlflow, pandas
 model = mlflow.pyfunc.load_model(f"models:/recommender@champion")
-answer = model.predict(pandas.DataFrame({"history": ["tea", "nothing known"]}))
+answer = model.predict(pandas.DataFrame({"history": [["coffee"], ["black tea"], ["nothing known"], []]}))
 import training
 print(json.dumps({"items": answer["items"].tolist(), "code": training.__file__}))
 """
@@ -220,7 +218,8 @@ def test_another_process_elsewhere_loads_it_with_the_code_it_carries(workspace, 
     )
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])
-    assert [line.split()[:2] for line in answer["items"]] == [["coffee", "tea"]] * 2
+    assert [items[0] for items in answer["items"][:2]] == ["coffee", "black tea"]
+    assert [len(items) for items in answer["items"]] == [3] * 4
     assert Path(answer["code"]).is_relative_to(home / "mlruns")
 
 
@@ -245,7 +244,7 @@ from pathlib import Path
 import pandas as pd
 from training import tracking
 with tracking.start("uplift", params={}, fingerprint="x") as run:
-    print(run.register(Path(sys.argv[1]), pd.DataFrame({"history": ["tea"]}), pd.DataFrame({"items": ["tea"]})))
+    print(run.register(Path(sys.argv[1]), pd.DataFrame({"history": [["tea"]]}), pd.DataFrame({"items": [["tea"]]})))
 """
 
 

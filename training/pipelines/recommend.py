@@ -277,4 +277,4 @@ def _example(model: Recommender) -> tuple[pd.DataFrame, pd.DataFrame]:
     empty = np.array([""], dtype=np.str_)
     history = Interactions(empty, np.empty(0, dtype=np.str_), nobody, nobody, none, none, never, never)
     items = model.recommend_for(history, 10, items=ItemFilter(), as_of=None).items[0].tolist()
-    return pd.DataFrame({"history": [" ".join(items[:2])]}), pd.DataFrame({"items": [" ".join(items)]})
+    return pd.DataFrame({"history": [items[:2]]}), pd.DataFrame({"items": [items]})
