@@ -2,6 +2,8 @@
 
 recommender   customer, rank, item, score          rank 1 is the best
 uplift        customer, offer, effect, standard_error
+
+Where a campaign's log names no customers, `customer` is the row's position in it, from 0: nobody to ask for consent.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyarrow import csv, parquet
 
 from features.catalog import read_catalog
@@ -24,8 +27,9 @@ from features.progress import Step, step
 from features.registered import register_file
 from features.workspace import Workspace
 from training.recommenders.base import ItemFilter, Recommender
-from training.release import CustomerEffects, Release, current, load_release
+from training.release import Release, current, load_release
 from training.tracking import require_kind
+from training.uplift.base import Effects
 
 BATCH = 2000  # customers at once: their score matrix with 10,000 items is 160 MB
 WRITERS = {".csv": csv.CSVWriter, ".parquet": parquet.ParquetWriter}
@@ -38,6 +42,7 @@ SCHEMAS = {
     ),
 }
 PURPOSE = "personalisation"
+Names = NDArray[np.str_]
 
 
 def score(workspace: Workspace, kind: str, out: Path, *, as_of: datetime) -> list[str]:
@@ -51,28 +56,37 @@ def score(workspace: Workspace, kind: str, out: Path, *, as_of: datetime) -> lis
     if folder is None:
         raise ValueError(f"{kind} has no release in {workspace.folder}; run `attune promote {kind} latest`")
     release, ledger = load_release(folder), Ledger.at(workspace.ledger)
-    agreed = np.array(consented_customers(ledger, purpose=PURPOSE, as_of=as_of), dtype=np.str_)
-    known = _customers(release)
-    kept = np.flatnonzero(np.isin(known, agreed))
+    known, kept, said = _agreed(release, ledger, as_of)
     register_file(ledger, out, kind=f"score {kind}", time=as_of)  # before it is there: an erasure must find it
     with step(f"Scoring {len(kept):,} customers", max(len(kept), 1)) as bar:
         rows = _write(out, kind, _frames(release, workspace, known, kept, bar))
-    said = left_out(len(known), len(known) - len(kept), PURPOSE)
     return [said, f"{out}: {rows:,} rows for {len(kept):,} customers, {kind} {release.version} ({release.name})"]
 
 
-def _customers(release: Release) -> Any:
-    known: Interactions | CustomerEffects | None = release.interactions or release.effects
-    if known is None:
-        raise ValueError(
-            f"{release.kind} {release.version} was trained in another workspace: this one has no customers of it; "
-            f"run `attune train {release.kind}` here and promote it"
-        )
-    return known.customers
+def _agreed(release: Release, ledger: Ledger, as_of: datetime) -> tuple[Names, NDArray[np.intp], str]:
+    """The customers of the release, the places of those who agreed, and the line on who was left out."""
+    known = _customers(release)
+    if release.effects is not None and release.effects.customers is None:
+        said = "consent: the log names no customers, nobody left out; `customer` is the row's position in it, from 0"
+        return known, np.arange(len(known)), said
+    agreed = np.array(consented_customers(ledger, purpose=PURPOSE, as_of=as_of), dtype=np.str_)
+    kept = np.flatnonzero(np.isin(known, agreed))
+    return known, kept, left_out(len(known), len(known) - len(kept), PURPOSE)
+
+
+def _customers(release: Release) -> Names:
+    if release.interactions is not None:
+        return release.interactions.customers
+    if release.effects is not None:
+        return release.effects.names
+    raise ValueError(
+        f"{release.kind} {release.version} was trained in another workspace: this one has no customers of it; "
+        f"run `attune train {release.kind}` here and promote it"
+    )
 
 
 def _frames(
-    release: Release, workspace: Workspace, known: Any, kept: np.ndarray[Any, np.dtype[np.intp]], bar: Step
+    release: Release, workspace: Workspace, known: Names, kept: NDArray[np.intp], bar: Step
 ) -> Iterator[pd.DataFrame]:
     stock = read_catalog(workspace).out_of_stock
     for start in range(0, len(kept), BATCH):
@@ -81,7 +95,7 @@ def _frames(
             histories = release.interactions.rows(known[rows].tolist())
             yield _ranked(release.recommender, histories, stock, workspace, release.as_of)
         elif release.effects is not None:
-            yield _effects(release.effects, rows)
+            yield _effects(release.effects.effects, known[rows], rows)
         bar.advance(len(rows))
 
 
@@ -108,11 +122,11 @@ def _bought(histories: Interactions) -> list[Any]:
     return [histories.items[matrix.indices[a:b]] for a, b in zip(matrix.indptr, matrix.indptr[1:], strict=False)]
 
 
-def _effects(known: CustomerEffects, rows: np.ndarray[Any, np.dtype[np.intp]]) -> pd.DataFrame:
-    effects, width = known.effects, len(known.effects.offers)
+def _effects(effects: Effects, customers: Names, rows: NDArray[np.intp]) -> pd.DataFrame:
+    width = len(effects.offers)
     return pd.DataFrame(
         {
-            "customer": np.repeat(known.customers[rows], width),
+            "customer": np.repeat(customers, width),
             "offer": np.tile(np.array(effects.offers, dtype=object), len(rows)),
             "effect": effects.effect[rows].ravel(),
             "standard_error": effects.standard_error[rows].ravel(),

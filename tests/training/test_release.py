@@ -144,6 +144,14 @@ def test_effects_come_back_as_they_were_saved(tmp_path):
     np.testing.assert_array_equal(found.effects.effect, effects.effect)
 
 
+def test_rows_of_a_log_that_names_nobody_are_positions_and_no_customer(tmp_path):
+    effects = Effects(("mail",), np.arange(12.0)[:, None], np.ones((12, 1)))
+    release.CustomerEffects(None, effects).save(tmp_path)
+    found = release.CustomerEffects.load(tmp_path)
+    assert found.names.tolist() == [str(row) for row in range(12)]
+    assert found.row("5") is None
+
+
 def write_often(folder, registered, number):
     workspace = Workspace.open(folder)
     for turn in range(5):

@@ -13,7 +13,8 @@ What a run leaves in `workspace.runs / run_id` (the report reads it; per-custome
   `half`, `unit`, `score` (rows x offers), `prediction:NAME` and `error:NAME` (rows x offers) per learner and for
   `chosen`, and `offers`.
 - `features.parquet`: the features, row i belongs to row i of `oof.npz`.
-- `effects.npz`: `customers`, `offers`, `effect`, `standard_error` of the registered model, one row per customer.
+- `effects.npz`: `customers`, `offers`, `effect`, `standard_error` of the registered model, one row per customer;
+  without `customers` where the log names none, one row per row of the log.
 - `evaluation.json`, aggregates only: `log`, `outcome`, `metric`, `unit`, `model`, `baseline`, `difference`, `lower`,
   `upper` (of `chosen` against the better baseline, mean over the offers), `verdict`, `split`, `chosen_learner`,
   `checks` (per offer `predictability`, `sample_ratio`: a p-value or null, `largest_difference`: the
@@ -52,7 +53,7 @@ from training.pipelines.uplift_evaluation import (
     predictions_out_of_fold,
 )
 from training.registration import EVALUATION, KEPT, REGISTERED, Finished, Registered, building, register
-from training.release import save_model
+from training.release import CustomerEffects, save_model
 from training.uplift import BASELINES, LEARNERS
 from training.uplift.encoder import Encoder
 from training.uplift.per_offer import PerOffer
@@ -127,16 +128,12 @@ def save_evidence(found: Judged, log: ExposureLog, folder: Path) -> None:
 def save_effects(found: Judged, log: ExposureLog, folder: Path) -> None:
     """Writes `effects.npz`: one row per customer, as of the last exposure; without ids one row per row of the log."""
     table = log.table
-    customers = np.arange(len(table)).astype(str) if table.customers is None else table.customers.astype(str)
+    if table.customers is None:
+        CustomerEffects(None, found.model.effect(table)).save(folder)
+        return
+    customers = table.customers.astype(np.str_)
     last = len(customers) - 1 - np.unique(customers[::-1], return_index=True)[1]
-    effects = found.model.effect(table.take(last.astype(np.intp)))
-    np.savez_compressed(
-        folder / "effects.npz",
-        customers=customers[last].astype(np.str_),
-        offers=np.array(effects.offers),
-        effect=effects.effect,
-        standard_error=effects.standard_error,
-    )
+    CustomerEffects(customers[last], found.model.effect(table.take(last.astype(np.intp)))).save(folder)
 
 
 def fingerprint(log: ExposureLog, outcome: str) -> str:

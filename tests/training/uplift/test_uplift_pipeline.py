@@ -1,19 +1,25 @@
 """The pipeline from a log to a registered model; the log: 1,200 customers, the offer helps those with spend > 0."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from features.consent import Basis, grant
 from features.exposures import ExposureLog, Exposures
+from features.ledger import Ledger
 from features.table import Feature, FeatureTable
 from features.workspace import Settings, Workspace, create
 from training import tracking
 from training.pipelines.uplift import allowed, judged, lines, save_effects, save_evidence, train
 from training.pipelines.uplift_evaluation import CHOSEN, choose, cross_chosen
+from training.promotion import promote
+from training.score import score
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def campaign(effect: float, *, ids: bool = True, rows: int = 1200) -> ExposureLog:
@@ -67,8 +73,8 @@ def test_an_unknown_outcome_or_learner_is_refused_in_one_line() -> None:
 def test_customers_without_consent_are_left_out_and_counted(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, Settings(name="shop"))
     with pytest.raises(ValueError, match="600 of 600 customers left out"):
-        allowed(campaign(1.0), workspace, datetime(2026, 1, 1))  # noqa: DTZ001
-    log, line = allowed(campaign(1.0, ids=False), workspace, datetime(2026, 1, 1))  # noqa: DTZ001
+        allowed(campaign(1.0), workspace, NOW)
+    log, line = allowed(campaign(1.0, ids=False), workspace, NOW)
     assert len(log.table) == 1200
     assert "nobody left out" in line
 
@@ -89,3 +95,21 @@ def test_the_same_campaign_again_is_the_same_version_and_another_customer_is_a_n
     assert len(list(workspace.runs.iterdir())) == 2
     elsewhere = train(create(tmp_path / "other"), log, "revenue", ["t-linear"], seed=0)[1]
     assert (elsewhere.version, elsewhere.again) == (3, False)  # its customers' parts are not there yet
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize(("ids", "customers"), [(False, [str(row) for row in range(1200)]), (True, ["c1", "c7"])])
+def test_scores_are_of_every_row_without_ids_and_only_of_those_who_agreed_with_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ids: bool, customers: list[str]
+) -> None:
+    monkeypatch.setenv("ATTUNE_MLRUNS", str(tmp_path / "mlruns"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    workspace, log = create(tmp_path / "shop"), campaign(2.0, ids=ids)
+    train(workspace, log, "revenue", ["t-linear"], seed=0)
+    promote(workspace, "uplift", "1")
+    basis = Basis(("personalisation",), "test")
+    grant(Ledger.at(workspace.ledger), ["c1", "c7"], basis, source="test", time=NOW)
+    said, _ = score(workspace, "uplift", tmp_path / "effects.csv", as_of=NOW)
+    assert pd.read_csv(tmp_path / "effects.csv", dtype=str)["customer"].tolist() == customers
+    told = "consent: 598 of 600 customers left out" if ids else "`customer` is the row's position in it, from 0"
+    assert told in said
