@@ -54,6 +54,16 @@ def backup(workspace: Workspace, target: Path, now: datetime) -> int:
     return count
 
 
+def not_held(workspace: Workspace) -> str | None:
+    """The line that says what no archive of this workspace holds, or None when it holds everything."""
+    if workspace.settings.ledger is None:
+        return None
+    return (
+        f"not in the archive: the ledger {workspace.ledger}; the server's own backup holds it "
+        "(pg_dump before `attune backup`; restored before anything runs on this workspace)"
+    )
+
+
 def restore(source: Path, folder: Path) -> int:
     """Unpacks a backup into a folder that is empty or none yet; how many files. Nothing is left after an error."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -90,7 +100,8 @@ def _write(workspace: Workspace, file: io.BufferedWriter, now: datetime) -> int:
 def _plain_files(workspace: Workspace) -> Iterator[Path]:
     """The user's files and all state but the ledger, the history and the locks; a release's pointer before releases."""
     yield from sorted({path for pattern in OWN for path in workspace.folder.glob(pattern) if path.is_file()})
-    special = {workspace.ledger.with_name(workspace.ledger.name + end) for end in ("", "-wal", "-shm", "-journal")}
+    file = workspace.ledger_file
+    special = {file.with_name(file.name + end) for end in ("", "-wal", "-shm", "-journal")}
     state = [path for path in workspace.state.rglob("*") if path.is_file() and not path.is_symlink()]
     for path in sorted(state, key=lambda path: (path.name != "current.json", path)):
         unfinished = any(part.startswith(".") for part in path.relative_to(workspace.state).parts)
@@ -109,15 +120,16 @@ def _history_files(workspace: Workspace) -> Iterator[Path]:
 
 
 def _add_ledger(tar: tarfile.TarFile, workspace: Workspace, sums: dict[str, str]) -> None:
-    if not workspace.ledger.exists():
+    """Adds the SQLite ledger; one on a server is not in the archive: `not_held` says so."""
+    if not workspace.ledger_file.exists():
         return
     with tempfile.TemporaryDirectory(dir=workspace.state, prefix=".backup-") as folder:
-        copy = Path(folder) / workspace.ledger.name
-        address = f"file:{quote(str(workspace.ledger))}?mode=ro"
+        copy = Path(folder) / workspace.ledger_file.name
+        address = f"file:{quote(str(workspace.ledger_file))}?mode=ro"
         with closing(sqlite3.connect(address, uri=True, timeout=30)) as live, closing(sqlite3.connect(copy)) as saved:
             live.backup(saved)
             saved.execute("PRAGMA journal_mode=DELETE")
-        _add(tar, copy, workspace.folder, sums, name=f"{STATE}/{workspace.ledger.name}")
+        _add(tar, copy, workspace.folder, sums, name=f"{STATE}/{workspace.ledger_file.name}")
 
 
 def _add(tar: tarfile.TarFile, path: Path, root: Path, sums: dict[str, str], name: str = "") -> None:

@@ -220,14 +220,20 @@ def backup(
 ) -> None:
     """Write the whole workspace to one file, also while the service runs. MLflow's store is not in it.
 
+    Nor is a ledger on PostgreSQL: the server's own backup holds that.
+
     Example: attune backup shop.tar.gz -w shop
     """
     from features.backup import backup as write
+    from features.backup import not_held
     from features.progress import step
 
+    shop = opened(workspace)
     with step(f"Writing {file.name}"):
-        count = write(opened(workspace), file, datetime.now(UTC))
+        count = write(shop, file, datetime.now(UTC))
     typer.echo(f"{file}: {count:,} files, {file.stat().st_size:,} bytes")
+    if line := not_held(shop):
+        typer.echo(line)
 
 
 @app.command()
@@ -239,9 +245,12 @@ def restore(
 
     Example: attune restore shop.tar.gz -w shop-again
     """
+    from features.backup import not_held
     from features.backup import restore as unpack
 
     typer.echo(f"{workspace}: {unpack(file, workspace):,} files restored")
+    if line := not_held(opened(workspace)):
+        typer.echo(line)
 
 
 @imports.command("complete-journey")

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from sqlalchemy import Boolean, Column, DateTime, Integer, String, Table, Text, func, insert, select
+from sqlalchemy import Boolean, Column, DateTime, String, Table, Text, func, insert, select
 
 from features.events import Events, utc
-from features.ledger import Ledger, metadata
+from features.ledger import NUMBER, Ledger, metadata
 from features.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ PURPOSES = ("personalisation", "marketing", "analytics", "ads")
 consents = Table(
     "consents",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", NUMBER, primary_key=True),
     Column("customer", String(256), nullable=False),
     Column("channel", String(32)),  # null: every channel
     Column("purpose", String(32), nullable=False),

@@ -68,7 +68,7 @@ decisions = Table(
     Column("model_version", String(32)),
     Column("workspace_hash", String(12), nullable=False),
     Column("probability", Float, nullable=False),
-    Column("fallback", String(256)),
+    Column("fallback", Text),
     Column("reason", Text, nullable=False),
     Column("options", Text, nullable=False),  # JSON list of Option
     Column("chosen", Text, nullable=False),  # JSON list of keys

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from packaging.requirements import Requirement
 
 from features.events import utc
+from features.ledger import Ledger
 from features.workspace import Workspace
 
 FINE, STALE, BROKEN = "fine", "stale", "broken"
@@ -123,18 +124,34 @@ def _own_files(workspace: Workspace) -> Iterator[Check]:
 def _ledger(workspace: Workspace) -> Check:
     from features.migrations import newest
 
-    if not workspace.ledger.exists():
-        return Check("ledger", FINE, "none yet; made by the first import")
     try:
-        revision = _one(workspace.ledger, "SELECT version_num FROM alembic_version")
-        fault = _one(workspace.ledger, "PRAGMA quick_check(1)")
-    except sqlite3.Error as error:
-        return Check("ledger", BROKEN, f"{workspace.ledger}: {error}")
-    if fault != "ok":
-        return Check("ledger", BROKEN, f"{workspace.ledger}: {fault}")
+        found = _served(workspace) if workspace.settings.ledger else _filed(workspace.ledger_file)
+    except (OSError, sqlite3.Error) as error:
+        where = "" if workspace.settings.ledger else f"{workspace.ledger_file}: "
+        return Check("ledger", BROKEN, f"{where}{error}")
+    if found is None:
+        return Check("ledger", FINE, f"{workspace.ledger}: no tables yet; made by the first import")
+    revision, size = found
     if revision != newest():
         return Check("ledger", STALE, f"revision {revision}; the next verb brings it to {newest()}")
-    return Check("ledger", FINE, f"revision {revision}, {workspace.ledger.stat().st_size:,} bytes")
+    return Check("ledger", FINE, f"revision {revision}, {size}")
+
+
+def _filed(path: Path) -> tuple[object, str] | None:
+    """The revision and the size of a SQLite ledger that is whole."""
+    if not path.exists():
+        return None
+    revision = _one(path, "SELECT version_num FROM alembic_version")
+    fault = _one(path, "PRAGMA quick_check(1)")
+    if fault != "ok":
+        raise sqlite3.DatabaseError(fault)
+    return revision, f"{path.stat().st_size:,} bytes"
+
+
+def _served(workspace: Workspace) -> tuple[object, str] | None:
+    """The revision of a ledger on a server, and where that is."""
+    revision = Ledger(workspace.ledger).revision()
+    return None if revision is None else (revision, f"reachable at {workspace.ledger}")
 
 
 def _history(workspace: Workspace, now: datetime) -> Check:

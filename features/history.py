@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
-from sqlalchemy import Column, DateTime, Integer, LargeBinary, String, Table, Text, delete, insert, select
+from sqlalchemy import Column, DateTime, LargeBinary, String, Table, Text, delete, insert, select
 
 from features.engine import connect
 from features.events import KEY, SCHEMA, Event, Events, utc
-from features.ledger import Ledger, metadata
+from features.ledger import NUMBER, Ledger, metadata
 from features.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ BATCH = 5_000  # SQLite takes 32,766 parameters in a statement
 live_events = Table(
     "events",
     metadata,
-    Column("sequence", Integer, primary_key=True),
+    Column("sequence", NUMBER, primary_key=True),
     Column("received_at", DateTime, nullable=False),
     Column("customer", String(256), index=True),
     Column("body", Text, nullable=False),  # the row of events.SCHEMA as JSON
@@ -57,7 +57,7 @@ def read_events(workspace: Workspace) -> Events:
     its watermark drops the rows that the ledger still had.
     """
     backend = connect()
-    live = _waiting(workspace) if workspace.ledger.exists() else None
+    live = _waiting(workspace) if Ledger(workspace.ledger).revision() else None
     version = _version(workspace)
     table = _of_version(version, backend)
     waiting = None if live is None else _above(live, _watermark(version))

@@ -5,68 +5,112 @@ SQLite in WAL mode with `synchronous=FULL`, or PostgreSQL by URL; the same state
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, inspect
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import BigInteger, Connection, Engine, Integer, MetaData, create_engine, event, inspect
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 metadata = MetaData()
+NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up in a column of type INTEGER only
 BUSY_MS = 30_000  # a second process waits this long for the write lock before it gives up
+CONNECT_SECONDS = 10  # an address where nobody answers is told after this long
+WRITE_LOCK = 0x617474756E65  # "attune": PostgreSQL's advisory lock that stands for SQLite's one writer
+# a server that is set to answer before the disk has it would lose what was acknowledged
+DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+WRITING: dict[str, dict[str, Any]] = {
+    "sqlite": {"attune_write": True},
+    # the reader's isolation would show a writer what was committed before it waited for the lock
+    "postgresql": {"attune_write": True, "isolation_level": "READ COMMITTED"},
+}
 
 
 class Ledger:
     """The store of what must not be lost."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
-        self.engine: Engine = create_engine(url)
-        if self.engine.dialect.name == "sqlite":
-            event.listen(self.engine, "connect", _pragmas)
-            event.listen(self.engine, "begin", _begin)
+        self.engine: Engine = _sqlite(url) if url.startswith("sqlite:") else _postgresql(url)
+        self._writer = self.engine.execution_options(**WRITING[self.engine.dialect.name])
+        weakref.finalize(self, self.engine.dispose)  # verbs open a ledger for one call and let go of it
 
     @classmethod
-    def at(cls, path: Path) -> Ledger:
-        """The SQLite ledger at this path, brought to the newest schema."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        ledger = cls(f"sqlite:///{path}")
+    def at(cls, url: str) -> Ledger:
+        """The ledger at this address, brought to the newest schema."""
+        ledger = cls(url)
         ledger.migrate()
         return ledger
 
     def migrate(self) -> None:
-        """Brings the schema to the newest revision; does nothing when it is there already."""
-        from features.migrations import upgrade
+        """Brings the schema to the newest revision; of two processes the second finds nothing to do."""
+        from features.migrations import newest, upgrade
 
-        with self._told():
-            upgrade(self.engine)
+        if self.revision() != newest():
+            with self.write() as connection:
+                upgrade(connection)
+
+    def revision(self) -> str | None:
+        """The schema's revision, or None where there are no tables yet; looking makes no file."""
+        from features.migrations import revision
+
+        if self.engine.dialect.name == "sqlite" and not Path(self.engine.url.database or "").exists():
+            return None
+        with self.read() as connection:
+            return revision(connection)
 
     def tables(self) -> list[str]:
         return sorted(inspect(self.engine).get_table_names())
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction that holds the write lock from its start; committed at the end, rolled back on an error."""
-        with self._told(), self.engine.connect().execution_options(attune_write=True) as connection, connection.begin():
+        """One transaction that holds the write lock from its start; committed at the end, rolled back on an error.
+
+        The lock makes sequences ascend in the order of the commits on both dialects: the history's watermark needs it.
+        """
+        with self._told("written"), self._writer.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view."""
-        with self.engine.connect() as connection, connection.begin():
+        with self._told("read"), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """What the store could not do (a full disk, a lock held for too long) becomes one line that names it."""
+    def _told(self, done: str) -> Iterator[None]:
+        """What the store could not do (a full disk, no server, a lock held for too long) becomes one line."""
         try:
             yield
-        except OperationalError as error:
-            raise OSError(f"{self.engine.url}: the ledger could not be written, nothing was: {error.orig}") from error
+        except IntegrityError:
+            raise
+        except DatabaseError as error:
+            fault = " ".join(str(error.orig).split())
+            raise OSError(f"{self.engine.url}: the ledger could not be {done}: {fault}") from error
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _sqlite(url: str) -> Engine:
+    engine = create_engine(url)
+    event.listen(engine, "connect", _pragmas)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _postgresql(url: str) -> Engine:
+    """Connections that take the password from PGPASSWORD or `~/.pgpass`, as libpq does."""
+    engine = create_engine(
+        url,
+        isolation_level="REPEATABLE READ",  # a reader sees one snapshot
+        pool_pre_ping=True,  # a server that was restarted costs no request
+        connect_args={"connect_timeout": CONNECT_SECONDS},
+    )
+    event.listen(engine, "connect", _settings)
+    event.listen(engine, "begin", _lock)
+    return engine
 
 
 def _pragmas(connection: Any, _record: Any) -> None:
@@ -85,5 +129,20 @@ def _pragmas(connection: Any, _record: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    write = connection.get_execution_options().get("attune_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
+
+
+def _settings(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {BUSY_MS}")
+        cursor.execute(DURABLE)
+    connection.commit()
+
+
+def _lock(connection: Connection) -> None:
+    if _writes(connection):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+
+
+def _writes(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("attune_write", False))

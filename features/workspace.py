@@ -15,11 +15,14 @@ from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from features.starter import STARTER
 
 SETTINGS = "attune.yaml"
 STATE = ".attune"
+SECRET = "secret"  # the kind of fault whose input is not shown  # noqa: S105
+ADDRESS = "one like postgresql://attune@host/shop is needed"
 
 
 class Frozen(BaseModel):
@@ -72,6 +75,7 @@ class Settings(Frozen):
     rates: Mapping[str, float] = {}  # other currencies -> one unit in the workspace's currency
     traits: tuple[str, ...] = ()  # traits that become features of the profile family
     seed: int = Field(default=0, ge=0)
+    ledger: str | None = None  # a PostgreSQL database, as an address without a password; default: SQLite in `.attune/`
     interactions: InteractionSettings = InteractionSettings()
     recommender: RecommenderSettings = RecommenderSettings()
     uplift: UpliftSettings = UpliftSettings()
@@ -84,6 +88,23 @@ class Settings(Frozen):
             ZoneInfo(value)
         except (KeyError, ValueError, OSError):
             raise ValueError(f"{value!r} is not a time zone; one like 'Europe/Berlin' is needed") from None
+        return value
+
+    @field_validator("ledger")
+    @classmethod
+    def _server(cls, value: str | None) -> str | None:
+        """A PostgreSQL address; what is wrong is said without the address, which may hold a password."""
+        from sqlalchemy import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            address = make_url(value) if value is not None else None
+        except (ArgumentError, ValueError):
+            raise PydanticCustomError(SECRET, "is no address; " + ADDRESS) from None
+        if address and address.drivername not in ("postgresql", "postgresql+psycopg"):
+            raise PydanticCustomError(SECRET, "does not name PostgreSQL; " + ADDRESS)
+        if address and (address.password is not None or {"password", "sslpassword"} & address.query.keys()):
+            raise PydanticCustomError(SECRET, "holds a password; it belongs into PGPASSWORD or ~/.pgpass: " + ADDRESS)
         return value
 
 
@@ -103,7 +124,13 @@ class Workspace:
                 f"{folder}: no {SETTINGS} here; run `attune init {folder}`, or name a workspace "
                 "with --workspace or ATTUNE_WORKSPACE"
             )
-        return cls(folder.resolve(), read_yaml(path, Settings))
+        workspace = cls(folder.resolve(), read_yaml(path, Settings))
+        if workspace.settings.ledger and workspace.ledger_file.exists():
+            raise ValueError(
+                f"{path}: names a ledger, but {workspace.ledger_file} holds one already and would be left unread; "
+                "a workspace names its server before its first import, or not at all"
+            )
+        return workspace
 
     @property
     def state(self) -> Path:
@@ -113,7 +140,12 @@ class Workspace:
         return path
 
     @property
-    def ledger(self) -> Path:
+    def ledger(self) -> str:
+        """The address of the SQL store: the server that `attune.yaml` names, or else `ledger_file`."""
+        return self.settings.ledger or f"sqlite:///{self.ledger_file}"
+
+    @property
+    def ledger_file(self) -> Path:
         return self.state / "ledger.db"
 
     @property
@@ -191,7 +223,7 @@ def _fault(error: ValidationError, model: type[BaseModel]) -> str:
         near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; known are {known}"
         return f"unknown key {key!r}{hint}"
-    given = "" if first["type"] == "missing" else f" == {first['input']!r}"
+    given = "" if first["type"] in ("missing", SECRET) else f" == {first['input']!r}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"{key or 'file'}{given}: {first['msg'].removeprefix('Value error, ')}{more}"
 

@@ -8,6 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
+from features.ledger import Ledger
 from features.workspace import Workspace
 from training.release import current, load_release
 
@@ -18,9 +19,10 @@ OPTIONS = (
 
 
 def run(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
-    """Replaces this process by BentoML's, after the port and the releases were found good."""
+    """Replaces this process by BentoML's, after the port, the ledger and the releases were found good."""
     _loopback(host)
     _free(host, port)
+    Ledger.at(workspace.ledger).close()
     for kind in ("recommender", "uplift"):
         folder = current(workspace, kind)
         if folder is not None:

@@ -9,24 +9,20 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 
-def upgrade(engine: Engine) -> None:
-    """Applies what is missing; holds the write lock, so that of two processes the second finds nothing to do."""
-    if revision(engine) == newest():
-        return
-    with engine.connect().execution_options(attune_write=True) as connection, connection.begin():
-        configuration = _configuration()
-        configuration.attributes["connection"] = connection
-        with contextlib.redirect_stdout(None):
-            command.upgrade(configuration, "head")
+def upgrade(connection: Connection) -> None:
+    """Applies what is missing, in the caller's transaction."""
+    configuration = _configuration()
+    configuration.attributes["connection"] = connection
+    with contextlib.redirect_stdout(None):
+        command.upgrade(configuration, "head")
 
 
-def revision(engine: Engine) -> str | None:
+def revision(connection: Connection) -> str | None:
     """The schema's revision, or None for a new store."""
-    with engine.connect() as connection:
-        return _revision(connection)
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def newest() -> str:
@@ -35,10 +31,6 @@ def newest() -> str:
     if head is None:
         raise RuntimeError("no migration was found beside the code")
     return head
-
-
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
 
 
 def _configuration() -> Config:

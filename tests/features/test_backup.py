@@ -3,12 +3,13 @@
 import io
 import tarfile
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from features.backup import MANIFEST, backup, restore
+from features.backup import MANIFEST, backup, not_held, restore
 from features.events import Event
 from features.history import close_days, read_events, record
 from features.ledger import Ledger
@@ -133,3 +134,15 @@ def test_a_cut_file_and_a_file_of_something_else_are_refused(shop: Workspace, tm
         with pytest.raises(ValueError, match="could not be restored"):
             restore(tmp_path / "bad.tar.gz", tmp_path / "again")
         assert not (tmp_path / "again").exists()
+
+
+def test_a_backup_without_the_servers_ledger_says_so(tmp_path: Path, new_database: Callable[[], str]) -> None:
+    shop = create(tmp_path / "shop")
+    assert not_held(shop) is None
+    with (shop.folder / "attune.yaml").open("a") as settings:
+        settings.write(f"ledger: {new_database()}\n")
+    shop = Workspace.open(shop.folder)
+    backup(shop, tmp_path / "shop.tar.gz", NOW)
+    restore(tmp_path / "shop.tar.gz", tmp_path / "again")
+    assert shop.ledger in (not_held(Workspace.open(tmp_path / "again")) or "")
+    assert (str(tmp_path / "shop.tar.gz"), "backup") in registered_files(Ledger.at(shop.ledger))

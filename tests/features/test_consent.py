@@ -1,8 +1,6 @@
 """Consent: no row means no, the last word counts, and nobody's file answers for a customer who said no."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -10,23 +8,11 @@ import pytest
 from features.consent import Basis, allows, consented, consented_customers, grant, withdraw
 from features.events import SCHEMA, Event, Events
 from features.ledger import Ledger
-from features.workspace import Workspace, create
+from features.workspace import Workspace
 
 DAY = datetime(2026, 3, 1)  # noqa: DTZ001  # UTC, as the tables keep it
 NEXT = DAY + timedelta(days=1)
 BASIS = Basis(("personalisation", "analytics"), "newsletter form of 2026")
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Workspace:
-    return create(tmp_path / "shop")
-
-
-@pytest.fixture
-def ledger(shop: Workspace) -> Iterator[Ledger]:
-    opened = Ledger.at(shop.ledger)
-    yield opened
-    opened.close()
 
 
 def test_no_row_means_no(ledger: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from features.doctor import BROKEN, FINE, STALE, Check, checked, shown
 from features.events import Event
 from features.history import record
 from features.ledger import Ledger
+from features.migrations import newest
 from features.workspace import Workspace, create
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -37,7 +39,7 @@ def found(shop: Workspace, what: str, **changes: int) -> Check:
 def test_a_new_workspace_has_nothing_broken(shop: Workspace) -> None:
     checks = checked(shop.folder, port=free_port(), now=NOW)
     assert BROKEN not in {check.state for check in checks}
-    assert not shop.ledger.exists()
+    assert not shop.ledger_file.exists()
     assert len(shown(checks).splitlines()) == len(checks)
 
 
@@ -60,8 +62,29 @@ def test_a_log_without_recent_events_is_stale(shop: Workspace, days: int, state:
 
 
 def test_a_ledger_that_is_no_database_is_broken(shop: Workspace) -> None:
-    shop.ledger.write_bytes(b"no database" * 1000)
+    shop.ledger_file.write_bytes(b"no database" * 1000)
     assert found(shop, "ledger").state == BROKEN
+
+
+def on_server(shop: Workspace, address: str) -> Workspace:
+    with (shop.folder / "attune.yaml").open("a") as settings:
+        settings.write(f"ledger: {address}\n")
+    return Workspace.open(shop.folder)
+
+
+def test_a_ledger_on_a_server_is_looked_at_and_left_as_it_is(shop: Workspace, new_database: Callable[[], str]) -> None:
+    served = on_server(shop, new_database())
+    assert "no tables yet" in found(served, "ledger").found
+    assert Ledger(served.ledger).tables() == []
+    Ledger.at(served.ledger)
+    one = found(served, "ledger")
+    assert (one.state, one.found) == (FINE, f"revision {newest()}, reachable at {served.ledger}")
+
+
+def test_a_server_that_does_not_answer_is_broken(shop: Workspace) -> None:
+    one = found(on_server(shop, "postgresql://attune@127.0.0.1:1/shop"), "ledger")
+    assert one.state == BROKEN
+    assert one.found.startswith("postgresql://attune@127.0.0.1:1/shop: the ledger could not be read")
 
 
 def test_a_release_that_is_named_but_absent_is_broken_and_an_old_one_stale(shop: Workspace) -> None:

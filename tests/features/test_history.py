@@ -1,8 +1,10 @@
 """History and ledger: each event is read once, whatever closed and whatever stopped in between."""
 
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -12,22 +14,23 @@ from sqlalchemy import func, select
 from features import history
 from features.events import SCHEMA, Event
 from features.ledger import Ledger
-from features.workspace import Workspace, create
+from features.workspace import Workspace
 
 NOON = datetime(2026, 3, 1, 12)  # noqa: DTZ001  # UTC, as the tables keep it
 LATER = NOON + timedelta(days=30)
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Workspace:
-    return create(tmp_path / "shop")
-
-
-@pytest.fixture
-def ledger(shop: Workspace) -> Iterator[Ledger]:
-    opened = Ledger.at(shop.ledger)
-    yield opened
-    opened.close()
+RECORDER = """
+import sys
+from datetime import datetime
+from features.events import Event
+from features.history import record
+from features.ledger import Ledger
+ledger, noon = Ledger.at(sys.argv[1]), datetime(2026, 3, 1, 12)
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(int(sys.argv[2])):
+    new = record(ledger, [Event("sdk", f"m{number}", "Product Viewed", noon, noon, customer="anna", item="tea")])
+    print(f"m{number}", new, flush=True)
+"""
 
 
 def event(number: int, day: int = 0) -> Event:
@@ -49,7 +52,7 @@ def test_an_empty_workspace_has_no_events(shop: Workspace) -> None:
     events = history.read_events(shop)
     assert messages(shop) == []
     assert events.span() is None
-    assert not shop.ledger.exists()
+    assert not Ledger(shop.ledger).revision()
 
 
 def test_the_same_message_is_stored_once(shop: Workspace, ledger: Ledger) -> None:
@@ -130,7 +133,47 @@ def test_the_watermark_is_in_the_transaction_of_the_rows(shop: Workspace, ledger
     assert DeltaTable(shop.history).transaction_version(history.WATERMARK) == 2
 
 
+@pytest.mark.parametrize("shop", ["sqlite"], indirect=True)  # the limit is SQLite's
 def test_more_messages_than_one_statement_takes(shop: Workspace, ledger: Ledger) -> None:
     many = [event(number) for number in range(33_000)]
     assert history.record(ledger, many) == 33_000
     assert history.record(ledger, many) == 0
+
+
+def recorder(ledger: Ledger, count: int) -> "subprocess.Popen[str]":
+    """A process that is about to record this many messages."""
+    address = ledger.engine.url.render_as_string(hide_password=False)
+    process = subprocess.Popen(
+        [sys.executable, "-c", RECORDER, address, str(count)], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_two_processes_that_record_the_same_messages_store_each_once(shop: Workspace, ledger: Ledger) -> None:
+    processes = [recorder(ledger, 100) for _ in range(2)]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    told = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], told
+    new = [int(line.split()[1]) for out, _ in told for line in out.splitlines()]
+    assert (len(new), sum(new)) == (200, 100)
+    assert messages(shop) == sorted(f"m{number}" for number in range(100))
+
+
+def test_kill_9_of_a_recorder_loses_nothing_that_it_acknowledged(shop: Workspace, ledger: Ledger) -> None:
+    process = recorder(ledger, 1_000_000)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    first = [process.stdout.readline().split()[0] for _ in range(50)]
+    process.kill()
+    rest = process.communicate(timeout=60)[0]
+    complete = [line.split()[0] for line in rest[: rest.rfind("\n") + 1].splitlines()]
+    assert set(first + complete) <= set(messages(shop))
+    assert history.record(ledger, [event(number) for number in range(50)]) == 0
+    assert len(messages(shop)) == len(set(messages(shop)))

@@ -2,55 +2,60 @@
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
+import psycopg
 import pytest
-from sqlalchemy import create_engine, insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from features.history import message_keys
+from features.history import live_events, message_keys
 from features.ledger import Ledger, metadata
-from features.migrations import newest, revision, upgrade
+from features.migrations import newest
 
-OPEN = "import sys; from pathlib import Path; from features.ledger import Ledger; Ledger.at(Path(sys.argv[1]))"
+NOON = datetime(2026, 1, 1, 12)  # noqa: DTZ001  # UTC without a zone, as the tables keep it
+OPEN = "import sys; from features.ledger import Ledger; Ledger.at(sys.argv[1])"
 
 
-def test_processes_that_migrate_at_once_all_succeed(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
+def test_processes_that_migrate_at_once_all_succeed(ledger_url: str) -> None:
     running = [
-        subprocess.Popen([sys.executable, "-W", "error", "-c", OPEN, str(path)], stderr=subprocess.PIPE)
+        subprocess.Popen([sys.executable, "-W", "error", "-c", OPEN, ledger_url], stderr=subprocess.PIPE)
         for _ in range(3)
     ]
     told = [process.communicate(timeout=60)[1].decode() for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], told
-    ledger = Ledger.at(path)
-    assert revision(ledger.engine) == newest() == "0001"
+    ledger = Ledger.at(ledger_url)
+    assert ledger.revision() == newest() == "0001"
     ledger.close()
 
 
-def test_the_migrations_make_the_tables_that_the_nouns_declare(tmp_path: Path) -> None:
+def test_the_migrations_make_the_tables_that_the_nouns_declare(ledger_url: str) -> None:
     import features.consent
     import features.decisions
     import features.imports  # noqa: F401  # importing declares the tables
 
-    ledger = Ledger.at(tmp_path / "ledger.db")
+    ledger = Ledger.at(ledger_url)
     found = set(ledger.tables())
     ledger.close()
     assert set(metadata.tables) <= found
 
 
-def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
-    ledger = Ledger.at(tmp_path / "ledger.db")
+def test_migrating_again_changes_nothing(ledger_url: str) -> None:
+    ledger = Ledger.at(ledger_url)
     with ledger.write() as connection:
         connection.execute(insert(message_keys), [{"key": b"k" * 16}])
-    upgrade(ledger.engine)
+    ledger.migrate()
     with ledger.read() as connection:
         assert connection.execute(select(message_keys.c.key)).scalars().all() == [b"k" * 16]
     ledger.close()
 
 
-def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
-    ledger = Ledger.at(tmp_path / "ledger.db")
+def test_a_failed_transaction_leaves_nothing(ledger_url: str) -> None:
+    ledger = Ledger.at(ledger_url)
     with pytest.raises(IntegrityError), ledger.write() as connection:
         connection.execute(insert(message_keys), [{"key": b"k" * 16}, {"key": b"k" * 16}])
     with ledger.read() as connection:
@@ -58,15 +63,79 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_a_commit_reaches_the_disk_before_it_is_answered(tmp_path: Path) -> None:
-    ledger = Ledger.at(tmp_path / "ledger.db")
+def test_a_commit_reaches_the_disk_before_it_is_answered(ledger_url: str) -> None:
+    ledger = Ledger.at(ledger_url)
     with ledger.engine.connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+        if connection.dialect.name == "sqlite":
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+        else:
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
     ledger.close()
 
 
-def test_a_store_without_tables_has_no_revision(tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{tmp_path / 'empty.db'}")
-    assert revision(engine) is None
-    engine.dispose()
+def test_a_store_without_tables_has_no_revision_and_looking_makes_none(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
+    assert ledger.revision() is None
+    if ledger_url.startswith("sqlite:"):
+        assert not Path(ledger_url.removeprefix("sqlite:///")).exists()
+    else:
+        assert ledger.tables() == []
+
+
+def test_a_writer_that_had_to_wait_sees_what_was_committed_meanwhile(ledger_url: str) -> None:
+    """Ten threads read the largest sequence and write the next: no two may have read the same."""
+
+    def count_up(_: int) -> None:
+        with ledger.write() as connection:
+            last = connection.execute(select(func.max(live_events.c.sequence))).scalar() or 0
+            row = {"sequence": last + 1, "received_at": NOON, "customer": None, "body": "{}"}
+            connection.execute(insert(live_events), [row])
+
+    ledger = Ledger.at(ledger_url)
+    with ThreadPoolExecutor(10) as threads:
+        list(threads.map(count_up, range(50)))
+    with ledger.read() as connection:
+        assert connection.execute(select(func.max(live_events.c.sequence))).scalar() == 50
+    ledger.close()
+
+
+def test_a_reader_keeps_the_view_it_began_with(ledger_url: str) -> None:
+    ledger = Ledger.at(ledger_url)
+    with ledger.read() as reader:
+        before = reader.execute(select(func.count()).select_from(message_keys)).scalar()
+        with ledger.write() as writer:
+            writer.execute(insert(message_keys), [{"key": b"k" * 16}])
+        assert reader.execute(select(func.count()).select_from(message_keys)).scalar() == before == 0
+    ledger.close()
+
+
+def test_a_ledger_that_is_let_go_leaves_no_connection(postgresql: str, new_database: Callable[[], str]) -> None:
+    address = f"{new_database()}&application_name=let-go"
+    for _ in range(3):
+        assert Ledger.at(address).tables()
+    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'let-go'"
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        open_ = [connection.execute(query).fetchone() for _ in range(20) if not time.sleep(0.05)]
+    assert open_[-1] == (0,)
+
+
+def test_a_server_that_does_not_answer_is_one_line_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", "very-secret")
+    with pytest.raises(
+        OSError, match=r"^postgresql://attune@127\.0\.0\.1:1/shop: the ledger could not be read: "
+    ) as told:
+        Ledger.at("postgresql://attune@127.0.0.1:1/shop")
+    assert "\n" not in str(told.value)
+    assert "very-secret" not in str(told.value)
+
+
+def test_a_wrong_password_is_one_line_without_it(
+    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = new_database()
+    monkeypatch.setenv("PGPASSWORD", "very-secret")
+    with pytest.raises(OSError, match="password authentication failed") as told:
+        Ledger.at(address)
+    assert "\n" not in str(told.value)
+    assert "very-secret" not in str(told.value)

@@ -6,6 +6,8 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts up in a column of type INTEGER only
+
 
 def upgrade() -> None:
     """Creates the tables and their indexes."""
@@ -23,7 +25,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "consents",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("id", NUMBER, primary_key=True),
         sa.Column("customer", sa.String(256), nullable=False),
         sa.Column("channel", sa.String(32)),
         sa.Column("purpose", sa.String(32), nullable=False),
@@ -35,7 +37,7 @@ def upgrade() -> None:
     op.create_index("consents_customer", "consents", ["customer", "purpose"])
     op.create_table(
         "events",
-        sa.Column("sequence", sa.Integer, primary_key=True),
+        sa.Column("sequence", NUMBER, primary_key=True),
         sa.Column("received_at", sa.DateTime, nullable=False),
         sa.Column("customer", sa.String(256)),
         sa.Column("body", sa.Text, nullable=False),
@@ -54,7 +56,7 @@ def upgrade() -> None:
         sa.Column("model_version", sa.String(32)),
         sa.Column("workspace_hash", sa.String(12), nullable=False),
         sa.Column("probability", sa.Float, nullable=False),
-        sa.Column("fallback", sa.String(256)),
+        sa.Column("fallback", sa.Text),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("options", sa.Text, nullable=False),
         sa.Column("chosen", sa.Text, nullable=False),

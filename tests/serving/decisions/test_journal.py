@@ -23,8 +23,8 @@ from datetime import datetime
 from features.decisions import Decision, Option
 from features.ledger import Ledger
 from serving.decisions.journal import Journal
-folder, name = Path(sys.argv[1]), sys.argv[2]
-journal = Journal(folder / "journal", Ledger(f"sqlite:///{folder / 'ledger.db'}"))
+folder, url, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+journal = Journal(folder / "journal", Ledger(url))
 for number in range(1_000_000):
     key = f"{name}-{number}"
     made = (key, "recommend", datetime(2026, 1, 1), "ann", (Option("a", 1.0),), ("a",), 1.0)
@@ -53,8 +53,8 @@ def decision(key: str) -> Decision:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger.at(tmp_path / "ledger.db")
+def ledger(ledger_url: str) -> Ledger:
+    return Ledger.at(ledger_url)
 
 
 def stored(ledger: Ledger) -> set[str]:
@@ -83,8 +83,8 @@ def test_what_was_journalled_is_found_as_it_was(tmp_path: Path, ledger: Ledger) 
     assert find(tmp_path / "journal", ledger, "another") is None
 
 
-def test_kill_9_of_two_workers_loses_no_decision(tmp_path: Path, ledger: Ledger) -> None:
-    command = [sys.executable, "-c", WORKER, str(tmp_path)]
+def test_kill_9_of_two_workers_loses_no_decision(tmp_path: Path, ledger: Ledger, ledger_url: str) -> None:
+    command = [sys.executable, "-c", WORKER, str(tmp_path), ledger_url]
     workers = [subprocess.Popen([*command, name], stdout=subprocess.PIPE, text=True) for name in ("one", "two")]
     for worker in workers:  # both have answered before either is killed
         assert worker.stdout is not None
@@ -122,7 +122,7 @@ def test_a_torn_tail_is_skipped_and_counted(tmp_path: Path, ledger: Ledger) -> N
     (folder / f"worker-dead{SEGMENT}").write_bytes(whole[:-20])
     rows, torn = read_segment(folder / f"worker-dead{SEGMENT}")
     assert ([row["decision_id"] for row in rows], torn) == (["d0", "d1"], 1)
-    fresh = Ledger.at(tmp_path / "other.db")
+    fresh = Ledger.at(f"sqlite:///{tmp_path / 'other.db'}")
     assert recover(folder, fresh) == (2, 1)
     assert stored(fresh) == {"d0", "d1"}
 
