@@ -9,8 +9,11 @@ from pathlib import Path
 import httpx
 import pandas as pd
 import pytest
+from sqlalchemy import select
 
 from examples.demo import Service
+from features.decisions import decisions
+from features.ledger import Ledger
 
 pytestmark = pytest.mark.slow
 CUSTOMER = "customer-0000103"
@@ -67,3 +70,24 @@ def test_a_second_import_of_the_demo_doubles_nothing(tmp_path):
     second = attune(tmp_path, *words, "-w", str(tmp_path / "shop"))
     assert "stored" in first
     assert "imported before; nothing changed" in second
+
+
+def test_the_same_path_on_postgresql_ends_in_an_explained_decision(tmp_path, new_database):
+    shop, address = tmp_path / "shop", new_database()
+    attune(tmp_path, "simulate", str(tmp_path / "log"), "--customers", "100")
+    attune(tmp_path, "init", str(shop))
+    with (shop / "attune.yaml").open("a") as settings:
+        settings.write(f"ledger: {address}\n")
+    words = [str(tmp_path / "log" / "events.parquet"), "--map", str(tmp_path / "log" / "map.yaml"), "-w", str(shop)]
+    attune(tmp_path, "import", "events", *words)
+    assert "imported before; nothing changed" in attune(tmp_path, "import", "events", *words)
+    attune(tmp_path, "train", "recommender", "--model", "repeat", "-w", str(shop))
+    attune(tmp_path, "promote", "recommender", "latest", "-w", str(shop))
+    with Service(shop, 0) as service:
+        answer = httpx.post(f"{service.url}/v1/recommend", json={"customer": "customer-0000003"}, timeout=20).json()
+    assert answer["fallback"] is None
+    told = attune(tmp_path, "explain", answer["decision_id"], "-w", str(shop))
+    assert f"decision      {answer['decision_id']} (recommend)" in told
+    with Ledger(address).read() as connection:
+        assert connection.execute(select(decisions.c.decision_id)).scalars().all() == [answer["decision_id"]]
+    assert not (shop / ".attune" / "ledger.db").exists()
