@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from urllib.parse import quote
 
+import duckdb
 from packaging.requirements import Requirement
 
 from features.events import utc
@@ -161,7 +162,7 @@ def _history(workspace: Workspace, now: datetime) -> Check:
         events = read_events(workspace)
         span = events.span()
         count = int(events.before(FUTURE).count().to_pyarrow().as_py())
-    except Exception as error:  # noqa: BLE001  whatever the engine or Delta say is the finding
+    except (OSError, duckdb.Error) as error:
         return Check("history", BROKEN, " ".join(str(error).split())[:200])
     if span is None:
         return Check("history", FINE, "no event yet")
@@ -176,13 +177,14 @@ def _releases(workspace: Workspace, now: datetime) -> Iterator[Check]:
         try:
             number = json.loads(pointer.read_text())["version"]
             manifest = json.loads((pointer.parent / str(number) / "manifest.json").read_text())
+            found = _aged(what, number, manifest, now)
         except FileNotFoundError as error:
             absent = error.filename == str(pointer)
             yield Check(what, FINE if absent else BROKEN, "none yet" if absent else f"{error.filename} is missing")
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             yield Check(what, BROKEN, f"{pointer}: {' '.join(str(error).split())}")
         else:
-            yield _aged(what, number, manifest, now)
+            yield found
 
 
 def _aged(what: str, number: object, manifest: dict[str, str], now: datetime) -> Check:

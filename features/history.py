@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 WATERMARK = "ledger"  # the name under which Delta keeps the last sequence taken over
 SEQUENCE = pa.field("sequence", pa.int64())
+REMEDY = "`attune restore` brings a backup back"
 BATCH = 5_000  # SQLite takes 32,766 parameters in a statement
 
 live_events = Table(
@@ -59,7 +60,7 @@ def read_events(workspace: Workspace) -> Events:
     backend = connect()
     live = _waiting(workspace) if Ledger(workspace.ledger).revision() else None
     version = _version(workspace)
-    table = _of_version(version, backend)
+    table = _of_version(workspace, version, backend)
     waiting = None if live is None else _above(live, _watermark(version))
     if waiting is not None and waiting.num_rows:
         table = table.union(_created(backend, "live", waiting))
@@ -68,7 +69,7 @@ def read_events(workspace: Workspace) -> Events:
 
 def read_history(workspace: Workspace, backend: Backend) -> ir.Table:
     """The history's rows in this connection; read from the file list of one version, never from the folder."""
-    return _of_version(_version(workspace), backend)
+    return _of_version(workspace, _version(workspace), backend)
 
 
 def waiting_keys(workspace: Workspace) -> pa.Table:
@@ -78,15 +79,30 @@ def waiting_keys(workspace: Workspace) -> pa.Table:
 
 def _version(workspace: Workspace) -> DeltaTable | None:
     """The newest version of the history, or None before the first row."""
-    exists = DeltaTable.is_deltatable(str(workspace.history))
-    return DeltaTable(workspace.history) if exists else None
+    try:
+        exists = DeltaTable.is_deltatable(str(workspace.history))
+        return DeltaTable(workspace.history) if exists else None
+    except DeltaError as error:
+        fault = " ".join(str(error).split())[:300]
+        raise OSError(f"{workspace.history}: the history could not be read: {fault}; {REMEDY}") from error
 
 
-def _of_version(version: DeltaTable | None, backend: Backend) -> ir.Table:
-    files = version.file_uris() if version else []
+def _of_version(workspace: Workspace, version: DeltaTable | None, backend: Backend) -> ir.Table:
+    files = list(_files(workspace, version)) if version else []
     if not files:
         return _created(backend, "history", SCHEMA.empty_table())
     return backend.read_parquet(files, table_name="history")
+
+
+def _files(workspace: Workspace, version: DeltaTable) -> Iterator[str]:
+    """The version's files; refused where one is absent or not as long as the log says: DuckDB would not say why."""
+    actions = version.get_add_actions()
+    for name, size in zip(*(actions.column(column).to_pylist() for column in ("path", "size_bytes")), strict=True):
+        path = workspace.history / name  # Delta's own addresses write a space as %20
+        found = path.stat().st_size if path.exists() else 0
+        if found != size:
+            raise OSError(f"{path}: has {found:,} bytes, the history's log says {size:,}; {REMEDY}")
+        yield str(path)
 
 
 def append(workspace: Workspace, rows: pa.Table) -> None:

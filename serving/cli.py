@@ -107,6 +107,8 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ.setdefault(name, "true")
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
+    if not debug:
+        sys.excepthook = _unforeseen
     try:
         code = app([word for word in given if word != "--debug"], standalone_mode=False)
     except click.exceptions.Abort:
@@ -118,6 +120,11 @@ def main(arguments: list[str] | None = None) -> None:
     except (OSError, RuntimeError) as error:
         code = _fail(error, 1, debug=debug)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unforeseen(kind: type[BaseException], error: BaseException, _trace: object) -> None:
+    """What nobody foresaw is one line too; Python ends with exit 1 after it."""
+    _say(f"{kind.__name__}: {' '.join(str(error).split())[:500]} (--debug shows where)", 1)
 
 
 def _fail(error: Exception, code: int, *, debug: bool) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from features.doctor import BROKEN, FINE, STALE, Check, checked, shown
 from features.events import Event
-from features.history import record
+from features.history import close_days, record
 from features.ledger import Ledger
 from features.migrations import newest
 from features.workspace import Workspace, create
@@ -85,6 +85,24 @@ def test_a_server_that_does_not_answer_is_broken(shop: Workspace) -> None:
     one = found(on_server(shop, "postgresql://attune@127.0.0.1:1/shop"), "ledger")
     assert one.state == BROKEN
     assert one.found.startswith("postgresql://attune@127.0.0.1:1/shop: the ledger could not be read")
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(bytes(path.stat().st_size))])
+def test_a_history_that_is_gone_or_overwritten_is_broken(shop: Workspace, damage: Callable[[Path], object]) -> None:
+    record(Ledger.at(shop.ledger), [Event("app", "1", "Product Viewed", NOW, NOW, customer="ann", item="tea")])
+    close_days(shop, NOW + timedelta(days=1))
+    (path,) = shop.history.glob("*.parquet")
+    damage(path)
+    assert found(shop, "history").state == BROKEN
+
+
+@pytest.mark.parametrize("manifest", ['{"as_of": "soon"}', "[]", '{"as_of": 7}'])
+def test_a_manifest_that_cannot_be_read_is_broken(shop: Workspace, manifest: str) -> None:
+    folder = shop.releases / "uplift"
+    (folder / "1").mkdir(parents=True)
+    (folder / "current.json").write_text(json.dumps({"version": "1"}))
+    (folder / "1" / "manifest.json").write_text(manifest)
+    assert found(shop, "uplift release").state == BROKEN
 
 
 def test_a_release_that_is_named_but_absent_is_broken_and_an_old_one_stale(shop: Workspace) -> None:

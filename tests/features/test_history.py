@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from subprocess import PIPE
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqlalchemy import func, select
 from features import history
 from features.events import SCHEMA, Event
 from features.ledger import Ledger
-from features.workspace import Workspace
+from features.workspace import Workspace, create
 
 NOON = datetime(2026, 3, 1, 12)  # noqa: DTZ001  # UTC, as the tables keep it
 LATER = NOON + timedelta(days=30)
@@ -177,3 +178,35 @@ def test_kill_9_of_a_recorder_loses_nothing_that_it_acknowledged(shop: Workspace
     assert set(first + complete) <= set(messages(shop))
     assert history.record(ledger, [event(number) for number in range(50)]) == 0
     assert len(messages(shop)) == len(set(messages(shop)))
+
+
+def closed(shop: Workspace, ledger: Ledger) -> Path:
+    """One event in the history; the file that holds it."""
+    history.record(ledger, [event(1)])
+    history.close_days(shop, LATER)
+    (path,) = shop.history.glob("*.parquet")
+    return path
+
+
+def test_a_folder_whose_name_has_a_space_is_read(tmp_path: Path) -> None:
+    shop = create(tmp_path / "my shop, 100 %")
+    ledger = Ledger.at(shop.ledger)
+    closed(shop, ledger)
+    ledger.close()
+    assert messages(shop) == ["m1"]
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:100])])
+def test_a_file_that_is_gone_or_cut_is_named(shop: Workspace, ledger: Ledger, damage: Callable[[Path], object]) -> None:
+    path = closed(shop, ledger)
+    damage(path)
+    with pytest.raises(OSError, match=rf"{path.name}: has \d+ bytes, the history's log says [\d,]+; `attune restore`"):
+        messages(shop)
+
+
+def test_a_log_that_cannot_be_read_is_named(shop: Workspace, ledger: Ledger) -> None:
+    closed(shop, ledger)
+    for path in (shop.history / "_delta_log").glob("*.json"):
+        path.write_bytes(b"{{{")
+    with pytest.raises(OSError, match="history: the history could not be read"):
+        messages(shop)

@@ -139,3 +139,10 @@ def test_a_wrong_password_is_one_line_without_it(
         Ledger.at(address)
     assert "\n" not in str(told.value)
     assert "very-secret" not in str(told.value)
+
+
+def test_a_file_that_is_no_database_is_named_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(OSError, match=r"ledger.db: the ledger could not be .*: file is not a database"):
+        Ledger.at(f"sqlite:///{path}")
