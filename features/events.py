@@ -52,6 +52,7 @@ SCHEMA = pa.schema(
 )
 COLUMNS = tuple(SCHEMA.names)
 KEY = ("source", "message_id", "line")
+MAX_CUSTOMER = 256  # characters of a customer's id, none of them NUL: what every ledger takes
 
 
 def utc(moment: datetime) -> datetime:
@@ -86,6 +87,11 @@ class Event:
         for field in ("source", "message_id", "name"):
             if not getattr(self, field):
                 raise ValueError(f"{field} == {getattr(self, field)!r}, must not be empty (event {self.message_id!r})")
+        if self.customer is not None and (len(self.customer) > MAX_CUSTOMER or "\0" in self.customer):
+            said = f"{self.customer[:20]!r}... of {len(self.customer)} characters"
+            raise ValueError(
+                f"customer == {said}, must be at most {MAX_CUSTOMER} and without NUL (event {self.message_id!r})"
+            )
         if self.quantity is not None and not self.quantity > 0:
             raise ValueError(f"quantity == {self.quantity}, must be > 0 (event {self.message_id!r})")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -20,12 +20,13 @@ from sqlalchemy import BigInteger, Column, DateTime, String, Table, Text, insert
 from features import history
 from features.consent import Basis, grant
 from features.engine import connect
-from features.events import COLUMNS, KEY, SCHEMA, utc
+from features.events import COLUMNS, KEY, MAX_CUSTOMER, SCHEMA, utc
 from features.ledger import Ledger, metadata
 from features.workspace import Workspace
 
 DUPLICATE = "the same row again"
 KNOWN = "already imported"
+UNFIT = f"customer is longer than {MAX_CUSTOMER} characters or holds NUL"
 EXAMPLES = 3  # rejected rows shown per reason
 
 imports = Table(
@@ -110,6 +111,7 @@ def import_events(
     with history.locked(workspace):
         if done := earlier(workspace, mark):
             return done
+        parsed = _without_unfit(parsed)
         rows, repeated, known = _new_rows(workspace, parsed.events)
         if rows.num_rows:
             history.append(workspace, rows)
@@ -122,6 +124,21 @@ def import_events(
         result = ImportResult(source, parsed.read, rows.num_rows, rejected, noted, rejects=kept, examples=examples)
         _remember(ledger, result, mark=mark, path=path, basis=basis, time=time)
     return result
+
+
+def _without_unfit(parsed: Parsed) -> Parsed:
+    """The rows whose customer's id no ledger would take are rejects, in the event's own columns."""
+    ids = parsed.events["customer"]
+    unfit = pc.or_(pc.greater(pc.utf8_length(ids), MAX_CUSTOMER), pc.match_substring(ids, "\0"))
+    unfit = pc.fill_null(unfit, fill_value=False)
+    if not pc.any(unfit).as_py():
+        return parsed
+    rows = parsed.events.filter(unfit)
+    texts = pa.table({name: rows[name].cast(pa.string()) for name in COLUMNS})
+    texts = texts.append_column("reason", pa.array([UNFIT] * rows.num_rows))
+    before = parsed.rejected.cast(pa.schema([(name, pa.string()) for name in parsed.rejected.column_names]))
+    rejected = pa.concat_tables([before, texts], promote_options="default")
+    return replace(parsed, events=parsed.events.filter(pc.invert(unfit)), rejected=rejected)
 
 
 def _new_rows(workspace: Workspace, incoming: pa.Table) -> tuple[pa.Table, int, int]:

@@ -62,6 +62,12 @@ def test_the_same_message_is_stored_once(shop: Workspace, ledger: Ledger) -> Non
     assert messages(shop) == ["m1", "m2", "m3"]
 
 
+@pytest.mark.parametrize("customer", ["x" * 257, "a\0b"])
+def test_a_customer_that_a_ledger_cannot_keep_is_no_event(customer: str) -> None:
+    with pytest.raises(ValueError, match="must be at most 256 and without NUL"):
+        Event("sdk", "m1", "Product Viewed", NOON, NOON, customer=customer)
+
+
 def test_a_message_stays_known_after_its_day_has_closed(shop: Workspace, ledger: Ledger) -> None:
     history.record(ledger, [event(1)])
     history.close_days(shop, LATER)

@@ -13,7 +13,7 @@ from features import history
 from features.catalog import read_catalog
 from features.consent import Basis, consented_customers
 from features.events import COLUMNS, Event
-from features.imports import DUPLICATE, KNOWN, ImportResult, fingerprint, import_events
+from features.imports import DUPLICATE, KNOWN, UNFIT, ImportResult, fingerprint, import_events
 from features.ledger import Ledger
 from features.quality import described
 from features.sources import online_retail
@@ -97,6 +97,19 @@ def test_what_was_read_is_stored_repeated_or_rejected(shop: Workspace, tmp_path:
     assert result.rejects is not None
     assert duckdb.sql(f"SELECT count(*) FROM '{result.rejects}'").fetchall() == [(2,)]
     assert "InvoiceNo=I0" in described(result)
+
+
+def test_a_customer_that_no_ledger_takes_is_rejected_alone(shop: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    duckdb.sql(f"""
+        COPY (SELECT * REPLACE (CASE "InvoiceNo" WHEN 'I1' THEN repeat('x', 257) WHEN 'I2' THEN 'a' || chr(0)
+            ELSE "CustomerID"::VARCHAR END AS "CustomerID")
+        FROM '{lines(tmp_path / "plain.parquet", 3, 30)}') TO '{path}' (FORMAT parquet)
+    """)
+    result = imported(shop, path)
+    assert result.rejected[UNFIT] == 6
+    assert result.read == result.stored + sum(result.rejected.values())
+    assert facts(shop).num_rows == result.stored == 21
 
 
 def test_an_earlier_files_items_stay_in_the_catalogue(shop: Workspace, tmp_path: Path) -> None:

@@ -71,6 +71,13 @@ def test_a_body_too_large_is_refused(service: httpx.Client, path: str, body: dic
     assert "at most" in said(service.post(path, json=body | {"filler": "x" * 2_000_000}), 413)
 
 
+@pytest.mark.parametrize("customer", ["", "x" * 257, "a\0b"])
+@pytest.mark.parametrize("path", ["/v1/recommend", "/v1/offers/select", "/v1/experiments/checkout-badge/assign"])
+def test_a_customer_that_the_journal_cannot_keep_is_refused(service: httpx.Client, path: str, customer: str) -> None:
+    answer = service.post(path, json={"customer": customer})
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
 @pytest.mark.parametrize("k", [0, -1, 10_000, "3", 2.5, None, True])
 def test_a_wrong_k_is_refused_by_name(service: httpx.Client, k: object) -> None:
     assert said(service.post("/v1/recommend", json={"k": k}), 400).startswith("k ")
