@@ -103,14 +103,28 @@ def allows(ledger: Ledger, customer: str, *, purpose: str, as_of: datetime) -> b
 
 
 def consented(events: Events, workspace: Workspace, *, purpose: str, as_of: datetime) -> tuple[Events, str]:
-    """The events of customers who agreed, and of nobody in particular; and a line on who was left out."""
+    """The events of customers who agreed, and of nobody in particular; and a line on who was left out.
+
+    A row without a customer belongs to somebody all the same when its order names one who did not agree in another row.
+    """
     customers = consented_customers(Ledger.at(workspace.ledger), purpose=purpose, as_of=as_of)
     table = events.before(as_of)
     total = int(table.customer.nunique().to_pyarrow().as_py())
-    allowed = _memtable(customers)
-    kept = Events.of(table.filter(table.customer.isnull() | table.customer.isin(allowed.customer)))
+    agreed = table.customer.isin(_memtable(customers).customer)
+    refused = _orders_of(table, table.customer.notnull() & ~agreed)
+    nobody = table.customer.isnull()
+    if refused:
+        nobody &= table.order_id.isnull() | ~table.order_id.isin(refused)
+    kept = Events.of(table.filter(nobody | agreed))
     present = int(kept.before(as_of).customer.nunique().to_pyarrow().as_py())
     return kept, left_out(total, total - present, purpose)
+
+
+def _orders_of(table: ir.Table, refused: ir.BooleanValue) -> list[str]:
+    """The orders that have both rows without a customer and rows of one who did not agree; as a rule there are none."""
+    unnamed = table.filter(table.customer.isnull(), table.order_id.notnull()).select("order_id").distinct()
+    both = unnamed.semi_join(table.filter(refused), "order_id")
+    return [str(order) for order in both.order_id.to_pyarrow().to_pylist()]
 
 
 def left_out(total: int, without: int, purpose: str) -> str:

@@ -6,19 +6,22 @@ A pair (customer, item) is one row of parallel arrays, sorted by customer and it
     0 (ann)   1     2.5     2          2024-01-03  2024-02-01
     0 (ann)   7     0.3     0          2024-02-01  2024-02-01
     1 (bob)   1     1.0     1          2024-01-09  2024-01-09
+
+Orders that name nobody stand apart, as `baskets`: they teach what is bought together, and are nobody's history.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -27,9 +30,9 @@ from features.workspace import InteractionSettings
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
-    import pyarrow as pa
 
 FILE = "interactions.npz"
+PAIR = ("customer", "item", "weight", "purchases", "first", "last")  # what a pair is made of
 ROUNDING = 1e-12  # what sums leave of a purchase that was sent back at once
 
 
@@ -46,6 +49,7 @@ class Interactions:
     first: NDArray[np.datetime64]
     last: NDArray[np.datetime64]
     as_of: datetime | None = None
+    baskets: Interactions | None = None  # over the same items; a row is an order, its id says nothing
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -61,6 +65,16 @@ class Interactions:
         matrix = self._csr(self.purchases)
         matrix.eliminate_zeros()
         return matrix
+
+    @cached_property
+    def bought_together(self) -> Interactions:
+        """The customers' rows and below them the baskets of nobody, to learn about items from; ids are row numbers."""
+        if self.baskets is None:
+            return self
+        numbers = np.arange(len(self.customers) + len(self.baskets.customers)).astype(np.str_)
+        below = replace(self.baskets, customer=self.baskets.customer + np.int32(len(self.customers)))
+        pairs: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(below, name)]) for name in PAIR}
+        return replace(self, customers=numbers, baskets=None, **pairs)
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
@@ -123,20 +137,34 @@ class Interactions:
     def build(cls, events: Events, as_of: datetime, settings: InteractionSettings) -> Self:
         """The interactions before `as_of`: event weights halved every half-life, refunds taken off, ids sorted.
 
-        Rows without a customer or an item, and machine rows, do not count; pairs of weight 0 or less are absent.
+        Rows without an item and machine rows do not count; pairs of weight 0 or less are absent. Rows without a
+        customer make baskets, one per order, where no row with that `order_id` names a customer or a device: who was
+        behind a device may be known later, and may not have agreed.
         """
-        pairs = _pairs(events, as_of, settings).to_pyarrow()
+        rows = events.before(as_of)
+        kept = _weighed(rows, as_of, settings)
+        people = _pairs(kept.filter(kept.customer.notnull())).to_pyarrow()
+        orders = _pairs(_of_nobody(kept, rows)).to_pyarrow()
+        items, item = _positions(pa.chunked_array([*people["item"].chunks, *orders["item"].chunks], pa.string()))
+        found = cls._of(people, items, item[: len(people)], as_of)
+        if not len(orders):
+            return found
+        baskets = cls._of(orders, items, item[len(people) :], as_of)
+        numbers = np.arange(len(baskets.customers)).astype(np.str_)
+        return replace(found, baskets=replace(baskets, customers=numbers))
+
+    @classmethod
+    def _of(cls, pairs: pa.Table, items: NDArray[np.str_], item: NDArray[np.int32], as_of: datetime) -> Self:
         customers, customer = _positions(pairs["customer"])
-        items, item = _positions(pairs["item"])
         order = _sorted_pairs(customer, item, (len(customers), len(items)))
         numbers = {name: pairs[name].to_numpy()[order].astype(np.float32) for name in ("weight", "purchases")}
         times = {name: pairs[name].to_numpy()[order].astype("datetime64[us]") for name in ("first", "last")}
         return cls(customers, items, customer[order], item[order], **numbers, **times, as_of=utc(as_of))
 
     def save(self, folder: Path) -> None:
-        """Writes the one file that `load` reads; holds customers, so it stays under `.attune/`."""
+        """Writes the histories that `load` reads, without baskets; holds customers, so it stays under `.attune/`."""
         folder.mkdir(parents=True, exist_ok=True)
-        names = ("customers", "items", "customer", "item", "weight", "purchases", "first", "last")
+        names = ("customers", "items", *PAIR)
         as_of = np.array(self.as_of.isoformat() if self.as_of else "")
         np.savez(folder / FILE, as_of=as_of, **{name: getattr(self, name) for name in names})
 
@@ -153,31 +181,49 @@ class Interactions:
         return sparse.csr_matrix((values.astype(np.float32), (self.customer, self.item)), shape=shape)
 
 
-def _pairs(events: Events, as_of: datetime, settings: InteractionSettings) -> ir.Table:
+def _weighed(rows: ir.Table, as_of: datetime, settings: InteractionSettings) -> ir.Table:
+    """The rows that count, each with its decayed weight (`part`) and whether it buys or sends back (`bought`)."""
     import ibis
 
-    rows = events.before(as_of)
     weights = {name: float(weight) for name, weight in sorted(settings.weights.items()) if weight > 0}
     if not weights:
         raise ValueError(f"interactions.weights == {dict(settings.weights)}, at least one must be > 0")
     if ORDERED in weights:
         weights[REFUNDED] = -weights[ORDERED]
-    kept = rows.filter(rows.customer.notnull(), rows.item.notnull(), ~rows.machine, rows.name.isin(list(weights)))
+    kept = rows.filter(rows.item.notnull(), ~rows.machine, rows.name.isin(list(weights)))
     moment = ibis.literal(utc(as_of)).cast("timestamp")
     days = (moment.epoch_seconds() - kept.time.truncate("s").epoch_seconds()) / 86400.0
     weight = ibis.cases(*[(kept.name == name, weight) for name, weight in weights.items()]).cast("float64")
-    decayed = kept.select(
+    return kept.select(
         "customer",
+        "anonymous",
+        "source",
+        "order_id",
         "item",
         "time",
         part=weight * (-days * (math.log(2) / settings.half_life_days)).exp(),
         bought=ibis.cases((kept.name == ORDERED, 1.0), (kept.name == REFUNDED, -1.0), else_=0.0).cast("float64"),
     )
-    pairs = decayed.group_by("customer", "item").aggregate(
-        weight=decayed.part.sum(),
-        purchases=decayed.bought.sum(),
-        first=decayed.time.min(),
-        last=decayed.time.max(),
+
+
+def _of_nobody(kept: ir.Table, rows: ir.Table) -> ir.Table:
+    """Of `kept` the orders that no row of the log gives to a customer or a device, each as if it were a customer."""
+    unnamed = kept.filter(kept.customer.isnull(), kept.anonymous.isnull(), kept.order_id.notnull())
+    if not unnamed.count().to_pyarrow().as_py():
+        return unnamed.limit(0)  # most logs: the orders of everybody need not be compared with none
+    named = rows.filter(rows.customer.notnull() | rows.anonymous.notnull(), rows.order_id.notnull())
+    free = unnamed.anti_join(named.select("order_id"), "order_id")
+    return free.mutate(customer=free.source + "\n" + free.order_id)
+
+
+def _pairs(rows: ir.Table) -> ir.Table:
+    import ibis
+
+    pairs = rows.group_by("customer", "item").aggregate(
+        weight=rows.part.sum(),
+        purchases=rows.bought.sum(),
+        first=rows.time.min(),
+        last=rows.time.max(),
     )
     return pairs.filter(pairs.weight > ROUNDING).mutate(purchases=ibis.greatest(pairs.purchases, 0.0))
 

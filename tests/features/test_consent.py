@@ -60,6 +60,19 @@ def test_events_of_customers_without_consent_are_left_out_and_counted(shop: Work
     assert line == "consent: 1 of 2 customers left out (no consent to personalisation)"
 
 
+def test_a_line_of_an_order_of_one_who_did_not_agree_is_not_nobodys(shop: Workspace, ledger: Ledger) -> None:
+    grant(ledger, ["anna"], BASIS, source="form", time=DAY)
+    lines = (("1", "bert", "o1"), ("2", None, "o1"), ("3", None, "o2"), ("4", "anna", "o3"), ("5", None, None))
+    rows = [
+        Event("shop", name, "Order Completed", DAY, DAY, customer=who, order_id=order).row()
+        for name, who, order in lines
+    ]
+    kept, _ = consented(
+        Events.of(pa.Table.from_pylist(rows, schema=SCHEMA)), shop, purpose="personalisation", as_of=NEXT
+    )
+    assert sorted(kept.before(NEXT).message_id.to_pyarrow().to_pylist()) == ["3", "4", "5"]
+
+
 @pytest.mark.parametrize(
     ("purposes", "proof", "said"),
     [(("profiling",), "form", r"names \['profiling'\]; the purposes are"), (("ads",), " ", "has no proof")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -78,6 +79,42 @@ def test_ids_and_pairs_are_sorted_and_times_are_kept() -> None:
     assert found.first[2] == np.datetime64(DAY0 + timedelta(days=3))
     assert found.last[2] == np.datetime64(DAY0 + timedelta(days=7))
     assert found.matrix.toarray().shape == (2, 2)
+
+
+def line(item: str, order: str | None, day: float = 10, **who: str) -> Event:
+    return replace(event("Order Completed", None, day, item), message_id=f"{order}-{item}-{who}", order_id=order, **who)
+
+
+def test_orders_of_nobody_are_baskets_and_no_customers() -> None:
+    """ann bought tea; o1 and o2 name nobody, sugar was sold to nobody only."""
+    found = build(line("tea", "o0", customer="ann"), line("tea", "o1"), line("sugar", "o1"), line("tea", "o2", day=0))
+    assert (found.customers.tolist(), found.items.tolist()) == (["ann"], ["sugar", "tea"])
+    assert list(weights(found)) == [("ann", "tea")]
+    assert found.baskets is not None
+    assert found.baskets.matrix.toarray() == pytest.approx(np.array([[0.5, 0.5], [0, 0.25]]))
+    stacked = found.bought_together
+    assert stacked.matrix.toarray() == pytest.approx(np.array([[0, 0.5], [0.5, 0.5], [0, 0.25]]))
+    assert stacked.customers.tolist() == ["0", "1", "2"]
+
+
+def test_an_order_that_names_somebody_in_any_row_is_no_basket() -> None:
+    """o1 names bob on another line, o2 a device; a row without an order stands alone: none is a basket of nobody."""
+    viewed = replace(event("Checkout Started", "bob", 1, None), order_id="o1")
+    rows = [line("tea", "o1"), viewed, line("tea", "o2"), line("milk", "o2", anonymous="phone"), line("tea", None)]
+    assert build(line("tea", "o0", customer="ann"), *rows).baskets is None
+
+
+def test_a_basket_after_the_moment_is_not_known() -> None:
+    assert build(line("tea", "o0", customer="ann"), line("tea", "o1", day=20)).baskets is None
+
+
+def test_histories_and_what_is_saved_hold_no_baskets(tmp_path: Path) -> None:
+    found = build(line("tea", "o0", customer="ann"), line("milk", "o1"))
+    assert found.baskets is not None
+    found.save(tmp_path)
+    for histories in (Interactions.load(tmp_path), found.rows(["ann"]), found.between(0, 1)):
+        assert histories.baskets is None
+        assert (histories.customers.tolist(), list(weights(histories))) == (["ann"], [("ann", "tea")])
 
 
 def test_an_empty_log_gives_no_pairs() -> None:

@@ -184,7 +184,8 @@ def fingerprint(interactions: Interactions) -> str:
     """A name for the data: the same log has the same."""
     from training import tracking
 
-    arrays = (interactions.customers, interactions.items, interactions.customer, interactions.item, interactions.weight)
+    log = interactions.bought_together
+    arrays = (interactions.customers, log.items, log.customer, log.item, log.weight)
     return tracking.fingerprint([array.tobytes() for array in arrays])
 
 

@@ -1,10 +1,11 @@
 """Neighbours: items bought together. The normalised item-item Gram matrix, exact.
 
-    similarity(i, j) = sum over customers of d_ui d_uj |u|^-2a |i|^-b |j|^-b    d: weight^damping, |.|: sum of d
+    similarity(i, j) = sum over customers u of d_ui d_uj |u|^-2a |i|^-b |j|^-b    d: weight^damping, |.|: sum of d
     score(u, i)      = sum over the history's items j of weight_uj similarity(i, j)
 
 a = b = 0.5 is the first-order filter of GF-CF (Shen et al. 2021); the similarity of an item with itself counts `own`
-times, so that what a customer buys often can be recommended again.
+times, so that what a customer buys often can be recommended again. A basket of nobody counts as `basket` customers:
+as a whole one it costs known customers accuracy (docs/decisions/0003-baskets-of-nobody.md).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from training.recommenders.reasons import because
 from training.recommenders.scorer import Places, Scorer, Scores
 
 PAIRS = 60_000_000  # similarities kept at most: 480 MB
+TINY = 1e-12  # of an item whose baskets do not count, so that nothing is divided by 0
 BLOCK = 2_000_000  # cells of the Gram matrix computed at once
 
 
@@ -36,6 +38,7 @@ class Neighbours(Scorer):
     item_norm: float = 0.5
     damping: float = 0.5
     own: float = 2.0
+    basket: float = 0.3
     similarity_: sparse.csr_matrix = field(init=False, repr=False)
 
     def fit(self, interactions: Interactions) -> Self:
@@ -58,13 +61,16 @@ class Neighbours(Scorer):
         return similar
 
     def _normed(self, interactions: Interactions) -> sparse.csr_matrix:
-        damped = interactions.weight.astype(np.float64) ** self.damping
-        customers = np.bincount(interactions.customer, damped, minlength=len(interactions.customers))
-        items = np.bincount(interactions.item, damped, minlength=len(interactions.items))
-        norms = customers[interactions.customer] ** self.customer_norm * items[interactions.item] ** self.item_norm
-        shape = (len(interactions.customers), len(interactions.items))
-        values = (damped / norms).astype(np.float32)
-        return sparse.csr_matrix((values, (interactions.customer, interactions.item)), shape=shape)
+        log = interactions.bought_together
+        nobody = log.customer >= len(interactions.customers)
+        counts = np.where(nobody, self.basket, 1.0)
+        damped = log.weight.astype(np.float64) ** self.damping
+        customers = np.bincount(log.customer, damped, minlength=len(log.customers))
+        items = np.bincount(log.item, counts * damped, minlength=len(log.items))
+        norms = customers[log.customer] ** self.customer_norm * np.maximum(items[log.item], TINY) ** self.item_norm
+        values = (np.sqrt(counts) * damped / norms).astype(np.float32)
+        shape = (len(log.customers), len(log.items))
+        return sparse.csr_matrix((values, (log.customer, log.item)), shape=shape)
 
 
 def gram(normed: sparse.csr_matrix, kept: int, *, own: float) -> sparse.csr_matrix:

@@ -94,6 +94,7 @@ class Scorer(ABC):
 
 
 def popularity(interactions: Interactions) -> Scores:
-    """Per item the sum of its decayed weights, as a share of the most popular item's: in [0, 1]."""
-    total = np.bincount(interactions.item, interactions.weight, minlength=len(interactions.items))
+    """Per item the sum of its decayed weights, as a share of the most popular item's, in [0, 1]; baskets count too."""
+    log = interactions.bought_together
+    total = np.bincount(log.item, log.weight, minlength=len(log.items))
     return np.asarray(total / max(total.max(), np.finfo(np.float64).tiny), dtype=np.float32)

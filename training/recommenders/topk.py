@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from features.interactions import Interactions
+from features.interactions import PAIR, Interactions
 from training.recommenders.base import ItemFilter, Rankings
 
 CELLS = 8_000_000  # scores held at once: 32 MB as float32, however many customers are asked for
@@ -72,8 +72,9 @@ def aligned(histories: Interactions, items: NDArray[np.str_]) -> Interactions:
     ids = histories.items[used]
     found = np.minimum(np.searchsorted(items, ids), len(items) - 1)
     known = (items[found] == ids)[place]
-    kept = {name: getattr(histories, name)[known] for name in ("customer", "weight", "purchases", "first", "last")}
-    return replace(histories, items=items, item=found[place][known].astype(np.int32), **kept)
+    kept = {name: getattr(histories, name)[known] for name in PAIR}
+    item = found[place][known].astype(np.int32)
+    return replace(histories, items=items, baskets=None, **kept | {"item": item})
 
 
 def _parts(histories: Interactions, items: ItemFilter) -> Iterator[tuple[int, Interactions, ItemFilter]]:
