@@ -15,6 +15,7 @@ from features.interactions import Interactions
 from serving.decisions.requests import RecommendRequest, SimilarRequest
 from serving.decisions.state import State
 from training.recommenders.base import ItemFilter, Rankings, Reason
+from training.recommenders.reasons import POPULAR
 from training.release import Release
 
 POLICY = "top-k"
@@ -49,7 +50,8 @@ def similar(state: State, request: SimilarRequest, decision_id: str, now: dateti
     items = ItemFilter(excluded=_excluded(state, [*request.exclude, request.item]))
     rankings = model.similar(request.item, request.k, items=items)
     if len(rankings.items[0]):
-        reasons = [Reason("similar", (request.item,))] * len(rankings.items[0])
+        alike = Reason("similar", (request.item,))
+        reasons = [alike if score > 0 else POPULAR for score in rankings.scores[0]]  # 0 or less: filled by popularity
         fallback = None
     else:
         nobody = _of_items([], now)

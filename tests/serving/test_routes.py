@@ -137,6 +137,15 @@ def test_deleting_a_cited_item_from_the_history_changes_the_reason(service: http
     assert both[0] not in cited(rest)
 
 
+def test_only_what_is_alike_is_said_to_go_together(service: httpx.Client) -> None:
+    """Nobody who bought black tea bought coffee: coffees fill the answer, because they are popular."""
+    answer = service.post("/v1/recommend/similar", json={"item": "black", "k": 100}).json()
+    kinds = {item["item"]: item["reason"]["kind"] for item in answer["items"]}
+    assert kinds == dict.fromkeys(("green", "white"), "similar") | dict.fromkeys(
+        ("java", "mocha", "robusta"), "popular"
+    )
+
+
 def test_an_unknown_item_is_answered_with_what_is_popular_and_said_so(service: httpx.Client) -> None:
     answer = service.post("/v1/recommend/similar", json={"item": "no such item"})
     assert items(answer)

@@ -88,7 +88,10 @@ class Recommender(Protocol):
         ...
 
     def similar(self, item: str, k: int, *, items: ItemFilter) -> Rankings:
-        """One ranking: the items most like this one, itself left out. An unknown item gives an empty ranking."""
+        """One ranking: the items most like this one, itself left out; those scored 0 or less are only popular.
+
+        An unknown item gives an empty ranking.
+        """
         ...
 
     def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:
