@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -228,13 +229,25 @@ def readable(path: Path) -> Iterator[None]:
 
 def relation(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyRelation:
     """A CSV (everything as text) or Parquet file as a relation; one clear line when it is neither."""
-    require_file(path)
+    if not require_file(path).stat().st_size:
+        raise ValueError(f"{path}: holds nothing; a header and rows are needed")
     with readable(path):
         if path.suffix.lower() in (".parquet", ".pq"):
             return connection.read_parquet(str(path))
         if path.suffix.lower() in (".csv", ".tsv", ".txt", ".gz"):
-            return connection.read_csv(str(path), header=True, all_varchar=True)
+            return _csv(connection, path)
     raise ValueError(f"{path}: the name ends in {path.suffix!r}; CSV (.csv, .tsv, .txt, .gz) or Parquet is needed")
+
+
+def _csv(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyRelation:
+    """The file's rows as text. One line of another length makes DuckDB see a single column: the header then decides."""
+    found = connection.read_csv(str(path), header=True, all_varchar=True)
+    mark = next((mark for mark in ",;\t|" if mark in found.columns[0]), None) if len(found.columns) == 1 else None
+    if mark is None:
+        return found
+    names = next(csv.reader([found.columns[0]], delimiter=mark))
+    columns = dict.fromkeys(names, "VARCHAR")
+    return connection.read_csv(str(path), header=True, sep=mark, quotechar='"', columns=columns, auto_detect=False)
 
 
 def _cause(error: duckdb.Error) -> str:

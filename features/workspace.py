@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 from features.starter import STARTER
@@ -32,6 +32,17 @@ class Frozen(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def _known_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{value!r} is not a time zone; one like 'Europe/Berlin' is needed") from None
+    return value
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class InteractionSettings(Frozen):
@@ -70,7 +81,7 @@ class Settings(Frozen):
     """`attune.yaml`."""
 
     name: str = Field(min_length=1, max_length=100)
-    timezone: str = "UTC"
+    timezone: Zone = "UTC"
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
     rates: Mapping[str, float] = {}  # other currencies -> one unit in the workspace's currency
     traits: tuple[str, ...] = ()  # traits that become features of the profile family
@@ -80,15 +91,6 @@ class Settings(Frozen):
     recommender: RecommenderSettings = RecommenderSettings()
     uplift: UpliftSettings = UpliftSettings()
     offers: OfferSettings = OfferSettings()
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError):
-            raise ValueError(f"{value!r} is not a time zone; one like 'Europe/Berlin' is needed") from None
-        return value
 
     @field_validator("ledger")
     @classmethod
@@ -189,6 +191,8 @@ def create(folder: Path) -> Workspace:
     """A workspace to start from, in a folder that is none yet."""
     if (folder / SETTINGS).exists():
         raise ValueError(f"{folder}: there is a {SETTINGS} already; nothing was changed")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file; a workspace is a folder")
     for name, text in STARTER.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

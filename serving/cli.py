@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from features.cli import WorkspaceOption, opened
 from features.cli import app as features_app
@@ -111,10 +111,11 @@ def main(arguments: list[str] | None = None) -> None:
         sys.excepthook = _unforeseen
     try:
         code = app([word for word in given if word != "--debug"], standalone_mode=False)
-    except click.exceptions.Abort:
+    except typer.Abort:
         code = _say("interrupted", 130)
-    except click.ClickException as error:
-        code = _say(error.format_message(), 2)
+    except TyperException as error:  # what is no verb or option, in its own words
+        said = error.format_message()
+        code = _say(said, 2) if said else 2  # without any word the help was shown instead
     except (ValueError, TypeError) as error:
         code = _fail(error, 2, debug=debug)
     except (OSError, RuntimeError) as error:

@@ -15,7 +15,7 @@ from pydantic import Field
 from features.consent import Basis
 from features.events import ADDED, CLICKED, COLUMNS, OPENED, ORDERED, REFUNDED, SCHEMA, VIEWED, utc
 from features.imports import Parsed, readable, relation
-from features.workspace import Frozen, Settings
+from features.workspace import Frozen, Settings, Zone
 
 PREVIEW = 10
 WORDS = {
@@ -55,7 +55,7 @@ class EventMap(Frozen):
 
     format: Literal["columns", "attune"] = "columns"
     source: str = Field(default="file", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)
-    timezone: str = "UTC"
+    timezone: Zone = "UTC"
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
     consent: ConsentMap = ConsentMap()
     columns: Mapping[str, str] = {}

@@ -66,8 +66,12 @@ def predictions_out_of_fold(
     check(log.table, log.exposures, y)
     fold = fold_numbers(log.table, log.exposures, y, folds=folds, seed=seed)
     tasks = [(name, number) for name in names for number in range(folds)]
-    with ThreadPoolExecutor(jobs) as pool:  # LightGBM and LAPACK release the interpreter's lock
-        answers = list(pool.map(lambda task: _answer(log, y, task[0], fold != task[1], seed), tasks))
+    try:
+        with ThreadPoolExecutor(jobs) as pool:  # LightGBM and LAPACK release the interpreter's lock
+            answers = list(pool.map(lambda task: _answer(log, y, task[0], fold != task[1], seed), tasks))
+    except ValueError as fault:  # the whole log was fine, what one fold leaves of it is not
+        customers = len(np.unique(_units(log)))
+        raise ValueError(f"log {log.name!r}: {customers:,} customers in {folds} folds: {fault}") from fault
     shape = (len(y), len(log.exposures.offers))
     effect, error = ({name: np.full(shape, np.nan) for name in names} for _ in range(2))
     for (name, number), (values, errors) in zip(tasks, answers, strict=True):
