@@ -15,6 +15,8 @@ from features.cli import app as features_app
 from training.cli import app as training_app
 from training.cli import reports
 
+INTERRUPTED = 130  # what a shell expects after Ctrl-C, and what Typer answers
+
 app = typer.Typer(
     name="attune",
     help="Decides, for every customer and moment, what to show, what to offer or to stay silent, "
@@ -112,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code = app([word for word in given if word != "--debug"], standalone_mode=False)
     except typer.Abort:
-        code = _say("interrupted", 130)
+        code = INTERRUPTED
     except TyperException as error:  # what is no verb or option, in its own words
         said = error.format_message()
         code = _say(said, 2) if said else 2  # without any word the help was shown instead
@@ -120,6 +122,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = _fail(error, 2, debug=debug)
     except (OSError, RuntimeError) as error:
         code = _fail(error, 1, debug=debug)
+    if code == INTERRUPTED:
+        _say("interrupted", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

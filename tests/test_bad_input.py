@@ -195,3 +195,21 @@ def test_broken_state_is_a_failure_that_names_the_file(
 def test_debug_shows_the_trace(place: Path) -> None:
     with pytest.raises(ValueError, match="no such file"):
         main(["--debug", "import", "events", "none.csv", "-w", "shop"])
+
+
+def test_ctrl_c_in_an_import_is_said_and_the_same_command_completes_it(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is pressed after the rows and before the consent."""
+
+    def pressed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    words = "import events good.csv --map map.yaml -w shop"
+    with monkeypatch.context() as patched:
+        patched.setattr("features.imports.grant", pressed)
+        assert told(capsys, words) == (130, "attune: interrupted")
+    assert told(capsys, words) == (0, "")
+    with pytest.raises(SystemExit):
+        main(["features", "-w", "shop"])
+    assert "consent: 0 of 9 customers left out" in capsys.readouterr().out
