@@ -5,9 +5,10 @@ The main calls are there a second time under `/api`, as BentoML's own, and call 
 
 import gc
 import os
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import bentoml
 import orjson
@@ -19,7 +20,8 @@ from serving.decisions.offers import select
 from serving.decisions.recommend import recommend
 from serving.decisions.requests import AssignRequest, OfferRequest, RecommendRequest
 from serving.decisions.state import State
-from serving.http.answers import decided
+from serving.http.answers import Asked, Decide, decided
+from serving.http.api import Door
 from serving.http.app import Routes, assigned
 from serving.http.errors import HttpError, checked
 
@@ -27,7 +29,7 @@ BUNDLED = Path(__file__).parent / "bundled"  # the item sides that a bento carri
 TIMEOUT = 5  # seconds; BentoML keeps a timer per request until it runs out
 
 Json = Annotated[str, ContentType("application/json")]  # BentoML would rebuild a schema for every other answer
-routes = Routes()
+routes = Routes(lambda: datetime.now(UTC))
 
 
 @bentoml.asgi_app(routes.app(), path="/v1")
@@ -48,20 +50,26 @@ class Attune:
             routes.state.journal.close()
 
     @bentoml.api(route="/api/recommend")
-    def recommend(self, request: dict[str, Any]) -> Json:
-        return _answered(RecommendRequest, recommend, request)
+    def recommend(self, request: dict[str, Any], ctx: bentoml.Context) -> Json:
+        return _answered("recommend", recommend, RecommendRequest, request, ctx)
 
     @bentoml.api(route="/api/offers/select")
-    def select(self, request: dict[str, Any]) -> Json:
-        return _answered(OfferRequest, select, request)
+    def select(self, request: dict[str, Any], ctx: bentoml.Context) -> Json:
+        return _answered("offer", select, OfferRequest, request, ctx)
 
     @bentoml.api(route="/api/experiments/assign")
-    def assign(self, experiment: str, request: dict[str, Any]) -> Json:
-        return _answered(AssignRequest, partial(assigned, experiment), request)
+    def assign(self, experiment: str, request: dict[str, Any], ctx: bentoml.Context) -> Json:
+        return _answered(f"assign:{experiment}", partial(assigned, experiment), AssignRequest, request, ctx)
 
 
-def _answered(model: Any, decide: Any, request: dict[str, Any]) -> str:
+def _answered(name: str, decide: Decide, model: Any, request: dict[str, Any], ctx: bentoml.Context) -> str:
+    # an error is an answer with a status: BentoML would answer an exception of status 503 without its message
     try:
-        return orjson.dumps(decided(routes.ready(), decide, checked(request, model), None)).decode()
+        asked = Asked(name, decide, checked(request, model), ctx.request.headers.get("idempotency-key"))
+        answer = decided(routes.ready(), asked, routes.now())
     except HttpError as error:
-        raise bentoml.exceptions.InvalidArgument(error.message) from None
+        ctx.response.status_code, answer = error.status, error.body
+    return orjson.dumps(answer).decode()
+
+
+cast(Any, Attune).add_asgi_middleware(Door)

@@ -14,7 +14,7 @@ POLICY = "assignment-hash"
 
 
 def assign(state: State, key: str, request: AssignRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
-    """The customer's arm of this experiment; a KeyError when there is no such experiment."""
+    """The customer's arm of this experiment, which the workspace has."""
     experiment = state.experiments[key]
     drawn = arm(experiment.salt or key, request.customer, experiment.arms)
     assert drawn is not None  # noqa: S101  # the shares sum to 1: `Experiment` checks it

@@ -35,7 +35,8 @@ def _lines(row: Mapping[str, Any], rules: str) -> Iterator[str]:
     yield f"fallback      {row['fallback'] or OWN}"
     changed = "" if row["workspace_hash"] == rules else f" (the workspace is {rules} now: its files have changed)"
     yield f"workspace     {row['workspace_hash']}{changed}"
-    yield f"asked         {row['context']}"
+    asked = {name: value for name, value in row["context"].items() if name != "retry"}  # the answer, kept for a retry
+    yield f"asked         {asked}"
     yield f"considered    {len(row['options'])} options"
     yield from map(_option, row["options"][:SHOWN])
 

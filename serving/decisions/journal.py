@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 
 from features.decisions import Decision, decisions
 from features.ledger import Ledger
@@ -52,6 +52,21 @@ class Journal:
         with self._lock:
             _write_all(self._file, line(row))
             self._pending.append(row)
+
+    def committed(self, decision_id: str) -> dict[str, Any] | None:
+        """The row of this id in the ledger, or None."""
+        with self._ledger.read() as connection:
+            return _row_of(connection, decision_id)
+
+    def keep(self, decision: Decision) -> dict[str, Any]:
+        """The ledger's row of this id: the one that was there first, else this decision's, committed now."""
+        with self._ledger.write() as connection:
+            first = _row_of(connection, decision.decision_id)
+            if first is not None:
+                return first
+            row = _row(decision)
+            connection.execute(insert(decisions), [row])
+            return _decoded(row)
 
     def commit(self) -> int:
         """Commits what is pending; how many decisions that was. Lines are dropped from the segment only after."""
@@ -147,15 +162,17 @@ def store(ledger: Ledger, rows: Iterable[dict[str, Any]]) -> None:
 
 def find(folder: Path, ledger: Ledger, decision_id: str) -> dict[str, Any] | None:
     """The decision's row, also one that is still in a segment; None when there is none."""
-    with ledger.read() as connection:
-        row = connection.execute(select(decisions).where(decisions.c.decision_id == decision_id)).mappings().first()
-    if row is not None:
-        return _decoded(dict(row))
     for path in folder.glob(f"*{SEGMENT}"):
         for candidate in read_segment(path)[0]:
             if candidate["decision_id"] == decision_id:
                 return _decoded(candidate)
-    return None
+    with ledger.read() as connection:  # last: what left its segment meanwhile is in the ledger
+        return _row_of(connection, decision_id)
+
+
+def _row_of(connection: Connection, decision_id: str) -> dict[str, Any] | None:
+    row = connection.execute(select(decisions).where(decisions.c.decision_id == decision_id)).mappings().first()
+    return None if row is None else _decoded(dict(row))
 
 
 def _row(decision: Decision) -> dict[str, Any]:

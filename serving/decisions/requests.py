@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from features.events import MAX_CUSTOMER
 
 MAX_K = 1000
-# a ledger on PostgreSQL takes no NUL in a text
-Customer = Annotated[str, Field(min_length=1, max_length=MAX_CUSTOMER, pattern=r"^[^\x00]*$")]
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # PostgreSQL stores no NUL, and one line of text holds no line break
+
+
+def _plain(text: str) -> str:
+    if CONTROL.search(text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
+# bounded also inside a list: numpy gives every entry the space of the longest one
+Text = Annotated[str, Field(max_length=MAX_CUSTOMER), AfterValidator(_plain)]
+Id = Annotated[Text, Field(min_length=1)]
+
+Number = Annotated[float, Field(ge=-1e15, le=1e15)]  # beyond, an expected profit may overflow
 
 
 class Request(BaseModel):
@@ -23,31 +36,43 @@ class Request(BaseModel):
 class RecommendRequest(Request):
     """`POST /v1/recommend`. A `history` (item ids) is answered in place of what is known about the customer."""
 
-    customer: Customer | None = None
-    history: list[str] | None = Field(default=None, max_length=10_000)
+    customer: Id | None = None
+    history: list[Id] | None = Field(default=None, max_length=10_000)
     k: int = Field(default=10, ge=1, le=MAX_K)
-    exclude: list[str] = Field(default=[], max_length=10_000)
+    exclude: list[Id] = Field(default=[], max_length=10_000)
     include_bought: bool = True
 
 
 class SimilarRequest(Request):
     """`POST /v1/recommend/similar`."""
 
-    item: str = Field(min_length=1, max_length=256)
+    item: Id
     k: int = Field(default=10, ge=1, le=MAX_K)
-    exclude: list[str] = Field(default=[], max_length=10_000)
+    exclude: list[Id] = Field(default=[], max_length=10_000)
 
 
 class OfferRequest(Request):
     """`POST /v1/offers/select`. `features` are answered in place of what is known about the customer."""
 
-    customer: Customer | None = None
-    offers: list[str] | None = Field(default=None, max_length=100)
-    channel: str | None = Field(default=None, max_length=64)
-    features: Mapping[str, float | str | None] | None = None
+    customer: Id | None = None
+    offers: list[Id] | None = Field(default=None, max_length=100)
+    channel: Id | None = None
+    features: Mapping[Id, Number | Text | None] | None = Field(default=None, max_length=1000)
 
 
 class AssignRequest(Request):
     """`POST /v1/experiments/{key}/assign`."""
 
-    customer: Customer
+    customer: Id
+
+
+class Call(Request):
+    """`POST /api/recommend` and `/api/offers/select`: BentoML names the arguments of its calls."""
+
+    request: dict[str, Any]
+
+
+class AssignCall(Call):
+    """`POST /api/experiments/assign`."""
+
+    experiment: str

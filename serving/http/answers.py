@@ -4,51 +4,102 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.decisions import Decision
+from serving.decisions.journal import Journal
 from serving.decisions.recommend import UnavailableError
+from serving.decisions.requests import Request
 from serving.decisions.state import State
 from serving.http.errors import HttpError
 
-Decide = Callable[[State, Any, str, datetime], tuple[Decision, dict[str, Any]]]
+Answer = dict[str, Any]
+Decide = Callable[[State, Any, str, datetime], tuple[Decision, Answer]]
+MAX_KEY = 255  # characters of an Idempotency-Key
+RETRY = "retry"  # in the context of a decision with a key: the body's fingerprint and the answer
 
 
-def decided(state: State, decide: Decide, request: Any, key: str | None) -> dict[str, Any]:
-    """The answer, after its decision is in the journal. An idempotency key gives a retry the same decision."""
-    decision_id = _decision_id(decide, key)
-    try:
-        decision, answer = decide(state, request, decision_id, _now())
-    except UnavailableError as error:
-        raise HttpError(503, "unavailable", str(error)) from None
-    except KeyError as error:
-        raise HttpError(404, "not_found", f"there is no {error.args[0]!r}") from None
-    except ValueError as error:
-        raise HttpError(400, "bad_request", str(error)) from None
-    _journalled(state, decision)
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for, by which body, and the key that makes a retry the same request."""
+
+    name: str  # of the route; a key belongs to one
+    decide: Decide
+    request: Request
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.key is not None and not 0 < len(self.key) <= MAX_KEY:
+            raise HttpError(
+                400, "bad_request", f"Idempotency-Key has {len(self.key)} characters, 1 to {MAX_KEY} needed"
+            )
+
+    @property
+    def body(self) -> str:
+        """The fingerprint of the request as it was understood: order, spaces and defaults make no difference."""
+        return _digest(orjson.dumps(self.request.model_dump(), option=orjson.OPT_SORT_KEYS))
+
+
+def decided(state: State, asked: Asked, now: datetime) -> Answer:
+    """The answer, after its decision is in the journal; with a key, the first answer that was given under it."""
+    if asked.key is not None and state.journal is not None:
+        return _once(state, state.journal, asked, now)
+    # without a journal nothing is remembered: a key and a body together still fix the draw
+    decision_id = uuid.uuid4().hex if asked.key is None else _id(asked.name, asked.key, asked.body)
+    decision, answer = _decide(state, asked, decision_id, now)
+    if state.journal is not None:
+        with _durable():
+            state.journal.append(decision)
     return answer
 
 
-def _decision_id(decide: Decide, key: str | None) -> str:
-    if key is None:
-        return uuid.uuid4().hex
-    return hashlib.sha256(f"{getattr(decide, '__name__', 'assign')}:{key}".encode()).hexdigest()[:32]
-
-
-def _journalled(state: State, decision: Decision) -> None:
-    if state.journal is None:
-        return
-    try:
-        state.journal.append(decision)
-    except (OSError, SQLAlchemyError) as error:
+def _once(state: State, journal: Journal, asked: Asked, now: datetime) -> Answer:
+    """The key's answer from the ledger, which all workers share and which outlives them."""
+    decision_id = _id(asked.name, str(asked.key))
+    with _durable():
+        row = journal.committed(decision_id)
+    if row is None:
+        decision, answer = _decide(state, asked, decision_id, now)
+        kept = {**decision.context, RETRY: {"body": asked.body, "answer": answer}}
+        with _durable():
+            row = journal.keep(replace(decision, context=kept))  # another worker may have been first
+    first: dict[str, Any] = row["context"][RETRY]
+    if first["body"] != asked.body:
         raise HttpError(
-            503, "not_journalled", f"the decision could not be written ({error}); nothing was decided"
-        ) from None
+            422, "key_reused", f"Idempotency-Key {asked.key!r} came with another body before; use a new key"
+        )
+    same: Answer = first["answer"]
+    return same
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+def _decide(state: State, asked: Asked, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
+    try:
+        return asked.decide(state, asked.request, decision_id, now)
+    except UnavailableError as error:
+        raise HttpError(503, "unavailable", str(error)) from None
+    except ValueError as error:
+        raise HttpError(400, "bad_request", str(error)) from None
+
+
+@contextmanager
+def _durable() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SQLAlchemyError) as error:
+        message = f"the decision could not be written ({error}); nothing was decided"
+        raise HttpError(503, "not_journalled", message) from None
+
+
+def _id(*parts: str) -> str:
+    return _digest(":".join(parts).encode())[:32]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

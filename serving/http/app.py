@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
+import difflib
+from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -19,20 +20,31 @@ from serving.decisions.offers import select
 from serving.decisions.recommend import recommend, similar
 from serving.decisions.requests import AssignRequest, OfferRequest, RecommendRequest, SimilarRequest
 from serving.decisions.state import State
-from serving.http.answers import Decide, decided
+from serving.experiments.report import stored
+from serving.http.answers import Asked, Decide, decided
 from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.openapi import document, page
 
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
 
 class Routes:
-    """The routes; `state` is set once, when the service starts."""
+    """The routes; `state` is set once, when the service starts. `now` is the clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime]) -> None:
         self.state: State | None = None
+        self.now = now
+        self.known = self._known()
 
     def app(self) -> Starlette:
         """The app to mount."""
-        routes = [
+        # BentoML asks the mounted app for a match and answers itself where there is none: so there always is one
+        routes = [*self.known, Route("/{path:path}", self.unknown, methods=METHODS)]
+        handlers: dict[Any, Any] = {HttpError: _on_error, HTTPException: _on_status, Exception: _on_failure}
+        return Starlette(routes=routes, exception_handlers=handlers)
+
+    def _known(self) -> list[Route]:
+        return [
             Route("/recommend", self.recommend, methods=["POST"]),
             Route("/recommend/similar", self.similar, methods=["POST"]),
             Route("/offers/select", self.select, methods=["POST"]),
@@ -41,32 +53,28 @@ class Routes:
             Route("/openapi.json", self.openapi, methods=["GET"]),
             Route("/docs", self.docs, methods=["GET"]),
         ]
-        handlers: dict[Any, Any] = {HttpError: _on_error, HTTPException: _on_status}
-        return Starlette(routes=routes, exception_handlers=handlers)
 
     async def recommend(self, request: Request) -> Response:
-        return await self._decided(request, RecommendRequest, recommend)
+        return await self._decided(request, RecommendRequest, "recommend", recommend)
 
     async def similar(self, request: Request) -> Response:
-        return await self._decided(request, SimilarRequest, similar)
+        return await self._decided(request, SimilarRequest, "similar", similar)
 
     async def select(self, request: Request) -> Response:
-        return await self._decided(request, OfferRequest, select)
+        return await self._decided(request, OfferRequest, "offer", select)
 
     async def assign(self, request: Request) -> Response:
         key = request.path_params["key"]
-        _known(self.ready(), key)
-        return await self._decided(request, AssignRequest, partial(assigned, key))
+        return await self._decided(request, AssignRequest, f"assign:{key}", partial(assigned, key))
 
     async def report(self, request: Request) -> Response:
         """The stored report and its age; made by `attune report experiment KEY`."""
         state, key = self.ready(), request.path_params["key"]
-        _known(state, key)
-        path = None if state.reports is None else state.reports / f"experiment-{key}.json"
-        if path is None or not path.exists():
+        _experiment(state, key)
+        report = None if state.reports is None else await run_in_threadpool(stored, state.reports, key, self.now())
+        if report is None:
             raise HttpError(404, "no_report", f"no report yet; run `attune report experiment {key}`")
-        stored = await run_in_threadpool(path.read_bytes)
-        return answer({**orjson.loads(stored), "age_seconds": round(time.time() - path.stat().st_mtime)})
+        return answer(report)
 
     async def openapi(self, _request: Request) -> Response:
         return answer(document())
@@ -74,23 +82,38 @@ class Routes:
     async def docs(self, _request: Request) -> Response:
         return HTMLResponse(page())
 
+    async def unknown(self, request: Request) -> Response:
+        """405 where another method would be answered, else 404 with the nearest route."""
+        path, below = request.url.path, "/" + request.path_params["path"]
+        methods = {one for route in self.known if route.path_regex.match(below) for one in route.methods or ()}
+        if methods:
+            allowed = ", ".join(sorted(methods))
+            response = refused(HttpError(405, "not_allowed", f"{request.method} {path}: use {allowed}"))
+            response.headers["allow"] = allowed
+            return response
+        near = difflib.get_close_matches(below, [route.path for route in self.known], n=1)
+        hint = f"did you mean /v1{near[0]}?" if near else "GET /v1/docs shows all"
+        raise HttpError(404, "not_found", f"there is no route {path[:200]!r}; {hint}")
+
     def ready(self) -> State:
         """The state; 503 while the service starts."""
         if self.state is None:
             raise HttpError(503, "starting", "the service has not read its workspace yet")
         return self.state
 
-    async def _decided(self, request: Request, model: Any, decide: Decide) -> Response:
-        state, key = self.ready(), request.headers.get("idempotency-key")
+    async def _decided(self, request: Request, model: Any, name: str, decide: Decide) -> Response:
+        state = self.ready()
         body = await body_of(request, model)
-        return answer(await run_in_threadpool(decided, state, decide, body, key))
+        asked = Asked(name, decide, body, request.headers.get("idempotency-key"))
+        return answer(await run_in_threadpool(decided, state, asked, self.now()))
 
 
-def assigned(key: str, state: State, request: Any, decision_id: str, now: Any) -> Any:
+def assigned(key: str, state: State, request: Any, decision_id: str, now: datetime) -> Any:
+    _experiment(state, key)
     return assign(state, key, request, decision_id, now)
 
 
-def _known(state: State, key: str) -> None:
+def _experiment(state: State, key: str) -> None:
     if key not in state.experiments:
         raise HttpError(404, "not_found", f"experiment {key!r} is not one of {sorted(state.experiments)}")
 
@@ -104,3 +127,8 @@ async def _on_status(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class only
     code = {404: "not_found", 405: "not_allowed"}.get(error.status_code, "error")
     return refused(HttpError(error.status_code, code, f"{request.method} {request.url.path}: {error.detail}"))
+
+
+async def _on_failure(_request: Request, error: Exception) -> Response:
+    """What nobody foresaw: the trace is in the service's log, Starlette raises it again after this answer."""
+    return refused(HttpError(500, "failed", f"the service failed ({type(error).__name__}); its log says where"))

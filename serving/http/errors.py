@@ -13,6 +13,7 @@ from starlette.responses import Response
 from serving.decisions.requests import Request as Body
 
 MAX_BODY = 1 << 20  # bytes
+MAX_MESSAGE = 500  # characters; what was given may be as long as a body
 
 
 class HttpError(Exception):
@@ -20,7 +21,12 @@ class HttpError(Exception):
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
-        self.status, self.code, self.message = status, code, message
+        self.status, self.code = status, code
+        self.message = " ".join(message[:MAX_MESSAGE].split())
+
+    @property
+    def body(self) -> dict[str, str]:
+        return {"code": self.code, "message": self.message}
 
 
 def answer(value: Any, status: int = 200) -> Response:
@@ -29,11 +35,16 @@ def answer(value: Any, status: int = 200) -> Response:
 
 
 def refused(error: HttpError) -> Response:
-    return answer({"code": error.code, "message": error.message}, error.status)
+    return answer(error.body, error.status)
 
 
 async def body_of(request: Request, model: type[Body]) -> Any:
     """The request's body as this model; 400 or 413 in one line where it is none."""
+    return parsed(await content_of(request), model)
+
+
+async def content_of(request: Request) -> bytes:
+    """The request's body; 413 as soon as it is known to be too large."""
     size = request.headers.get("content-length", "0")
     if size.isdigit() and int(size) > MAX_BODY:
         raise HttpError(413, "too_large", f"the body has {size} bytes, at most {MAX_BODY} are taken")
@@ -42,7 +53,7 @@ async def body_of(request: Request, model: type[Body]) -> Any:
         chunks += chunk
         if len(chunks) > MAX_BODY:
             raise HttpError(413, "too_large", f"the body has more than the {MAX_BODY} bytes that are taken")
-    return parsed(bytes(chunks), model)
+    return bytes(chunks)
 
 
 def parsed(content: bytes, model: type[Body]) -> Any:
@@ -66,12 +77,12 @@ def checked(raw: dict[str, Any], model: type[Body]) -> Any:
 
 def _fault(error: ValidationError, model: type[BaseModel]) -> str:
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
+    field = ".".join(str(part)[:80] for part in first["loc"])
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(field, model.model_fields, n=1)
         return f"unknown field {field!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known: {_known(model)}")
-    given = "" if first["type"] == "missing" else f" == {str(first['input'])[:80]!r}"
-    return f"{field}{given}: {first['msg']}"
+    given = "" if first["type"] == "missing" else f" == {first['input']!r:.80}"
+    return f"{field}{given}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _known(model: type[BaseModel]) -> str:

@@ -15,6 +15,13 @@ ERROR = {
     "required": ["code", "message"],
     "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
 }
+KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key and body get the same decision and answer; the same key and another body get 422.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 ROUTES: tuple[tuple[str, str, str, type[Request] | None, dict[str, Any] | None], ...] = (
     ("post", "/v1/recommend", "The best items for a customer or a history.", RecommendRequest, {"customer": "c000007"}),
     ("post", "/v1/recommend/similar", "The items most like this one.", SimilarRequest, {"item": "i0001", "k": 3}),
@@ -50,7 +57,7 @@ def page() -> str:
     style = "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1c2430}"
     style += "pre{background:#f4f6f9;padding:.8rem;overflow-x:auto}td{padding:.2rem 1rem .2rem 0;vertical-align:top}"
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{style}</style>'
-    intro = "Errors are {code, message}. An Idempotency-Key header gives a retry the same decision. Schema: "
+    intro = "Errors are {code, message}. An Idempotency-Key header gives a retry the same answer. Schema: "
     link = '<a href="openapi.json">openapi.json</a>'
     return f"<!doctype html><title>Attune API</title>{head}<h1>Attune API</h1><p>{intro}{link}</p>{''.join(parts)}"
 
@@ -58,6 +65,8 @@ def page() -> str:
 def _operation(path: str, summary: str, model: type[Request] | None, example: Any) -> dict[str, Any]:
     statuses = {"200": "Found", "400": "The request is wrong", "404": "Not found", "405": "Not allowed"}
     statuses |= {"413": "The body is too large", "503": "Nothing can be answered"}
+    if model is not None:
+        statuses["422"] = "The Idempotency-Key came with another body before"
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     found = {"application/json": {"schema": {"type": "object"}}}
     responses = {
@@ -70,6 +79,7 @@ def _operation(path: str, summary: str, model: type[Request] | None, example: An
         operation["parameters"] = [key]
     if model is not None:
         content = {"schema": model.model_json_schema(), "example": example}
+        operation.setdefault("parameters", []).append(KEY)
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
     return operation
 

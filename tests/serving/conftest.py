@@ -70,7 +70,7 @@ def service(shop: Workspace) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(name="serving")
+@pytest.fixture(name="serving", scope="session")
 def serving_fixture() -> Callable[..., AbstractContextManager[httpx.Client]]:
     """Starts a service of a test's own."""
     return serving

@@ -52,4 +52,6 @@ def test_without_a_release_the_service_starts_and_says_what_is_missing(tmp_path:
             answer = client.post(path, json={})
             assert answer.status_code == 503
             assert "attune promote" in answer.json()["message"]
+            again = client.post(path.replace("/v1", "/api"), json={"request": {}})
+            assert (again.status_code, again.json()) == (503, answer.json())
         assert client.post("/v1/experiments/checkout-badge/assign", json={"customer": "a"}).status_code == 200
