@@ -11,6 +11,7 @@ A torn last line (killed while writing) belongs to an answer that never left; it
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import tempfile
 import threading
@@ -26,9 +27,10 @@ from sqlalchemy import Connection, insert, select
 from features.decisions import Decision, decisions
 from features.ledger import Ledger
 
+log = logging.getLogger("attune.journal")
 SEGMENT = ".segment"
 GROUP_SECONDS = 0.2  # a decision is in the ledger this long after its answer
-ROTATE_BYTES = 8_000_000  # a segment that long is replaced once its lines are committed
+ROTATE_BYTES = 8_000_000  # a segment that long is replaced by one with the lines that are not committed yet
 LOOKUP = 500  # decision ids per query; SQLite takes at most 32,766 values
 
 
@@ -50,7 +52,7 @@ class Journal:
         """Returns once the decision has been handed to the operating system."""
         row = _row(decision)
         with self._lock:
-            _write_all(self._file, line(row))
+            _write_whole(self._file, line(row))
             self._pending.append(row)
 
     def committed(self, decision_id: str) -> dict[str, Any] | None:
@@ -79,8 +81,8 @@ class Journal:
                 self._pending = group + self._pending
             raise
         with self._lock:
-            if not self._pending and os.fstat(self._file).st_size > ROTATE_BYTES:
-                os.ftruncate(self._file, 0)
+            if os.fstat(self._file).st_size > ROTATE_BYTES:
+                self._rotate()
         return len(group)
 
     def close(self) -> None:
@@ -98,18 +100,41 @@ class Journal:
             os.close(handle)
             self._path, self._file = Path(name), os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX)
-            if self._path.exists() and self._path.stat().st_ino == os.fstat(self._file).st_ino:
+            if os.fstat(self._file).st_nlink:
                 return
             os.close(self._file)  # another worker's recovery took the file before it was locked
+
+    def _rotate(self) -> None:
+        """A new segment with what is pending. The old one goes last: a crash in between doubles lines, loses none."""
+        path, file = self._path, self._file
+        try:
+            self._open()
+            _write_whole(self._file, b"".join(map(line, self._pending)))
+        except OSError:  # a full disk: the old segment goes on
+            if self._file != file:
+                self._path.unlink(missing_ok=True)
+                os.close(self._file)
+            self._path, self._file = path, file
+            raise
+        path.unlink(missing_ok=True)
+        os.close(file)
 
     def _run(self) -> None:
         while not self._closing:
             self._wake.wait(GROUP_SECONDS)
             try:
                 self.commit()
-                self.failure = None
+                self._tell(None)
             except Exception as error:  # noqa: BLE001  # the edge of a thread: a full disk must not end it
-                self.failure = " ".join(str(error).split())[:200]
+                self._tell(" ".join(str(error).split())[:200])
+
+    def _tell(self, failure: str | None) -> None:
+        """One line in the service's log when commits begin to fail, and one when they succeed again."""
+        if failure and not self.failure:
+            log.error("%s: decisions wait in their segment for the ledger: %s", self._path, failure)
+        elif self.failure and not failure:
+            log.info("%s: the decisions that waited are in the ledger", self._path)
+        self.failure = failure
 
 
 def line(row: dict[str, Any]) -> bytes:
@@ -119,9 +144,17 @@ def line(row: dict[str, Any]) -> bytes:
 
 
 def read_segment(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The rows whose checksum is right, and how many lines were torn; none where the segment is gone."""
+    try:
+        return parse(path.read_bytes())
+    except FileNotFoundError:
+        return [], 0
+
+
+def parse(content: bytes) -> tuple[list[dict[str, Any]], int]:
     """The rows whose checksum is right, and how many lines were torn."""
     rows, torn = [], 0
-    for entry in path.read_bytes().split(b"\n"):
+    for entry in content.split(b"\n"):
         checksum, _, body = entry.partition(b" ")
         if entry and checksum == b"%08x" % zlib.crc32(body):
             rows.append(_parsed(body))
@@ -134,12 +167,16 @@ def recover(folder: Path, ledger: Ledger) -> tuple[int, int]:
     """Commits the segments whose worker is gone; how many decisions they held, and how many torn lines."""
     found, torn = 0, 0
     for path in sorted(folder.glob(f"*{SEGMENT}")):
-        with path.open("rb") as file:
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            continue  # another worker's recovery took it
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue  # its worker lives
-            rows, broken = read_segment(path)
+            rows, broken = parse(file.read())
             store(ledger, rows)
             path.unlink(missing_ok=True)
             found, torn = found + len(rows), torn + broken
@@ -196,6 +233,12 @@ def _parts(ids: list[str]) -> Iterator[list[str]]:
         yield ids[start : start + LOOKUP]
 
 
-def _write_all(file: int, data: bytes) -> None:
-    while data:  # a short write happens on a nearly full disk; the rest then raises
-        data = data[os.write(file, data) :]
+def _write_whole(file: int, data: bytes) -> None:
+    """Writes all or nothing: what a full disk took of it would spoil the next line."""
+    before = os.fstat(file).st_size
+    try:
+        while data:  # a short write happens on a nearly full disk; the rest then raises
+            data = data[os.write(file, data) :]
+    except OSError:
+        os.ftruncate(file, before)
+        raise

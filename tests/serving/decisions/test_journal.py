@@ -1,10 +1,13 @@
 """No decision whose append returned is lost: not to kill -9, not to a torn line, not beside a second worker."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from sqlalchemy import func, select
 
 from features.decisions import Decision, Option, decisions
 from features.ledger import Ledger
-from serving.decisions.journal import SEGMENT, Journal, find, read_segment, recover
+from serving.decisions.journal import SEGMENT, Journal, find, line, read_segment, recover
 
 NOON = datetime(2026, 1, 1, 12)  # noqa: DTZ001  # UTC without a zone, as the tables keep it
 WORKER = """
@@ -135,6 +138,58 @@ def test_a_changed_byte_is_noticed(tmp_path: Path, ledger: Ledger) -> None:
     journal.close()
     (folder / f"worker-dead{SEGMENT}").write_bytes(whole.replace(b"because", b"becauso"))
     assert read_segment(folder / f"worker-dead{SEGMENT}") == ([], 1)
+
+
+def test_a_disk_that_was_full_spoils_no_line_after_it(tmp_path: Path, ledger: Ledger) -> None:
+    folder = tmp_path / "journal"
+    journal = Journal(folder, ledger)
+    journal.append(decision("d0"))
+    segment = next(folder.glob(f"*{SEGMENT}"))
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (segment.stat().st_size + 40, hard))  # room for a part of a line
+        with pytest.raises(OSError, match="large"):
+            journal.append(decision("refused"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    journal.append(decision("d1"))
+    rows, torn = read_segment(segment)
+    journal.close()
+    assert ([row["decision_id"] for row in rows], torn) == (["d0", "d1"], 0)
+    assert stored(ledger) == {"d0", "d1"}
+
+
+def test_the_segment_of_a_busy_worker_stays_small_and_loses_nothing(
+    tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.decisions.journal.ROTATE_BYTES", 20_000)
+    monkeypatch.setattr("serving.decisions.journal.GROUP_SECONDS", 0.001)
+    folder = tmp_path / "journal"
+    journal = Journal(folder, ledger)
+    sizes = []
+    for number in range(5_000):  # without a pause: a decision arrives during every commit
+        journal.append(decision(f"d{number}"))
+        with suppress(FileNotFoundError):  # replaced between being listed and being measured
+            sizes.extend(segment.stat().st_size for segment in folder.glob(f"*{SEGMENT}"))
+    journal.close()
+    assert max(sizes) < 5_000 * len(line(decision("d0").row() | {"time": NOON})) / 2
+    assert len(stored(ledger)) == 5_000
+    assert list(folder.iterdir()) == []
+
+
+def test_several_workers_recover_at_once_and_none_fails(tmp_path: Path, ledger: Ledger) -> None:
+    folder = tmp_path / "journal"
+    journal = Journal(folder, ledger)
+    journal.append(decision("d0"))
+    whole = next(folder.glob(f"*{SEGMENT}")).read_bytes()
+    journal.close()
+    for number in range(60):
+        (folder / f"worker-dead-{number}{SEGMENT}").write_bytes(whole)
+    with ThreadPoolExecutor(4) as pool:
+        for found in [pool.submit(recover, folder, ledger) for _ in range(4)]:
+            found.result()
+    assert list(folder.iterdir()) == []
+    assert stored(ledger) == {"d0"}
 
 
 def test_one_decision_id_is_stored_once_and_the_first_stays(tmp_path: Path, ledger: Ledger) -> None:
