@@ -6,6 +6,7 @@ import ipaddress
 import os
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 from features.ledger import Ledger
@@ -30,11 +31,26 @@ def run(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
     os.environ["ATTUNE_WORKSPACE"] = str(workspace.folder)
     os.environ["ATTUNE_WORKERS"] = str(workers)
     os.environ["BENTOML_CONFIG_OPTIONS"] = " ".join(OPTIONS)
+    os.environ["BENTOML_HOME"] = str(_home(port))
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     root = Path(__file__).resolve().parent.parent
     words = ["-m", "bentoml", "serve", "serving.service:Attune", "--host", host, "--port", str(port)]
     os.execv(sys.executable, [sys.executable, *words, "--working-dir", str(root)])  # noqa: S606  # our own interpreter
+
+
+def _home(port: int) -> Path:
+    """This service's own folder for the counters behind `/metrics`: starting BentoML wipes the one it is given.
+
+    In memory where there is such a place: a worker that counts on a full disk would be ended by the system.
+    """
+    memory = Path("/dev/shm")  # noqa: S108  # the folder below is this user's only
+    folder = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+    home = folder / f"attune-{os.getuid()}-{port}"
+    home.mkdir(mode=0o700, exist_ok=True)
+    if home.stat().st_uid != os.getuid():
+        raise OSError(f"{home} belongs to another user; choose another port with --port")
+    return home
 
 
 def _loopback(host: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from time import perf_counter
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from serving.decisions.journal import Journal
 from serving.decisions.recommend import UnavailableError
 from serving.decisions.requests import Request
 from serving.decisions.state import State
+from serving.http.counters import count
 from serving.http.errors import HttpError
 
 Answer = dict[str, Any]
@@ -53,10 +55,12 @@ def decided(state: State, asked: Asked, now: datetime) -> Answer:
         return _once(state, state.journal, asked, now)
     # without a journal nothing is remembered: a key and a body together still fix the draw
     decision_id = uuid.uuid4().hex if asked.key is None else _id(asked.name, asked.key, asked.body)
+    started = perf_counter()
     decision, answer = _decide(state, asked, decision_id, now)
     if state.journal is not None:
         with _durable():
             state.journal.append(decision)
+    count(decision, perf_counter() - started)
     return answer
 
 
@@ -66,10 +70,12 @@ def _once(state: State, journal: Journal, asked: Asked, now: datetime) -> Answer
     with _durable():
         row = journal.committed(decision_id)
     if row is None:
+        started = perf_counter()
         decision, answer = _decide(state, asked, decision_id, now)
         kept = {**decision.context, RETRY: {"body": asked.body, "answer": answer}}
         with _durable():
             row = journal.keep(replace(decision, context=kept))  # another worker may have been first
+        count(decision, perf_counter() - started)
     first: dict[str, Any] = row["context"][RETRY]
     if first["body"] != asked.body:
         raise HttpError(

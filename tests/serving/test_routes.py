@@ -346,6 +346,42 @@ def test_bentomls_own_calls_answer_under_api_with_the_same_decisions(service: ht
     assert arm.json()["arm"] in {"control", "treatment"}
 
 
+def test_decisions_are_counted_by_kind_policy_and_fallback_over_all_workers(shop: Workspace, serving) -> None:  # type: ignore[no-untyped-def]
+    keyed = {"Idempotency-Key": "counted"}
+    with serving(shop, "--workers", "2") as client:
+        for _ in range(20):  # each over a connection of its own, so that either worker may answer
+            httpx.post(client.base_url.join("/v1/recommend"), json={"customer": "c000"})
+        for _ in range(3):
+            client.post("/v1/recommend", json={"customer": "somebody"})
+            client.post("/v1/offers/select", json={"offers": ["coupon"], "features": {"tenure": 1}}, headers=keyed)
+            client.post("/api/experiments/assign", json={"experiment": "checkout-badge", "request": {"customer": "a"}})
+            client.post("/v1/recommend", json={"k": 0})
+        lines = client.get("/metrics").text.splitlines()
+    counted = {name: float(number) for name, number in (line.rsplit(" ", 1) for line in lines if line[:1] == "a")}
+    total = "attune_decisions_total"
+    assert {name: number for name, number in counted.items() if name.startswith(total)} == {
+        total + '{fallback="no",kind="recommend",policy="top-k"}': 20,
+        total + '{fallback="yes",kind="recommend",policy="top-k"}': 3,
+        total + '{fallback="no",kind="offer",policy="epsilon"}': 1,  # a retry is no new decision
+        total + '{fallback="no",kind="assign",policy="assignment-hash"}': 3,
+    }
+    assert counted['attune_answer_seconds_count{kind="recommend"}'] == 23
+    assert 0 < counted['attune_answer_seconds_sum{kind="recommend"}'] < 60
+
+
+def test_a_second_service_leaves_the_counters_of_the_first_alone(
+    service: httpx.Client, shop: Workspace, serving
+) -> None:  # type: ignore[no-untyped-def]
+    def counted() -> float:
+        lines = service.get("/metrics").text.splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("attune_decisions_total"))
+
+    service.post("/v1/recommend", json={})
+    before = counted()
+    with serving(shop):
+        assert counted() == before > 0
+
+
 def test_over_many_calls_the_chosen_frequencies_match_the_logged_probabilities(service: httpx.Client) -> None:
     chosen: dict[str, int] = {"coupon": 0, "mail": 0, "nothing": 0}
     logged: dict[str, float] = {}

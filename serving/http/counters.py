@@ -1,0 +1,21 @@
+"""What is counted beside BentoML's own metrics, over all workers; no label holds what a request said."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+from features.decisions import Decision
+
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+DECISIONS = Counter(
+    "attune_decisions", "Decisions that were answered for the first time.", ["kind", "policy", "fallback"]
+)
+SECONDS = Histogram(
+    "attune_answer_seconds", "From the checked request to the journalled decision.", ["kind"], buckets=BUCKETS
+)
+
+
+def count(decision: Decision, seconds: float) -> None:
+    """Adds one decision, and what it took."""
+    DECISIONS.labels(decision.kind, decision.policy, "yes" if decision.fallback else "no").inc()
+    SECONDS.labels(decision.kind).observe(seconds)
