@@ -66,6 +66,9 @@ def read_catalog(workspace: Workspace) -> Catalog:
 
 def _own(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype={"item": str, "name": str, "category": str}, encoding="utf-8-sig")
+        frame = pd.read_csv(path, dtype={"item": str, "name": str, "category": str}, encoding="utf-8-sig")
     except (ValueError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: could not be read as CSV: {' '.join(str(error).split())}") from None
+    if "item" not in frame.columns:
+        raise ValueError(f"{path}: has the columns {list(frame.columns)}; it needs 'item'")
+    return frame

@@ -4,6 +4,8 @@ FOLDER/features, training, serving    our code
 FOLDER/serving/bundled/recommender    the champion's item side: manifest and model, no customers
 FOLDER/serving/bundled/uplift         the effects' parameters
 FOLDER/serving/bundled/catalog.csv    names and stock
+FOLDER/serving/bundled/attune.yaml, offers.yaml, experiments/   the workspace's own files, which hold no customers
+FOLDER/serving/bundled/workspace.json the hash of the workspace that it was made from
 FOLDER/pyproject.toml                 what is built
 """
 
@@ -14,7 +16,10 @@ import shutil
 from pathlib import Path
 
 from features.catalog import read_catalog
-from features.workspace import Workspace
+from features.offers import FILE as OFFERS
+from features.workspace import SETTINGS, Workspace
+from serving.decisions.state import BUNDLED_HASH
+from serving.experiments.definitions import FOLDER as EXPERIMENTS
 from training.release import MANIFEST, current, load_release
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,7 +44,18 @@ def write(workspace: Workspace, folder: Path) -> list[str]:
     for kind, release in releases.items():
         item_side(release, bundled / kind)
     read_catalog(workspace).frame.reset_index().to_csv(bundled / "catalog.csv", index=False)
+    rules(workspace, bundled)
     return [f"{kind} {release.name}" for kind, release in releases.items()]
+
+
+def rules(workspace: Workspace, target: Path) -> None:
+    """Copies what decides beside the models: settings, offers and experiments, under the workspace's hash."""
+    own = [workspace.folder / SETTINGS, workspace.folder / OFFERS, *(workspace.folder / EXPERIMENTS).glob("*.yaml")]
+    for path in filter(Path.exists, own):
+        copy = target / path.relative_to(workspace.folder)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, copy)
+    (target / BUNDLED_HASH).write_text(json.dumps({"hash": workspace.hash}))
 
 
 def item_side(release: Path, target: Path) -> None:

@@ -55,7 +55,7 @@ def bento(
     folder: Annotated[Path, typer.Argument(help="The folder to make.")],
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Write a folder that `bentoml build` turns into a bento: code and the releases' item sides, no customers.
+    """Write a folder that `bentoml build` turns into a bento: code, releases' item sides and rules, no customers.
 
     Example: attune bento build-here -w shop && cd build-here && bentoml build
     """

@@ -9,9 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from features.ledger import Ledger
 from features.workspace import Workspace
-from training.release import current, load_release
+from serving.decisions.state import State
 
 OPTIONS = (
     "api_server.logging.access.enabled=false",
@@ -20,14 +19,10 @@ OPTIONS = (
 
 
 def run(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
-    """Replaces this process by BentoML's, after the port, the ledger and the releases were found good."""
+    """Replaces this process by BentoML's, after the port and all that its workers will read were found good."""
     _loopback(host)
     _free(host, port)
-    Ledger.at(workspace.ledger).close()
-    for kind in ("recommender", "uplift"):
-        folder = current(workspace, kind)
-        if folder is not None:
-            load_release(folder)
+    State.read(workspace)
     os.environ["ATTUNE_WORKSPACE"] = str(workspace.folder)
     os.environ["ATTUNE_WORKERS"] = str(workers)
     os.environ["BENTOML_CONFIG_OPTIONS"] = " ".join(OPTIONS)

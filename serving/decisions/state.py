@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from features.catalog import Catalog, read_catalog
 from features.ledger import Ledger
 from features.offers import Offer, read_offers
-from features.workspace import Settings, Workspace
+from features.workspace import SETTINGS, Settings, Workspace, read_yaml
 from serving.decisions.journal import Journal
 from serving.experiments.definitions import Experiment, read_experiments
 from training.release import Release, current, load_release
 
 KINDS = ("recommender", "uplift")
+BUNDLED_HASH = "workspace.json"  # names the workspace that a bento was made from
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,16 @@ class State:
 
     @classmethod
     def of(cls, workspace: Workspace) -> State:
-        """Everything of a workspace, its releases checked."""
+        """Everything of a workspace, its releases checked; from here on this process journals."""
+        state = cls.read(workspace)
+        assert state.ledger is not None  # noqa: S101  # `read` opens it; this tells the type checker
+        return replace(state, journal=Journal(workspace.state / "journal", state.ledger))
+
+    @classmethod
+    def read(cls, workspace: Workspace) -> State:
+        """Everything of a workspace but the journal; an error in one line where a file of it is wrong."""
         folders = {kind: current(workspace, kind) for kind in KINDS}
         releases = {kind: load_release(folder) for kind, folder in folders.items() if folder}
-        ledger = Ledger.at(workspace.ledger)
         return cls(
             settings=workspace.settings,
             workspace_hash=workspace.hash,
@@ -45,18 +53,25 @@ class State:
             experiments=read_experiments(workspace.folder),
             recommender=releases.get("recommender"),
             uplift=releases.get("uplift"),
-            ledger=ledger,
-            journal=Journal(workspace.state / "journal", ledger),
+            ledger=Ledger.at(workspace.ledger),
             reports=workspace.reports,
         )
 
     @classmethod
     def bundled(cls, folder: Path) -> State:
-        """The releases carried inside a bento: item sides only, no workspace, no ledger."""
+        """What a bento carries: item sides of releases and the workspace's rules; no customers, no ledger."""
+        if not (folder / SETTINGS).is_file():
+            raise ValueError("there is no workspace and no bento here; run `attune serve -w WORKSPACE`")
         found = {kind: load_release(folder / kind) for kind in KINDS if (folder / kind).is_dir()}
-        catalog = read_bundled(folder)
-        settings = Settings(name="bundled")
-        return cls(settings, "bundled", catalog, recommender=found.get("recommender"), uplift=found.get("uplift"))
+        return cls(
+            settings=read_yaml(folder / SETTINGS, Settings),
+            workspace_hash=json.loads((folder / BUNDLED_HASH).read_text())["hash"],
+            catalog=read_bundled(folder),
+            offers=read_offers(folder),
+            experiments=read_experiments(folder),
+            recommender=found.get("recommender"),
+            uplift=found.get("uplift"),
+        )
 
 
 def read_bundled(folder: Path) -> Catalog:

@@ -1,6 +1,7 @@
 """A bento answers from an empty directory, without a workspace, with the code that it carries."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import bentoml
 import httpx
 import pytest
 
+from features.assignment import arm as assigned
 from features.workspace import Workspace
 from serving.bundle import write
 
@@ -18,9 +20,20 @@ SITE = Path(bentoml.__file__).parent.parent
 def test_the_bundle_holds_no_customer(shop: Workspace, tmp_path: Path) -> None:
     write(shop, tmp_path / "context")
     bundled = tmp_path / "context" / "serving" / "bundled"
-    assert sorted(path.name for path in bundled.iterdir()) == ["catalog.csv", "recommender", "uplift"]
-    held = [path for path in bundled.rglob("*") if path.is_file() and b"c001" in path.read_bytes()]
-    assert held == []
+    assert sorted(path.name for path in bundled.iterdir()) == [
+        "attune.yaml",
+        "catalog.csv",
+        "experiments",
+        "offers.yaml",
+        "recommender",
+        "uplift",
+        "workspace.json",
+    ]
+    files = [path for path in bundled.rglob("*") if path.is_file()]
+    assert [
+        path for path in files if re.search(rb"\bc001\b", path.read_bytes())
+    ] == []  # a checksum may hold the letters
+    assert [path for path in files if "c001".encode("utf-32-le") in path.read_bytes()] == []  # as numpy keeps texts
     assert not list(bundled.rglob("customers"))
     with pytest.raises(ValueError, match="exists already"):
         write(shop, tmp_path / "context")
@@ -53,7 +66,22 @@ def test_a_bento_answers_with_a_stated_fallback(shop: Workspace, tmp_path: Path)
         assert "not known" in answer["fallback"]
         personal = client.post("/v1/recommend", json={"history": ["java", "mocha"], "include_bought": False}).json()
         assert personal["items"][0]["item"] == "robusta"
-        assert client.post("/v1/offers/select", json={"customer": "c001"}).json()["fallback"]
+        unknown = client.post("/v1/offers/select", json={"customer": "c001"}).json()
+        assert (unknown["offer"], unknown["workspace_hash"]) == (None, shop.hash)
+        assert "no customers" in unknown["fallback"]
+        loyal = [
+            client.post("/v1/offers/select", json={"features": {"tenure": 1.0}, "offers": ["coupon"]}).json()
+            for _ in range(30)
+        ]
+        assert [one["offer"] for one in loyal].count("coupon") > 20  # exploration is a tenth
+        assert all(one["name"] == "10 % off" and one["fallback"] is None for one in loyal if one["offer"])
+        for customer in ("c001", "somebody new"):
+            arm = client.post("/v1/experiments/checkout-badge/assign", json={"customer": customer}).json()
+            assert arm["arm"] == assigned("checkout-badge", customer, {"control": 0.5, "treatment": 0.5})
+            assert arm["workspace_hash"] == shop.hash
+        assert client.get("/v1/experiments/checkout-badge/report").status_code == 404
+        keyed = {"json": {"features": {"tenure": 1.0}}, "headers": {"Idempotency-Key": "a"}}
+        assert client.post("/v1/offers/select", **keyed).json() == client.post("/v1/offers/select", **keyed).json()
 
 
 def bento(python: str, empty: Path, environment: dict[str, str]):  # type: ignore[no-untyped-def]

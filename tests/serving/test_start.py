@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from features.workspace import Workspace, create
 
 
@@ -44,6 +46,23 @@ def test_a_corrupted_release_is_one_line(shop: Workspace) -> None:
         file.write_bytes(whole)
     assert code == 2
     assert file.name in line
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("offers.yaml", "offers: [{key: mail, name: A letter, cots: 1}]", "cots"),
+        ("experiments/new.yaml", "key: new\narms: {a: 0.5, b: 0.6}", "sum to 1"),
+        ("catalog.csv", "name,price\nGreen tea,4.0\n", "item"),
+        ("attune.yaml", "name: shop\ncurency: EUR", "did you mean 'currency'"),
+    ],
+)
+def test_a_wrong_file_of_the_workspace_is_one_line(tmp_path: Path, file: str, text: str, words: str) -> None:
+    create(tmp_path / "shop")
+    (tmp_path / "shop" / file).write_text(text)
+    code, line = refused("-w", str(tmp_path / "shop"))
+    assert code == 2
+    assert words in line
 
 
 def test_without_a_release_the_service_starts_and_says_what_is_missing(tmp_path: Path, serving) -> None:  # type: ignore[no-untyped-def]
