@@ -18,6 +18,8 @@ from features.workspace import Workspace
 from training.pipelines.uplift import allowed, lines, train
 from training.uplift import LEARNERS
 
+EXACT = 6  # decimals: a sum of money in another order differs in the 13th, and the same log must give the same model
+
 
 def run(workspace: Workspace, name: str, outcome: str, learner: str, *, seed: int | None, as_of: datetime) -> list[str]:
     """Trains on the named log and says, in lines, what came out."""
@@ -61,7 +63,7 @@ def with_features(log: ExposureLog, workspace: Workspace) -> ExposureLog:
         rows = np.flatnonzero(days == day)
         tables.append(_as_of(events, day.to_pydatetime(), customers[rows], settings))
         order.append(rows)
-    frame = pd.concat([table.frame for table in tables], ignore_index=True)
+    frame = pd.concat([table.frame for table in tables], ignore_index=True).round(EXACT)
     back = np.argsort(np.concatenate(order))
     whole = FeatureTable(frame, tables[0].features, customers[np.concatenate(order)], tables[-1].as_of)
     return replace(log, table=whole.take(back))
@@ -91,7 +93,7 @@ def outcomes_after(given: pd.DataFrame, orders: pd.DataFrame, days: int) -> pd.D
     return pd.DataFrame(
         {
             "conversion": ordered.reindex(every, fill_value=False).astype(float),
-            "revenue": amount.reindex(every, fill_value=0.0).astype(float),
+            "revenue": amount.reindex(every, fill_value=0.0).astype(float).round(EXACT),
         }
     )
 
