@@ -23,10 +23,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 from urllib.parse import quote
 
-from deltalake import DeltaTable
-
 from features.events import utc
-from features.history import locked
+from features.history import files, locked, newest_version
 from features.ledger import Ledger
 from features.registered import register_file
 from features.workspace import SETTINGS, STATE, Workspace
@@ -41,6 +39,8 @@ def backup(workspace: Workspace, target: Path, now: datetime) -> int:
     """Writes the workspace to `target`, whole or not at all, registers the file and says how many files it holds."""
     if not target.parent.is_dir():
         raise ValueError(f"{target}: the folder {target.parent} does not exist")
+    if target.is_dir():
+        raise ValueError(f"{target}: is a folder; a backup is one file")
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -112,10 +112,10 @@ def _plain_files(workspace: Workspace) -> Iterator[Path]:
 
 def _history_files(workspace: Workspace) -> Iterator[Path]:
     """The files of the newest version and its log; what older versions still hold stays behind."""
-    if not DeltaTable.is_deltatable(str(workspace.history)):
+    version = newest_version(workspace)
+    if version is None:
         return
-    table = DeltaTable(workspace.history)
-    yield from sorted(workspace.history / part for part in table.get_add_actions().column("path").to_pylist())
+    yield from sorted(files(workspace, version))
     yield from sorted(path for path in (workspace.history / "_delta_log").rglob("*") if path.is_file())
 
 
@@ -126,9 +126,12 @@ def _add_ledger(tar: tarfile.TarFile, workspace: Workspace, sums: dict[str, str]
     with tempfile.TemporaryDirectory(dir=workspace.state, prefix=".backup-") as folder:
         copy = Path(folder) / workspace.ledger_file.name
         address = f"file:{quote(str(workspace.ledger_file))}?mode=ro"
-        with closing(sqlite3.connect(address, uri=True, timeout=30)) as live, closing(sqlite3.connect(copy)) as saved:
-            live.backup(saved)
-            saved.execute("PRAGMA journal_mode=DELETE")
+        try:
+            with closing(sqlite3.connect(address, uri=True, timeout=30)) as live, closing(sqlite3.connect(copy)) as own:
+                live.backup(own)
+                own.execute("PRAGMA journal_mode=DELETE")
+        except sqlite3.Error as error:
+            raise OSError(f"{workspace.ledger_file}: the ledger could not be copied: {error}") from error
         _add(tar, copy, workspace.folder, sums, name=f"{STATE}/{workspace.ledger_file.name}")
 
 

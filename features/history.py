@@ -26,6 +26,8 @@ from features.ledger import NUMBER, Ledger, metadata
 from features.workspace import Workspace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
@@ -59,7 +61,7 @@ def read_events(workspace: Workspace) -> Events:
     """
     backend = connect()
     live = _waiting(workspace) if Ledger(workspace.ledger).revision() else None
-    version = _version(workspace)
+    version = newest_version(workspace)
     table = _of_version(workspace, version, backend)
     waiting = None if live is None else _above(live, _watermark(version))
     if waiting is not None and waiting.num_rows:
@@ -69,7 +71,7 @@ def read_events(workspace: Workspace) -> Events:
 
 def read_history(workspace: Workspace, backend: Backend) -> ir.Table:
     """The history's rows in this connection; read from the file list of one version, never from the folder."""
-    return _of_version(workspace, _version(workspace), backend)
+    return _of_version(workspace, newest_version(workspace), backend)
 
 
 def waiting_keys(workspace: Workspace) -> pa.Table:
@@ -77,24 +79,24 @@ def waiting_keys(workspace: Workspace) -> pa.Table:
     return _waiting(workspace).select(KEY)
 
 
-def _version(workspace: Workspace) -> DeltaTable | None:
+def newest_version(workspace: Workspace) -> DeltaTable | None:
     """The newest version of the history, or None before the first row."""
     try:
         exists = DeltaTable.is_deltatable(str(workspace.history))
         return DeltaTable(workspace.history) if exists else None
     except DeltaError as error:
-        fault = " ".join(str(error).split())[:300]
+        fault = str(error).partition("\n")[0][:300]  # Delta's own trace follows
         raise OSError(f"{workspace.history}: the history could not be read: {fault}; {REMEDY}") from error
 
 
 def _of_version(workspace: Workspace, version: DeltaTable | None, backend: Backend) -> ir.Table:
-    files = list(_files(workspace, version)) if version else []
-    if not files:
+    paths = [str(path) for path in files(workspace, version)] if version else []
+    if not paths:
         return _created(backend, "history", SCHEMA.empty_table())
-    return backend.read_parquet(files, table_name="history")
+    return backend.read_parquet(paths, table_name="history")
 
 
-def _files(workspace: Workspace, version: DeltaTable) -> Iterator[str]:
+def files(workspace: Workspace, version: DeltaTable) -> Iterator[Path]:
     """The version's files; refused where one is absent or not as long as the log says: DuckDB would not say why."""
     actions = version.get_add_actions()
     for name, size in zip(*(actions.column(column).to_pylist() for column in ("path", "size_bytes")), strict=True):
@@ -102,7 +104,7 @@ def _files(workspace: Workspace, version: DeltaTable) -> Iterator[str]:
         found = path.stat().st_size if path.exists() else 0
         if found != size:
             raise OSError(f"{path}: has {found:,} bytes, the history's log says {size:,}; {REMEDY}")
-        yield str(path)
+        yield path
 
 
 def append(workspace: Workspace, rows: pa.Table) -> None:
@@ -130,12 +132,14 @@ def close_days(workspace: Workspace, until: datetime) -> int:
     """Moves the live events received before `until` into the history; how many were moved."""
     ledger = Ledger.at(workspace.ledger)
     with locked(workspace):
-        rows, last = _waiting_until(workspace, _watermark(_version(workspace)), utc(until))
+        rows, last = _waiting_until(workspace, _watermark(newest_version(workspace)), utc(until))
         if last is not None:
             transaction = Transaction(WATERMARK, last)
             _write(workspace, rows, CommitProperties(app_transactions=[transaction]))
         with ledger.write() as connection:
-            connection.execute(delete(live_events).where(live_events.c.sequence <= _watermark(_version(workspace))))
+            connection.execute(
+                delete(live_events).where(live_events.c.sequence <= _watermark(newest_version(workspace)))
+            )
     return int(rows.num_rows)
 
 

@@ -118,6 +118,7 @@ LINES = {
     "report uplift": "no uplift run here; run `attune train uplift`",
     "report experiment checkout-bage": "checkout-bage.*checkout-badge",
     "explain 123": "123",
+    "backup folder.csv": "folder.csv: is a folder; a backup is one file",
     "backup none/shop.tar.gz": "the folder none does not exist",
 }
 
@@ -143,6 +144,7 @@ def test_what_a_verb_needs_is_said_in_one_line(place: Path, capsys: pytest.Captu
         ("restore good.csv -w again", "good.csv: could not be restored"),
         ("restore good.csv -w shop", "shop: is not empty"),
         ("compare recomender", "model == 'recomender', must be one of"),
+        ("simulate good.csv --customers 5", "good.csv: is a file; a folder to write to is needed"),
         ("simulate out --world shopp", "shopp"),
         ("simulate out --customers 0", "customers == 0, must be at least 1"),
         ("trian", "No such command 'trian'. Did you mean 'train'"),
@@ -167,11 +169,13 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
 
 
-@pytest.mark.parametrize("verb", ["features", "train recommender", "import events more.csv --map map.yaml"])
+@pytest.mark.parametrize(
+    "verb", ["features", "train recommender", "import events more.csv --map map.yaml", "backup shop.tar.gz"]
+)
 @pytest.mark.parametrize(
     ("pattern", "damage", "said"),
     [
-        ("ledger.db", garbage, "ledger.db: the ledger could not be read"),
+        ("ledger.db", garbage, "ledger.db: the ledger could not be (read|copied)"),
         ("history/*.parquet", cut, "has 100 bytes, the history's log says"),
         ("history/_delta_log/*.json", cut, "history: the history could not be read"),
     ],
@@ -190,6 +194,8 @@ def test_broken_state_is_a_failure_that_names_the_file(
     assert code == 1
     assert re.search(said, line), line
     assert "\n" not in line
+    assert "<unknown>" not in line
+    assert not (place / "shop.tar.gz").exists()
 
 
 def test_debug_shows_the_trace(place: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_day_that_closes_while_events_are_read_is_read_once(
 
         return looks
 
-    for name in ("_version", "_waiting"):
+    for name in ("newest_version", "_waiting"):
         monkeypatch.setattr(history, name, then_closes(getattr(history, name)))
     assert messages(shop) == ["m1", "m2"]
     assert closed == [0, 2]

@@ -32,6 +32,8 @@ PARTS = {"events": "events", "exposures": "exposures", "effects": "truth/effects
 
 def write(shop: Shop, customers: int, folder: Path, advance: Callable[[int], None]) -> dict[str, int]:
     """Rows written per file of the folder; `advance` hears of every chunk of customers."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file; a folder to write to is needed")
     (folder / "truth").mkdir(parents=True, exist_ok=True)
     _small(shop, folder)
     written = dict.fromkeys(PARTS, 0)
