@@ -45,6 +45,7 @@ def recommended(client: httpx.Client, *, until: threading.Event, into: list[str]
 def test_two_services_on_one_workspace_lose_no_decision_also_not_to_kill_9(shop: Workspace, serving) -> None:  # type: ignore[no-untyped-def]
     answered: list[str] = []
     stop = threading.Event()
+    others = set((shop.state / "journal").glob("*.segment"))  # of a service that other tests share
     with serving(shop, "--workers", "2") as one, serving(shop) as other:
         asking = [
             threading.Thread(target=recommended, args=(client,), kwargs={"until": stop, "into": answered})
@@ -68,7 +69,7 @@ def test_two_services_on_one_workspace_lose_no_decision_also_not_to_kill_9(shop:
     with serving(shop):  # a start recovers what dead workers left
         pass
     assert set(answered) - journalled(shop) == set()
-    assert list((shop.state / "journal").glob("*.segment")) == []
+    assert set((shop.state / "journal").glob("*.segment")) <= others
 
 
 @pytest.mark.slow
