@@ -54,7 +54,7 @@ def train_recommender(
     chance = place.settings.seed if seed is None else seed
     trained, left_out, registered = recommend.train(place, models, now=datetime.now(UTC), seed=chance)
     typer.echo(left_out)
-    for line in recommend.lines(trained.evaluation):
+    for line in recommend.lines(trained):
         typer.echo(line)
     typer.echo(registered.line("recommender", trained.model.name))
 
@@ -92,14 +92,24 @@ def rollback(
 
 
 @app.command()
-def compare(kind: Annotated[str, typer.Argument(help="recommender or uplift.")] = "recommender") -> None:
-    """Show the registered models of a kind, newest first, each against its baseline.
+def compare(
+    kind: Annotated[str, typer.Argument(help="recommender or uplift; or a recommender's run.")] = "recommender",
+    other: Annotated[str, typer.Argument(help="The run to compare with.")] = "",
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Show the registered models of a kind, newest first, each against its baseline; or one run against another.
+
+    Of recommenders it also shows what the newest run's models cost. A run is named by its version or its id.
 
     Example: attune compare recommender
     """
-    from training.promotion import lines
+    from training import comparison, promotion
 
-    for line in lines(kind):
+    if other:
+        lines = comparison.lines(opened(workspace), kind, other)
+    else:
+        lines = promotion.lines(kind) + comparison.pareto_lines(kind)
+    for line in lines:
         typer.echo(line)
 
 

@@ -4,8 +4,8 @@
            -> fit all on [start, test), judge once on [test, end) -> the chosen one again on everything -> MLflow
 
 What a run leaves in `workspace.runs / run_id` (per-customer parts never leave the workspace): `interactions.npz` (the
-histories that the release answers from) and `evaluation.npz` (`customers`, and per model `MODEL:PART:METRIC`).
-`evaluation.json`, aggregates only, goes to MLflow.
+histories that the release answers from) and `evaluation.npz` (`customers`, how many items in the `history` of each,
+and per model `MODEL:PART:METRIC`). `evaluation.json`, aggregates only, goes to MLflow.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from features.events import Events
@@ -26,6 +27,7 @@ from features.interactions import Interactions
 from features.progress import step
 from features.workspace import Workspace
 from training import registration
+from training.cost import Cost, measured
 from training.intervals import Interval, mean_interval, paired_difference, verdict
 from training.pipelines.recommend_evaluation import METRICS, PARTS, Judged, Trial, judge, trial
 from training.recommenders import known_recommender, stored
@@ -51,6 +53,21 @@ class Trained:
     judged: Mapping[str, Judged]
     evaluation: Mapping[str, Any]
     as_of: datetime
+    history: NDArray[np.int64]  # items that each customer had met before the test period
+    costs: Mapping[str, Costs] = field(default_factory=dict)  # apart: they differ from run to run
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What one model took on [start, test): to fit, and to answer the customers of the test period in every part."""
+
+    fit: Cost
+    answer: Cost
+
+    def figures(self) -> dict[str, float]:
+        """The numbers that a run logs."""
+        peak = max(self.fit.memory_mb, self.answer.memory_mb)
+        return {"fit_cpu_s": self.fit.cpu_s, "answer_cpu_s": self.answer.cpu_s, "memory_mb": peak}
 
 
 def train(workspace: Workspace, models: Sequence[str], *, now: datetime, seed: int) -> tuple[Trained, str, Registered]:
@@ -68,42 +85,53 @@ def train(workspace: Workspace, models: Sequence[str], *, now: datetime, seed: i
 def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed: int) -> Trained:
     """The best of these models by the validation period, judged against the baseline on the test period."""
     settings = workspace.settings
-    k, include = settings.recommender.k, settings.recommender.include_bought
+    k = settings.recommender.k
     split = TimeSplit.of(events.span(), settings.recommender.horizon_days)
     rng = np.random.default_rng(seed)
     names = list(dict.fromkeys([BASELINE, *models]))
     # Small products per customer: threads of BLAS would only wait for each other.
     with threadpool_limits(1, "blas"), step("interactions", total=3 + 2 * len(names)) as bar:
 
-        def judged_between(start: datetime, end: datetime) -> tuple[Trial, dict[str, Judged]]:
+        def judged_between(start: datetime, end: datetime) -> tuple[Trial, dict[str, Judged], dict[str, Costs]]:
             found = trial(events, interactions_before(events, start, workspace), start, end, rng)
             bar.advance()
-            results = {}
+            results, costs = {}, {}
             for name in names:
                 bar.say(f"{name} as of {start:%Y-%m-%d}")
-                results[name] = judge(fitted(name, found.train, seed), found, k, include_bought=include)
+                results[name], costs[name] = costed(name, found, workspace, seed)
                 bar.advance()
-            return found, results
+            return found, results, costs
 
-        _, validated = judged_between(split.validate, split.test)
+        _, validated, _ = judged_between(split.validate, split.test)
         best = max(models, key=lambda name: (validated[name].mean("all", METRIC), -names.index(name)))
-        tested, judged = judged_between(split.test, split.end)
+        tested, judged, costs = judged_between(split.test, split.end)
         bar.say(f"{best} on everything")
         interactions = interactions_before(events, split.end, workspace)
         model = fitted(best, interactions, seed)
         bar.advance()
     evaluation = summary(judged, validated, best, split, k, rng)
-    return Trained(model, interactions, tested.customers, judged, evaluation, split.end)
+    history = np.diff(tested.train.rows(tested.customers).starts)
+    return Trained(model, interactions, tested.customers, judged, evaluation, split.end, history, costs)
+
+
+def costed(name: str, found: Trial, workspace: Workspace, seed: int) -> tuple[Judged, Costs]:
+    """The model of this name judged on the trial, and what that took."""
+    settings = workspace.settings.recommender
+    with measured() as fit:
+        model = fitted(name, found.train, seed)
+    with measured() as answer:
+        judged = judge(model, found, settings.k, include_bought=settings.include_bought)
+    return judged, Costs(fit, answer)
 
 
 def interactions_before(events: Events, as_of: datetime, workspace: Workspace) -> Interactions:
     """The interaction matrix as of this moment."""
-    interactions = Interactions.build(events, as_of, workspace.settings.interactions)
-    if not len(interactions):
+    found = Interactions.build(events, as_of, workspace.settings.interactions)
+    if not len(found):
         raise ValueError(
             f"no event of a known customer with an item before {as_of:%Y-%m-%d}; a recommender needs some to learn from"
         )
-    return interactions
+    return found
 
 
 def fitted(name: str, interactions: Interactions, seed: int) -> Recommender:
@@ -171,7 +199,7 @@ def register(trained: Trained, workspace: Workspace, *, seed: int) -> Registered
     name, evaluation = trained.model.name, trained.evaluation
     params = {"model": name, "seed": seed, **stored.parameters(trained.model), **_settings(workspace)}
     facts = {"kind": "recommender", "name": name, "as_of": trained.as_of.isoformat(), "params": params}
-    metrics, mark = _flat(evaluation["models"]), fingerprint(trained.interactions)
+    metrics, mark = _flat(evaluation["models"]) | _costs(trained.costs), fingerprint(trained.interactions)
     with registration.building(workspace) as folder:
         _keep(trained, folder / KEPT)
         _plot(evaluation, folder / "models.png")
@@ -189,15 +217,17 @@ def fingerprint(interactions: Interactions) -> str:
     return tracking.fingerprint([array.tobytes() for array in arrays])
 
 
-def lines(evaluation: Mapping[str, Any]) -> list[str]:
-    """The table of models against the baseline, and the verdict on the chosen one."""
+def lines(trained: Trained) -> list[str]:
+    """The table of models against the baseline, what each took, and the verdict on the chosen one."""
+    evaluation = trained.evaluation
     head = f"  {'model':<12} {'recall':>7} {'NDCG':>7}  {'95 % interval':<16} {'hits':>6} {'cover':>6} "
     shown = [
         f"{evaluation['metric']} on {evaluation['customers']['all']:,} customers who bought from "
         f"{evaluation['split']['test'][:10]} to {evaluation['split']['end'][:10]}",
-        head + f"{'known':>6} {'new':>6} {'repeat':>6} {'explore':>7}  against {BASELINE}",
+        head + f"{'known':>6} {'new':>6} {'repeat':>6} {'explore':>7} {'fit CPU s':>9} {'answer':>6} {'MB':>5}"
+        f"  against {BASELINE}",
     ]
-    shown += [_line(name, figures) for name, figures in evaluation["models"].items()]
+    shown += [_line(name, figures, trained.costs[name]) for name, figures in evaluation["models"].items()]
     shown.append(f"chosen by the validation period: {evaluation['chosen']}, {_said(evaluation)}")
     return shown
 
@@ -209,7 +239,7 @@ def _said(evaluation: Mapping[str, Any]) -> str:
     return f"{evaluation['verdict']} {link} {BASELINE}"
 
 
-def _line(name: str, figures: Mapping[str, Any]) -> str:
+def _line(name: str, figures: Mapping[str, Any], costs: Costs) -> str:
     whole, against = figures["all"], figures["against_baseline"]
     parts = " ".join(
         f"{_number(figures[part][METRIC]):>{width}}"
@@ -218,8 +248,13 @@ def _line(name: str, figures: Mapping[str, Any]) -> str:
     said = "" if name == BASELINE else f"{against['difference']:+.4f} {_range(against)} {against['verdict']}"
     return (
         f"  {name:<12} {whole['recall']:>7.4f} {whole[METRIC]:>7.4f}  {_range(figures['interval']):<16} "
-        f"{whole['hit_rate']:>6.3f} {figures['coverage']:>6.3f} {parts}  {said}"
+        f"{whole['hit_rate']:>6.3f} {figures['coverage']:>6.3f} {parts} {_took(costs)}  {said}"
     ).rstrip()
+
+
+def _took(costs: Costs) -> str:
+    took = costs.figures()
+    return f"{took['fit_cpu_s']:>9.2f} {took['answer_cpu_s']:>6.2f} {took['memory_mb']:>5.0f}"
 
 
 def _range(ends: Mapping[str, float]) -> str:
@@ -243,6 +278,10 @@ def _flat(models: Mapping[str, Any]) -> dict[str, float]:
     return flat
 
 
+def _costs(costs: Mapping[str, Costs]) -> dict[str, float]:
+    return {f"{name}.{figure}": value for name, took in costs.items() for figure, value in took.figures().items()}
+
+
 def _keep(trained: Trained, folder: Path) -> None:
     trained.interactions.save(folder)
     rows = {
@@ -251,7 +290,8 @@ def _keep(trained: Trained, folder: Path) -> None:
         for part in PARTS
         for metric in METRICS
     }
-    np.savez_compressed(folder / "evaluation.npz", customers=np.array(trained.customers, dtype=np.str_), **rows)  # type: ignore[arg-type]  # numpy types the keyword `allow_pickle` among them
+    customers = np.array(trained.customers, dtype=np.str_)
+    np.savez_compressed(folder / "evaluation.npz", customers=customers, history=trained.history, **rows)  # type: ignore[arg-type]  # numpy types the keyword `allow_pickle` among them
     (folder / EVALUATION).write_text(json.dumps(trained.evaluation, indent=1) + "\n", encoding="utf-8")
 
 
