@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
@@ -22,14 +23,15 @@ from threadpoolctl import threadpool_limits
 
 from features.interactions import Interactions
 from training.recommenders.base import Reason
+from training.recommenders.factor_scorer import FactorScorer
 from training.recommenders.reasons import because
-from training.recommenders.scorer import Places, Scorer, Scores
+from training.recommenders.scorer import Places, Scores
 
 TINY = np.float32(1e-12)  # the length of an item without factors, so that nothing is divided by 0
 
 
 @dataclass
-class Als(Scorer):
+class Als(FactorScorer):
     """Latent factors of customers and items. `threads`: of the fit, 0 for all cores; the answer is the same."""
 
     name: ClassVar[str] = "als"
@@ -39,22 +41,21 @@ class Als(Scorer):
     iterations: int = 15
     seed: int = 0
     threads: int = 0
-    factors_: NDArray[np.float32] = field(init=False, repr=False)
     lengths_: NDArray[np.float32] = field(init=False, repr=False)
     gram_: NDArray[np.float32] = field(init=False, repr=False)
 
     def fit(self, interactions: Interactions) -> Self:
         super().fit(interactions)
         with threadpool_limits(1, "blas"):  # implicit's own threads would fight with those of BLAS
-            solver = self._untrained()
+            solver = self._untrained(self.threads)
             solver.fit(self._confidences(interactions), show_progress=False)
         self._keep(solver.item_factors)
         return self
 
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # weights carry time
-        customers = np.stack([self._customer(history) for history in histories.each()])
-        scores: Scores = customers @ self.factors_.T
-        return scores
+    def customers(self, histories: Interactions) -> NDArray[np.float32]:
+        rows = np.arange(len(histories.customers))
+        vectors: NDArray[np.float32] = self._folding.recalculate_user(rows, self._confidences(histories))
+        return vectors
 
     def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
         if not len(history):
@@ -68,13 +69,20 @@ class Als(Scorer):
         cosine: Scores = self.factors_ @ self.factors_[place] / (self.lengths_ * self.lengths_[place])
         return cosine
 
-    def _untrained(self) -> AlternatingLeastSquares:
+    @cached_property
+    def _folding(self) -> AlternatingLeastSquares:
+        """implicit's closed form for histories, with these item factors; it holds what fits all of them, Y'Y."""
+        solver = self._untrained(threads=1)  # waking a second thread costs more than a history
+        solver.item_factors = self.factors_
+        return solver
+
+    def _untrained(self, threads: int) -> AlternatingLeastSquares:
         return AlternatingLeastSquares(
             factors=self.factors,
             regularization=self.regularization,
             alpha=1.0,  # the confidences carry it
             iterations=self.iterations,
-            num_threads=self.threads,
+            num_threads=threads,
             random_state=self.seed,
         )
 
@@ -88,14 +96,6 @@ class Als(Scorer):
         matrix = interactions.matrix.copy()
         matrix.data = 1 + np.float32(self.alpha) * matrix.data
         return matrix
-
-    def _customer(self, history: Interactions) -> NDArray[np.float32]:
-        """The factors of one history; zeros for an empty one, which popularity then fills."""
-        if not len(history):
-            return np.zeros(self.factors, dtype=np.float32)
-        near, confidence = self._near(history)
-        vector: NDArray[np.float32] = linalg.cho_solve(self._solver(near, confidence), near.T @ confidence)
-        return vector
 
     def _near(self, history: Interactions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         confidence = 1 + np.float32(self.alpha) * history.weight

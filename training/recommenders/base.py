@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
@@ -34,18 +35,29 @@ class ItemFilter:
 
     def mask(self, items: NDArray[np.str_], rows: int) -> NDArray[np.bool_]:
         """True where an item may be answered; shape (rows, items). `items` are sorted ids."""
-        mask = np.ones((rows, len(items)), dtype=bool)
+        every = np.ones(len(items), dtype=bool)
         if self.allowed is not None:
-            mask &= np.isin(items, self.allowed)
-        if self.excluded is not None and len(self.excluded):
-            mask[:, positions(items, self.excluded)] = False
-        for row in range(rows if self.excluded_each is not None else 0):
-            mask[row, positions(items, self.excluded_each[row])] = False  # type: ignore[index]  # not None by the range
-        for row in range(rows if self.required_each is not None else 0):
-            keep = np.zeros(len(items), dtype=bool)
-            keep[positions(items, self.required_each[row])] = True  # type: ignore[index]  # not None by the range
-            mask[row] &= keep
+            every = np.isin(items, self.allowed)
+        if self.excluded is not None:
+            every[positions(items, self.excluded)] = False
+        mask = np.repeat(every[None, :], rows, axis=0)
+        if self.excluded_each is not None:
+            mask[pairs(items, self.excluded_each)] = False
+        if self.required_each is not None:
+            required = np.zeros_like(mask)
+            required[pairs(items, self.required_each)] = True
+            mask &= required
         return mask
+
+    def places(self, items: NDArray[np.str_], row: int) -> tuple[NDArray[np.intp] | None, NDArray[np.intp]]:
+        """For one customer the only places among `items` that may be answered, None for all, and those that never."""
+        required = None if self.required_each is None else self.required_each[row]
+        excluded = None if self.excluded_each is None else self.excluded_each[row]
+        only = [ids for ids in (self.allowed, required) if ids is not None]
+        never = [ids for ids in (self.excluded, excluded) if ids is not None]
+        among = [np.unique(positions(items, ids)) for ids in only]
+        without = np.concatenate([np.empty(0, np.intp), *(positions(items, ids) for ids in never)])
+        return (reduce(np.intersect1d, among) if among else None), without
 
 
 @dataclass(frozen=True)
@@ -115,3 +127,16 @@ def positions(items: NDArray[np.str_], ids: NDArray[np.str_]) -> NDArray[np.intp
     found[found == len(items)] = 0
     known: NDArray[np.intp] = found[items[found] == ids]
     return known
+
+
+def pairs(items: NDArray[np.str_], each: Sequence[NDArray[np.str_]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and places of these ids, one array of ids a row; unknown ids are left out."""
+    lengths = [len(ids) for ids in each]
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    if not len(row) or not len(items):
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    ids = np.concatenate([np.asarray(some, dtype=np.str_) for some in each])
+    found = np.searchsorted(items, ids)
+    found[found == len(items)] = 0
+    known = items[found] == ids
+    return row[known], found[known]

@@ -54,6 +54,16 @@ class Scorer(ABC):
     def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         """Per history (rows) and item of the model (columns) a score. `histories.items` are the model's."""
 
+    def scores_among(
+        self,
+        histories: Interactions,
+        allowed: NDArray[np.bool_],  # noqa: ARG002  # for models that look closely at a few items only
+        k: int,  # noqa: ARG002
+        as_of: datetime | None,
+    ) -> Scores:
+        """As `scores`, good for the `k` best of the allowed items: True in (histories, items)."""
+        return self.scores(histories, as_of)
+
     def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002  # for models that read them
         """A reason per item at these places of `items_`, each scored above 0. One customer's history."""
         return [POPULAR] * len(places)
@@ -64,7 +74,8 @@ class Scorer(ABC):
 
     def recommend_for(self, histories: Interactions, k: int, *, items: ItemFilter, as_of: datetime | None) -> Rankings:
         known = aligned(histories, self.items_)
-        return ranked(partial(self.scores, as_of=as_of), self.popularity_, known, k, items=items)
+        score = partial(self.scores_among, k=k, as_of=as_of)
+        return ranked(score, self.popularity_, known, k, items=items)
 
     def similar(self, item: str, k: int, *, items: ItemFilter) -> Rankings:
         place = int(np.searchsorted(self.items_, item))

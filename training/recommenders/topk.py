@@ -2,37 +2,70 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from features.interactions import PAIR, Interactions
 from training.recommenders.base import ItemFilter, Rankings
 
+Found = TypeVar("Found")
+NEVER = np.float32(-np.inf)
+WORST = np.finfo(np.float32).min
+LEAST = np.finfo(np.float32).smallest_subnormal  # the smallest score above 0
+GROUPS = 1024  # of columns whose maxima are compared first, for a k up to an eighth of it
 CELLS = 8_000_000  # scores held at once: 32 MB as float32, however many customers are asked for
 
-Scores = Callable[[Interactions], NDArray[np.float32]]
+Block = tuple[Interactions, NDArray[np.bool_]]  # some histories, and which items may be answered to each
+Answers = list[tuple[NDArray[np.str_], NDArray[np.float32]]]
 
 
 def ranked(
-    score: Scores, popularity: NDArray[np.float32], histories: Interactions, k: int, *, items: ItemFilter
+    score: Callable[[Interactions, NDArray[np.bool_]], NDArray[np.float32]],
+    popularity: NDArray[np.float32],
+    histories: Interactions,
+    k: int,
+    *,
+    items: ItemFilter,
 ) -> Rankings:
     """The k best per history. `histories` are aligned with the model's items; scores of 0 or less are filled.
 
-    `score` gives (rows, items) for a part of the histories; what it leaves at 0 or below is ranked by popularity, after
-    everything above 0.
+    `score` gives (rows, items) for some histories and what may be answered to them; what it leaves at 0 or below is
+    ranked by popularity, after everything above 0.
     """
+    at_least_1(k)
+
+    def answered(block: Block) -> Answers:
+        return best_each(histories.items, score(*block), block[1], popularity, k)
+
+    answers = [answer for block in over_blocks(answered, histories, items) for answer in block]
+    assert len(answers) == len(histories.customers)  # noqa: S101  # one lost is a customer given another's answer
+    return Rankings(tuple(ids for ids, _ in answers), tuple(scores for _, scores in answers))
+
+
+def at_least_1(k: int) -> int:
+    """k, where an answer can be that long."""
     if k < 1:
         raise ValueError(f"k == {k}, must be at least 1")
-    answers: list[tuple[NDArray[np.str_], NDArray[np.float32]]] = []
-    for start, part, part_items in _parts(histories, items):
-        mask = part_items.mask(histories.items, len(part.customers))
-        scores = filled(score(part), popularity)
-        answers.extend(best(histories.items, scores[row], mask[row], k) for row in range(len(mask)))
-        assert len(answers) == start + len(mask)  # noqa: S101  # a part lost is a customer given another's answer
-    return Rankings(tuple(ids for ids, _ in answers), tuple(scores for _, scores in answers))
+    return k
+
+
+def over_blocks(work: Callable[[Block], Found], histories: Interactions, items: ItemFilter) -> list[Found]:
+    """What `work` gives for runs of histories small enough to score at once, in order; a core works on each run."""
+    blocks = (
+        (part, part_items.mask(histories.items, len(part.customers))) for part, part_items in _parts(histories, items)
+    )
+    if len(histories.customers) <= _rows(histories):
+        return [work(block) for block in blocks]
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(work, blocks))
 
 
 def filled(scores: NDArray[np.float32], popularity: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -52,6 +85,56 @@ def best(
         candidates = np.concatenate([above, candidates[values == edge][: k - len(above)]])
     order = candidates[np.lexsort((candidates, -scores[candidates]))]
     return items[order], scores[order]
+
+
+def best_each(
+    items: NDArray[np.str_],
+    scores: NDArray[np.float32],
+    allowed: NDArray[np.bool_],
+    popularity: NDArray[np.float32],
+    k: int,
+) -> Answers:
+    """Per row `best` of the `filled` scores, for all rows at once."""
+    own = None if scores.flags.owndata else True  # a view may be what the model learned
+    masked = np.array(scores, dtype=np.float32, copy=own, order="C")
+    masked.ravel()[np.flatnonzero(~allowed)] = NEVER
+    row, item = _near(masked, k, floor=LEAST)
+    few = np.flatnonzero(np.bincount(row, minlength=len(masked)) < k)  # the k-th best of these is filled
+    if len(few):
+        masked[few] = np.where(allowed[few], filled(masked[few], popularity), NEVER)
+        kept = ~np.isin(row, few)
+        more_row, more_item = _near(masked[few], k, floor=WORST)
+        row, item = np.concatenate([row[kept], few[more_row]]), np.concatenate([item[kept], more_item])
+    values = masked[row, item]
+    order = np.lexsort((item, -values, row))
+    ids, values, row = items[item[order]], values[order], row[order]
+    starts = np.searchsorted(row, np.arange(len(masked) + 1)).tolist()
+    ends = [min(start + k, stop) for start, stop in pairwise(starts)]
+    return [(ids[start:end], values[start:end]) for start, end in zip(starts, ends, strict=False)]
+
+
+def _near(scores: NDArray[np.float32], k: int, *, floor: np.float32) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns that hold all of the k best of each row that are at least `floor`, and few others.
+
+    The k-th largest of the maxima of disjoint groups of columns is never above the k-th best score: one pass finds it,
+    and groups whose maximum is below it are not looked at again.
+    """
+    rows, columns = scores.shape
+    groups = min(columns, GROUPS * -(-k // (GROUPS // 8)))
+    deep = columns // groups
+    head = scores[:, : deep * groups].reshape(rows, deep, groups)
+    peaks = np.concatenate([head.max(axis=1), scores[:, deep * groups :]], axis=1)
+    width = peaks.shape[1]
+    edge = np.full(rows, floor)
+    if width >= k:
+        edge = np.maximum(np.partition(peaks, width - k, axis=1)[:, width - k], floor)
+    row, peak = np.nonzero(peaks >= edge[:, None])
+    alone = peak >= groups
+    single = (row[alone], deep * groups + peak[alone] - groups)
+    row, peak = row[~alone], peak[~alone]
+    column = peak[:, None] + groups * np.arange(deep)
+    among, place = np.nonzero(scores[row[:, None], column] >= edge[row][:, None])
+    return np.concatenate([single[0], row[among]]), np.concatenate([single[1], column[among, place]])
 
 
 def ranked_others(
@@ -77,12 +160,16 @@ def aligned(histories: Interactions, items: NDArray[np.str_]) -> Interactions:
     return replace(histories, items=items, baskets=None, **kept | {"item": item})
 
 
-def _parts(histories: Interactions, items: ItemFilter) -> Iterator[tuple[int, Interactions, ItemFilter]]:
+def _rows(histories: Interactions) -> int:
+    return max(1, CELLS // max(1, len(histories.items)))
+
+
+def _parts(histories: Interactions, items: ItemFilter) -> Iterator[tuple[Interactions, ItemFilter]]:
     """Runs of customers small enough to score at once, each with its part of the filter."""
-    rows = max(1, CELLS // max(1, len(histories.items)))
+    rows = _rows(histories)
     for start in range(0, len(histories.customers), rows):
         stop = min(start + rows, len(histories.customers))
-        yield start, histories.between(start, stop), _filter_between(items, start, stop)
+        yield histories.between(start, stop), _filter_between(items, start, stop)
 
 
 def _filter_between(items: ItemFilter, start: int, stop: int) -> ItemFilter:
