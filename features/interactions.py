@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from features.events import ORDERED, REFUNDED, Events, utc
+from features.lines import Lines, runs
 from features.workspace import InteractionSettings
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Interactions:
     last: NDArray[np.datetime64]
     as_of: datetime | None = None
     baskets: Interactions | None = None  # over the same items; a row is an order, its id says nothing
+    lines: Lines | None = None  # purchases one by one, where somebody asked for them
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -97,11 +99,8 @@ class Interactions:
         The ids of the result are positions ("0", "1", ...) when a customer repeats; otherwise the ids as given.
         """
         known = np.array([self.position.get(customer, -1) for customer in customers], dtype=np.int64)
-        starts = np.where(known < 0, 0, self.starts[known])
-        lengths = np.where(known < 0, 0, self.starts[known + 1] - self.starts[known])
-        offsets = np.repeat(np.cumsum(lengths) - lengths, lengths)
-        pairs = np.arange(lengths.sum()) - offsets + np.repeat(starts, lengths)
-        row = np.repeat(np.arange(len(known), dtype=np.int32), lengths)
+        row, pairs = runs(self.starts, known)
+        lines = self._lines_of(known)
         return Interactions(
             np.array(customers, dtype=np.str_),
             self.items,
@@ -112,6 +111,7 @@ class Interactions:
             self.first[pairs],
             self.last[pairs],
             self.as_of,
+            lines=lines,
         )
 
     def between(self, start: int, stop: int) -> Interactions:
@@ -127,6 +127,7 @@ class Interactions:
             self.first[pairs],
             self.last[pairs],
             self.as_of,
+            lines=self._lines_between(start, stop),
         )
 
     def each(self) -> Iterator[Interactions]:
@@ -166,15 +167,28 @@ class Interactions:
         folder.mkdir(parents=True, exist_ok=True)
         names = ("customers", "items", *PAIR)
         as_of = np.array(self.as_of.isoformat() if self.as_of else "")
-        np.savez(folder / FILE, as_of=as_of, **{name: getattr(self, name) for name in names})
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in names}
+        arrays |= self.lines.arrays() if self.lines is not None else {}
+        np.savez(folder / FILE, as_of=as_of, **arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The interactions that `save` wrote."""
         with np.load(folder / FILE, allow_pickle=False) as arrays:
             parts = dict(arrays)
-        as_of = str(parts.pop("as_of"))
-        return cls(**parts, as_of=datetime.fromisoformat(as_of) if as_of else None)
+        as_of, lines = str(parts.pop("as_of")), Lines.put_together(parts)
+        return cls(**parts, as_of=datetime.fromisoformat(as_of) if as_of else None, lines=lines)
+
+    def _lines_of(self, rows: NDArray[np.int64]) -> Lines | None:
+        if self.lines is None:
+            return None
+        return self.lines.taken(*runs(self.lines.starts(len(self.customers)), rows))
+
+    def _lines_between(self, start: int, stop: int) -> Lines | None:
+        if self.lines is None:
+            return None
+        places = slice(*np.searchsorted(self.lines.customer, [start, stop]).tolist())
+        return self.lines.taken(self.lines.customer[places] - np.int32(start), places)
 
     def _csr(self, values: NDArray[np.float32]) -> sparse.csr_matrix:
         shape = (len(self.customers), len(self.items))

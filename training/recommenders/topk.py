@@ -157,7 +157,8 @@ def aligned(histories: Interactions, items: NDArray[np.str_]) -> Interactions:
     known = (items[found] == ids)[place]
     kept = {name: getattr(histories, name)[known] for name in PAIR}
     item = found[place][known].astype(np.int32)
-    return replace(histories, items=items, baskets=None, **kept | {"item": item})
+    lines = histories.lines and histories.lines.aligned(histories.items, items)
+    return replace(histories, items=items, baskets=None, lines=lines, **kept | {"item": item})
 
 
 def _rows(histories: Interactions) -> int:
