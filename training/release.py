@@ -192,9 +192,14 @@ def load_release(folder: Path) -> Release:
     facts = {"kind": kind, "name": manifest["name"], "version": str(manifest["version"]), "as_of": as_of}
     if kind == "recommender":
         known = Interactions.load(customers) if (customers / INTERACTIONS).exists() else None
-        return Release(**facts, manifest=manifest, recommender=model, interactions=known)
+        return Release(**facts, manifest=manifest, recommender=_beside(model, known), interactions=known)
     effects = CustomerEffects.load(customers) if (customers / EFFECTS).exists() else None
     return Release(**facts, manifest=manifest, uplift=model, effects=effects)
+
+
+def _beside(model: Any, known: Interactions | None) -> Any:
+    """The model with the customers of its release as neighbours, where it asks for them."""
+    return model.beside(known) if known is not None and hasattr(model, "beside") else model
 
 
 def _model(kind: str, name: str, folder: Path) -> Any:

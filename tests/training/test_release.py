@@ -13,6 +13,7 @@ from features.workspace import Workspace
 from training import release
 from training.recommenders.base import ItemFilter
 from training.recommenders.popularity import Popularity
+from training.recommenders.tifu import Tifu
 from training.uplift.base import Effects
 
 AS_OF = datetime.fromisoformat("2024-03-01")
@@ -58,6 +59,17 @@ def test_a_release_answers_like_the_model_that_was_trained(workspace, tmp_path):
     for ours, theirs in zip(answers[0].items, answers[1].items, strict=True):
         assert ours.tolist() == theirs.tolist() == ["tea", "coffee"]
     assert (found.kind, found.name, found.version, found.as_of) == ("recommender", "popularity", "1", AS_OF)
+
+
+def test_customers_alike_teach_in_a_release_and_are_absent_where_it_has_no_customers(workspace, tmp_path):
+    """Nobody bought both: only with the others as neighbours has coffee a score for ann, who bought tea."""
+    shop_log().save(workspace.runs / "run1")
+    folder = tmp_path / "registered"
+    release.save_model(Tifu().fit(shop_log()), folder, {"kind": "recommender", "name": "tifu", "as_of": AS_OF})
+    made = release.write_release(workspace, folder, version="1", run_id="run1", facts={})
+    ann = shop_log().rows(["ann"])
+    assert release.load_release(made).recommender.scores(ann, AS_OF)[0, 0] > 0
+    assert Tifu.load(made / "model").scores(ann, AS_OF)[0, 0] == 0
 
 
 def test_the_model_side_names_no_customer_and_holds_no_pickle(workspace, tmp_path):

@@ -9,12 +9,14 @@ from training.recommenders.base import Recommender
 from training.recommenders.neighbours import Neighbours
 from training.recommenders.popularity import Popularity
 from training.recommenders.repeat import Repeat
+from training.recommenders.tifu import Tifu
 
 RECOMMENDERS: dict[str, type[Recommender]] = {
     "popularity": Popularity,
     "neighbours": Neighbours,
     "als": Als,
     "repeat": Repeat,
+    "tifu": Tifu,
 }
 
 
