@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 # name -> module with `figures(seed) -> dict`; it may also take `data: Path | None` and further numbers as options.
-BENCHMARKS = {"features": "benchmarks.features", "import": "benchmarks.import_", "training": "benchmarks.training"}
+BENCHMARKS = {
+    "features": "benchmarks.features",
+    "import": "benchmarks.import_",
+    "recommend-tafeng": "benchmarks.recommend_tafeng",
+    "training": "benchmarks.training",
+}
 VERSIONS = ("duckdb", "implicit", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
 
 

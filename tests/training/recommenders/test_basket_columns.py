@@ -1,0 +1,41 @@
+"""What a ranker reads from baskets: ann bought tea, tea and milk, nothing of them, tea; bob bought milk."""
+
+import numpy as np
+import pytest
+
+from features.lines import Lines
+from training.recommenders.basket_columns import BasketFacts, basket_columns
+
+COFFEE, MILK, TEA = range(3)
+LINES = [(0, TEA, 0), (0, TEA, 1), (0, MILK, 1), (0, COFFEE, 2), (0, TEA, 3), (1, MILK, 0)]
+
+
+def columns(row, item):
+    customer, what, basket = np.array(LINES).T
+    lines = Lines.of(customer, what, basket, np.full(len(LINES), "NaT", "M8[us]"))
+    facts = BasketFacts.of(lines, 2, 3)
+    found = basket_columns(np.array([row]), np.array([item]), lines, 2, facts)
+    return {name: float(value[0]) for name, value in found.items()}
+
+
+def test_a_pair_is_counted_in_baskets():
+    tea = columns(0, TEA)
+    names = ("purchases", "share", "baskets_since", "baskets_since_first", "gap", "last_1", "last_3", "last_5")
+    assert [tea[f"pair.{name}"] for name in names] == [3, 0.75, 0, 3, 1.5, 1, 2, 3]
+
+
+def test_what_was_never_bought_has_no_age():
+    tea = columns(1, TEA)
+    assert (tea["pair.purchases"], tea["pair.last_5"]) == (0, 0)
+    assert np.isnan(tea["pair.baskets_since"])
+
+
+def test_an_item_that_is_bought_again_has_a_higher_rate_than_one_that_is_not():
+    assert columns(0, TEA)["item.again"] > columns(0, MILK)["item.again"]
+    assert columns(0, TEA)["item.gap"] == pytest.approx(1.5)
+
+
+def test_a_customer_is_described_by_size_and_repeats_of_the_baskets():
+    ann = columns(0, COFFEE)
+    names = ("baskets", "basket_size", "latest_size", "items", "repeat_share")
+    assert [ann[f"customer.{name}"] for name in names] == pytest.approx([4, 1.25, 1, 3, 0.4])
