@@ -46,6 +46,12 @@ class Scorer(ABC):
             raise ValueError(
                 "the interactions hold no pair of a customer and an item; a recommender needs at least one"
             )
+        wrong = np.flatnonzero(~(np.isfinite(interactions.weight) & (interactions.weight > 0)))
+        if len(wrong):
+            item, weight = interactions.items[interactions.item[wrong[0]]], interactions.weight[wrong[0]]
+            raise ValueError(
+                f"weight == {weight} of item {str(item)!r}, must be a finite number > 0 ({len(wrong)} such)"
+            )
         self.items_ = interactions.items
         self.popularity_ = popularity(interactions)
         return self

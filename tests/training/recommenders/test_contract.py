@@ -312,3 +312,29 @@ def test_k_of_0_is_refused(model, log):
 def test_an_unknown_name_is_answered_with_the_nearest_known_one():
     with pytest.raises(ValueError, match="recommender 'neighbors' is not known; did you mean 'neighbours'"):
         known_recommender("neighbors")
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf, -1, 0])
+@pytest.mark.parametrize("name", sorted(RECOMMENDERS))
+def test_a_weight_that_is_no_number_above_0_is_refused_in_one_line(name, weight, log):
+    weights = log.weight.copy()
+    weights[5] = weight
+    with pytest.raises(ValueError, match=r"weight == .* of item '.*', must be a finite number > 0 \(1 such\)$"):
+        made(name).fit(replace(log, weight=weights))
+
+
+@pytest.mark.parametrize("name", sorted(RECOMMENDERS))
+def test_an_item_that_nobody_bought_is_answered_last(name, log):
+    wider = replace(log, items=np.append(log.items, "item-99"))
+    answer = made(name).fit(wider).recommend_for(wider, len(wider.items), items=EVERYTHING, as_of=AS_OF)
+    assert {ids[-1] for ids in answer.items} == {"item-99"}
+    assert all(np.isfinite(scores).all() for scores in answer.scores)
+
+
+@pytest.mark.parametrize("rule", ["allowed", "excluded", "excluded_each", "required_each"])
+def test_a_filter_that_leaves_nothing_gives_an_empty_answer_per_customer(model, log, rule):
+    none, each = log.items[:0], [log.items] * len(log.customers)
+    rules = {"allowed": none, "excluded": log.items, "excluded_each": each, "required_each": [none] * len(each)}
+    answer = model.recommend_for(log, 10, items=ItemFilter(**{rule: rules[rule]}), as_of=AS_OF)
+    assert [len(ids) for ids in answer.items] == [0] * len(log.customers)
+    assert model.reasons(log, answer, as_of=AS_OF) == [[]] * len(log.customers)
