@@ -338,3 +338,14 @@ def test_a_filter_that_leaves_nothing_gives_an_empty_answer_per_customer(model, 
     answer = model.recommend_for(log, 10, items=ItemFilter(**{rule: rules[rule]}), as_of=AS_OF)
     assert [len(ids) for ids in answer.items] == [0] * len(log.customers)
     assert model.reasons(log, answer, as_of=AS_OF) == [[]] * len(log.customers)
+
+
+def test_one_history_is_answered_by_pruning_like_in_a_batch(log, monkeypatch):
+    fitted, each = made("als").fit(log), [log.items[row % 9 :: 3] for row in range(len(log.customers))]
+    batch = fitted.recommend_for(log, 30, items=ItemFilter(excluded_each=each), as_of=AS_OF)
+    monkeypatch.setattr("training.recommenders.factor_scorer.SMALL", 0)
+    for row in range(len(log.customers)):
+        only = ItemFilter(excluded_each=[each[row]])
+        alone = fitted.recommend_for(log.between(row, row + 1), 30, items=only, as_of=AS_OF)
+        assert alone.items[0].tolist() == batch.items[row].tolist()
+        np.testing.assert_allclose(alone.scores[0], batch.scores[row], rtol=1e-4, atol=1e-6)
