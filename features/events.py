@@ -6,7 +6,7 @@ Times are UTC without a zone (`timestamp[us]`), the same in DuckDB, Arrow, Delta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ import pyarrow as pa
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+
+    from features.past import Past
 
 # The Segment e-commerce vocabulary, as far as Attune gives it a meaning. Any other name is stored too.
 VIEWED = "Product Viewed"
@@ -27,6 +29,9 @@ CLICKED = "Email Link Clicked"
 UNSUBSCRIBED = "Unsubscribed"
 ENGAGED = "Page Engaged"
 IDENTIFIED = "Identify"  # its `properties` are the customer's traits (CRM attributes, demographics) from that moment on
+
+VOCABULARY = (VIEWED, ADDED, REMOVED, ORDERED, REFUNDED, DELIVERED, OPENED, CLICKED, UNSUBSCRIBED, ENGAGED, IDENTIFIED)
+CODE = {name: code for code, name in enumerate(VOCABULARY)}  # how a `Past` writes these names
 
 SCHEMA = pa.schema(
     [
@@ -84,9 +89,9 @@ class Event:
     properties: str | None = None
 
     def __post_init__(self) -> None:
-        for field in ("source", "message_id", "name"):
-            if not getattr(self, field):
-                raise ValueError(f"{field} == {getattr(self, field)!r}, must not be empty (event {self.message_id!r})")
+        for name in ("source", "message_id", "name"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} == {getattr(self, name)!r}, must not be empty (event {self.message_id!r})")
         if self.customer is not None and (len(self.customer) > MAX_CUSTOMER or "\0" in self.customer):
             said = f"{self.customer[:20]!r}... of {len(self.customer)} characters"
             raise ValueError(
@@ -106,6 +111,7 @@ class Events:
     """A table of events. Only `before` gives rows, so that nothing built on it can see the future."""
 
     _table: ir.Table
+    _pasts: dict[datetime, Past] = field(default_factory=dict, repr=False, compare=False)  # one, of the last moment
 
     @classmethod
     def of(cls, table: ir.Table | pa.Table) -> Events:
@@ -122,6 +128,16 @@ class Events:
         """The rows that happened strictly before `as_of`; live events also only if received before it."""
         table, moment = self._table, utc(as_of)
         return table.filter((table.time < moment) & (~table.live | (table.received_at < moment)))
+
+    def past(self, as_of: datetime) -> Past:
+        """What `before` gives, coded and held by the engine: made once for all that is built as of one moment."""
+        from features.past import Past
+
+        moment = utc(as_of)
+        if moment not in self._pasts:
+            self._pasts.clear()
+            self._pasts[moment] = Past.of(self._table, self.before(moment))
+        return self._pasts[moment]
 
     def span(self) -> tuple[datetime, datetime] | None:
         """The first and the last event time, or None when the log is empty."""

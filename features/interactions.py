@@ -13,7 +13,7 @@ Orders that name nobody stand apart, as `baskets`: they teach what is bought tog
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 FILE = "interactions.npz"
 PAIR = ("customer", "item", "weight", "purchases", "first", "last")  # what a pair is made of
+Code = Callable[[str], Any]
+Named = tuple[NDArray[np.str_], NDArray[np.int32]]  # ids, and positions among them
 ROUNDING = 1e-12  # what sums leave of a purchase that was sent back at once
 
 
@@ -142,21 +145,24 @@ class Interactions:
         customer make baskets, one per order, where no row with that `order_id` names a customer or a device: who was
         behind a device may be known later, and may not have agreed.
         """
-        rows = events.before(as_of)
-        kept = _weighed(rows, as_of, settings)
-        people = _pairs(kept.filter(kept.customer.notnull())).to_pyarrow()
-        orders = _pairs(_of_nobody(kept, rows)).to_pyarrow()
-        items, item = _positions(pa.chunked_array([*people["item"].chunks, *orders["item"].chunks], pa.string()))
-        found = cls._of(people, items, item[: len(people)], as_of)
+        past = events.past(as_of)
+        people = _pairs(past.rows, past.code, as_of, settings)
+        orders = _pairs(_of_nobody(events.before(as_of)), str, as_of, settings)
+        bought = pa.concat_arrays(
+            [people["item"].combine_chunks(), pc.index_in(orders["item"].combine_chunks(), past.items)]
+        )
+        items, item = _present(past.items, bought)
+        found = cls._of(people, _present(past.customers, people["customer"]), (items, item[: len(people)]), as_of)
         if not len(orders):
             return found
-        baskets = cls._of(orders, items, item[len(people) :], as_of)
-        numbers = np.arange(len(baskets.customers)).astype(np.str_)
-        return replace(found, baskets=replace(baskets, customers=numbers))
+        numbered = orders["customer"].combine_chunks().dictionary_encode()
+        numbers = np.arange(len(numbered.dictionary)).astype(np.str_)
+        baskets = cls._of(orders, (numbers, numbered.indices.to_numpy()), (items, item[len(people) :]), as_of)
+        return replace(found, baskets=baskets)
 
     @classmethod
-    def _of(cls, pairs: pa.Table, items: NDArray[np.str_], item: NDArray[np.int32], as_of: datetime) -> Self:
-        customers, customer = _positions(pairs["customer"])
+    def _of(cls, pairs: pa.Table, who: Named, what: Named, as_of: datetime) -> Self:
+        (customers, customer), (items, item) = who, what
         order = _sorted_pairs(customer, item, (len(customers), len(items)))
         numbers = {name: pairs[name].to_numpy()[order].astype(np.float32) for name in ("weight", "purchases")}
         times = {name: pairs[name].to_numpy()[order].astype("datetime64[us]") for name in ("first", "last")}
@@ -195,34 +201,19 @@ class Interactions:
         return sparse.csr_matrix((values.astype(np.float32), (self.customer, self.item)), shape=shape)
 
 
-def _weighed(rows: ir.Table, as_of: datetime, settings: InteractionSettings) -> ir.Table:
-    """The rows that count, each with its decayed weight (`part`) and whether it buys or sends back (`bought`)."""
-    import ibis
-
+def _weights(settings: InteractionSettings) -> dict[str, float]:
+    """What each event counts, by name; a refund takes off what the order gave."""
     weights = {name: float(weight) for name, weight in sorted(settings.weights.items()) if weight > 0}
     if not weights:
         raise ValueError(f"interactions.weights == {dict(settings.weights)}, at least one must be > 0")
-    if ORDERED in weights:
-        weights[REFUNDED] = -weights[ORDERED]
-    kept = rows.filter(rows.item.notnull(), ~rows.machine, rows.name.isin(list(weights)))
-    moment = ibis.literal(utc(as_of)).cast("timestamp")
-    days = (moment.epoch_seconds() - kept.time.truncate("s").epoch_seconds()) / 86400.0
-    weight = ibis.cases(*[(kept.name == name, weight) for name, weight in weights.items()]).cast("float64")
-    return kept.select(
-        "customer",
-        "anonymous",
-        "source",
-        "order_id",
-        "item",
-        "time",
-        part=weight * (-days * (math.log(2) / settings.half_life_days)).exp(),
-        bought=ibis.cases((kept.name == ORDERED, 1.0), (kept.name == REFUNDED, -1.0), else_=0.0).cast("float64"),
+    return weights | ({REFUNDED: -weights[ORDERED]} if ORDERED in weights else {})
+
+
+def _of_nobody(rows: ir.Table) -> ir.Table:
+    """The orders that no row of the log gives to a customer or a device, each as if it were a customer."""
+    unnamed = rows.filter(
+        rows.customer.isnull(), rows.anonymous.isnull(), rows.order_id.notnull(), rows.item.notnull(), ~rows.machine
     )
-
-
-def _of_nobody(kept: ir.Table, rows: ir.Table) -> ir.Table:
-    """Of `kept` the orders that no row of the log gives to a customer or a device, each as if it were a customer."""
-    unnamed = kept.filter(kept.customer.isnull(), kept.anonymous.isnull(), kept.order_id.notnull())
     if not unnamed.count().to_pyarrow().as_py():
         return unnamed.limit(0)  # most logs: the orders of everybody need not be compared with none
     named = rows.filter(rows.customer.notnull() | rows.anonymous.notnull(), rows.order_id.notnull())
@@ -230,16 +221,31 @@ def _of_nobody(kept: ir.Table, rows: ir.Table) -> ir.Table:
     return free.mutate(customer=free.source + "\n" + free.order_id)
 
 
-def _pairs(rows: ir.Table) -> ir.Table:
+def _pairs(rows: ir.Table, code: Code, as_of: datetime, settings: InteractionSettings) -> pa.Table:
+    """Per customer and item the decayed weight and what was bought; `code` is how `rows` write an event's name."""
     import ibis
 
-    pairs = rows.group_by("customer", "item").aggregate(
-        weight=rows.part.sum(),
-        purchases=rows.bought.sum(),
-        first=rows.time.min(),
-        last=rows.time.max(),
+    weights = {code(name): weight for name, weight in _weights(settings).items()}
+    kept = rows.filter(rows.item.notnull(), rows.name.isin(list(weights)))
+    moment = ibis.literal(utc(as_of)).cast("timestamp")
+    days = (moment.epoch_seconds() - kept.time.truncate("s").epoch_seconds()) / 86400.0
+    weight = ibis.cases(*[(kept.name == name, weight) for name, weight in weights.items()]).cast("float64")
+    bought = ibis.cases((kept.name == code(ORDERED), 1.0), (kept.name == code(REFUNDED), -1.0), else_=0.0)
+    decayed = kept.select(
+        "customer",
+        "item",
+        "time",
+        part=weight * (-days * (math.log(2) / settings.half_life_days)).exp(),
+        bought=bought.cast("float64"),
     )
-    return pairs.filter(pairs.weight > ROUNDING).mutate(purchases=ibis.greatest(pairs.purchases, 0.0))
+    pairs = decayed.group_by("customer", "item").aggregate(
+        weight=decayed.part.sum(),
+        purchases=decayed.bought.sum(),
+        first=decayed.time.min(),
+        last=decayed.time.max(),
+    )
+    kept_pairs = pairs.filter(pairs.weight > ROUNDING)
+    return kept_pairs.mutate(purchases=ibis.greatest(kept_pairs.purchases, 0.0)).to_pyarrow()
 
 
 def _sorted_pairs(customer: NDArray[np.int32], item: NDArray[np.int32], shape: tuple[int, int]) -> NDArray[np.int64]:
@@ -249,11 +255,9 @@ def _sorted_pairs(customer: NDArray[np.int32], item: NDArray[np.int32], shape: t
     return places.data  # type: ignore[no-any-return]  # scipy is untyped
 
 
-def _positions(values: pa.ChunkedArray) -> tuple[NDArray[np.str_], NDArray[np.int32]]:
-    """The sorted ids, and where each value stands among them."""
-    coded = values.combine_chunks().dictionary_encode()
-    names = np.array(coded.dictionary.to_pylist(), dtype=np.str_)
-    order = np.argsort(names)
-    rank = np.empty(len(names), np.int32)
-    rank[order] = np.arange(len(names), dtype=np.int32)
-    return names[order], rank[coded.indices.to_numpy()]
+def _present(ids: pa.Array, positions: pa.Array) -> Named:
+    """The ids that these positions name, and the positions among them."""
+    used = np.zeros(len(ids), np.bool_)
+    used[positions.to_numpy()] = True
+    rank = np.cumsum(used, dtype=np.int32) - np.int32(1)
+    return np.array(ids.filter(pa.array(used)).to_pylist(), dtype=np.str_), rank[positions.to_numpy()]

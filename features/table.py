@@ -68,16 +68,19 @@ class FeatureTable:
 
         A customer without events has counts and sums of 0 and everything else unknown. Traits belong to `profile`.
         """
-        from features.customers.combine import chosen, combined, people
+        from features.customers.combine import chosen, combined
+        from features.past import people
 
         wanted, moment = chosen(families), utc(as_of)
-        rows = _only(people(events.before(moment)), customers)
-        numbers = combined(rows, moment, wanted).to_pyarrow()
-        ids = _ids(numbers["customer"].combine_chunks(), customers)
+        past = events.past(moment)
+        asked = None if customers is None else pc.index_in(pa.array(customers, pa.string()), past.customers)
+        numbers = combined(_only(past.rows, asked), moment, wanted).to_pyarrow()
+        positions = _sorted(numbers["customer"]) if asked is None else asked
         described = _described(wanted, currency)
-        frame = _worded(_frame(numbers, ids, described), wanted)
+        frame = _worded(_frame(numbers, positions, described), wanted)
+        ids = past.customers.take(positions) if customers is None else pa.array(customers, pa.string())
         if families is None or "profile" in families:
-            described += _add_traits(frame, rows, ids, traits)
+            described += _add_traits(frame, people(events.before(moment)), ids, traits)
         return cls(frame, described, ids.to_numpy(zero_copy_only=False).astype(object), moment)
 
     def __len__(self) -> int:
@@ -95,17 +98,16 @@ class FeatureTable:
         return self.frame.set_axis(pd.Index(self.customers, name="customer"), axis=0)
 
 
-def _only(rows: ir.Table, customers: Sequence[str] | None) -> ir.Table:
+def _only(rows: ir.Table, customers: pa.Array | None) -> ir.Table:
     import ibis
 
     if customers is None:
         return rows
-    wanted = pa.table({"customer": pa.array(customers, pa.string()).unique()})
-    return rows.semi_join(ibis.memtable(wanted), "customer")
+    return rows.semi_join(ibis.memtable(pa.table({"customer": customers.unique().drop_null()})), "customer")
 
 
-def _ids(found: pa.Array, customers: Sequence[str] | None) -> pa.Array:
-    return found.take(pc.sort_indices(found)) if customers is None else pa.array(customers, pa.string())
+def _sorted(positions: pa.ChunkedArray) -> pa.Array:
+    return positions.combine_chunks().take(pc.sort_indices(positions))
 
 
 def _described(families: Sequence[Family], currency: str) -> tuple[Feature, ...]:
@@ -115,9 +117,9 @@ def _described(families: Sequence[Family], currency: str) -> tuple[Feature, ...]
     return tuple(replace(feature, unit=currency) if feature.unit == MONEY else feature for feature in every)
 
 
-def _frame(numbers: pa.Table, ids: pa.Array, features: tuple[Feature, ...]) -> pd.DataFrame:
-    """The columns in the order of `ids`; a customer who is absent did nothing, so that counts and sums are 0."""
-    places = pc.index_in(ids, numbers["customer"].combine_chunks())
+def _frame(numbers: pa.Table, positions: pa.Array, features: tuple[Feature, ...]) -> pd.DataFrame:
+    """The columns in the order of `positions`; a customer who is absent did nothing, so that counts and sums are 0."""
+    places = pc.index_in(positions, numbers["customer"].combine_chunks())
     columns = {}
     for feature in features:
         values = numbers[feature.name].combine_chunks().take(places).to_numpy(zero_copy_only=False)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from features.customers.base import Family
+from features.events import CODE, VIEWED
 from features.table import Feature
 
 if TYPE_CHECKING:
@@ -22,11 +23,16 @@ FEATURES = (
 )
 
 
+def rows(events: ir.Table, _moment: datetime) -> Columns:
+    """The different items viewed: from one list per customer, far cheaper than a group for each pair."""
+    viewed = events.item.collect(where=events.name == CODE[VIEWED])
+    return {"items_viewed": viewed.unique().length()}
+
+
 def pairs(items: ir.Table, _moment: datetime) -> Columns:
-    """Counts over the customer's items."""
+    """Counts over the items that the customer ordered."""
     return {
         "items_bought": (items.bought > 0).sum(),
-        "items_viewed": (items.viewed > 0).sum(),
         "lines_top": items.bought.max(),
         "lines_bought": items.bought.sum(where=items.bought > 0).fill_null(0),
     }
@@ -43,4 +49,4 @@ def columns(known: ir.Table, _moment: datetime) -> Columns:
     }
 
 
-FAMILY = Family(FEATURES, columns, pairs=pairs)
+FAMILY = Family(FEATURES, columns, rows=rows, pairs=pairs)

@@ -26,8 +26,8 @@ def nothing(_table: ir.Table, _moment: datetime) -> Columns:
 class Family:
     """Aggregates of all families are taken together, one query per grain; `columns` derives the features from them.
 
-    Grains: `rows` are a customer's events; `orders` one row per order or refund with `refund`, `value`, `units`,
-    `lines`, `time`; `pairs` one row per item with `bought` (lines, less those refunded) and `viewed`.
+    Grains: `rows` are a customer's events as in `Past`; `orders` one row per order or refund with `refund`, `value`,
+    `units`, `time`; `pairs` one row per item ordered with `bought` (lines, less those refunded).
     Two families that share an aggregate name it alike and mean the same.
     `words` names columns that are categories: their numbers are positions in these words.
     """

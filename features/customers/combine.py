@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from features.customers import FAMILIES
 from features.customers.base import Family
-from features.events import ORDERED, REFUNDED, VIEWED
+from features.events import CODE, ORDERED, REFUNDED
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -26,13 +26,8 @@ def chosen(names: Sequence[str] | None) -> list[Family]:
     return [FAMILIES[name] for name in (names or FAMILIES)]
 
 
-def people(past: ir.Table) -> ir.Table:
-    """The rows that features learn from: of a known customer, not made by a machine."""
-    return past.filter(past.customer.notnull(), ~past.machine)
-
-
 def combined(rows: ir.Table, moment: datetime, families: Sequence[Family]) -> ir.Table:
-    """One row per customer of `rows`, with the features of these families."""
+    """One row per customer of `rows` (those of a `Past`), with the features of these families."""
     tables = {"rows": rows, "orders": orders(rows), "pairs": pairs(rows)}
     known = rows.group_by("customer").aggregate(**_aggregates(families, "rows", rows, moment))
     for grain in GRAINS[1:]:
@@ -53,8 +48,8 @@ def orders(rows: ir.Table) -> ir.Table:
     """
     import ibis
 
-    lines = rows.filter(rows.name.isin([ORDERED, REFUNDED]))
-    refund = lines.name == REFUNDED
+    lines = rows.filter(rows.name.isin([CODE[ORDERED], CODE[REFUNDED]]))
+    refund = lines.name == CODE[REFUNDED]
     quantity = lines.quantity.fill_null(1.0) * ibis.ifelse(refund, -1.0, 1.0)
     lines = lines.select(
         "customer", "time", refund=refund, order=lines.order_id, at=lines.order_id.isnull().ifelse(lines.time, None),
@@ -65,14 +60,12 @@ def orders(rows: ir.Table) -> ir.Table:
 
 
 def pairs(rows: ir.Table) -> ir.Table:
-    """One row per customer and item: order lines less refunded ones, and views."""
+    """One row per customer and item: order lines less refunded ones."""
     import ibis
 
-    seen = rows.filter(rows.item.notnull(), rows.name.isin([VIEWED, ORDERED, REFUNDED]))
-    bought = ibis.cases((seen.name == ORDERED, 1.0), (seen.name == REFUNDED, -1.0), else_=0.0).cast("float64")
-    return seen.group_by("customer", "item").aggregate(
-        bought=bought.sum(), viewed=(seen.name == VIEWED).cast("float64").sum()
-    )
+    lines = rows.filter(rows.item.notnull(), rows.name.isin([CODE[ORDERED], CODE[REFUNDED]]))
+    bought = ibis.ifelse(lines.name == CODE[REFUNDED], -1.0, 1.0).sum()
+    return lines.group_by("customer", "item").aggregate(bought=bought)
 
 
 def _aggregates(families: Sequence[Family], grain: str, table: ir.Table, moment: datetime) -> Columns:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from features.customers.base import Family
 from features.customers.days import within
-from features.events import ADDED, CLICKED, DELIVERED, OPENED, UNSUBSCRIBED, VIEWED
+from features.events import ADDED, CLICKED, CODE, DELIVERED, OPENED, UNSUBSCRIBED, VIEWED
 from features.table import Feature
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ FEATURES = (
 def rows(events: ir.Table, moment: datetime) -> Columns:
     """Events of a name in the last days."""
     counts: Columns = {
-        name: ((events.name == event) & within(events.time, moment, days)).sum()
+        name: ((events.name == CODE[event]) & within(events.time, moment, days)).sum()
         for name, (event, days, _what) in COUNTS.items()
     }
-    return counts | {"unsubscribed": (events.name == UNSUBSCRIBED).sum()}
+    return counts | {"unsubscribed": (events.name == CODE[UNSUBSCRIBED]).sum()}
 
 
 def columns(known: ir.Table, _moment: datetime) -> Columns:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from features.customers.base import Family
 from features.customers.days import days_before
-from features.events import IDENTIFIED
+from features.events import CODE, IDENTIFIED
 from features.table import Feature
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ FEATURES = (Feature("days_since_identified", NAME, "days", "Days since traits we
 
 def rows(events: ir.Table, _moment: datetime) -> Columns:
     """The last time that traits were told."""
-    return {"last_identified": events.time.max(where=events.name == IDENTIFIED)}
+    return {"last_identified": events.time.max(where=events.name == CODE[IDENTIFIED])}
 
 
 def columns(known: ir.Table, moment: datetime) -> Columns:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from features.customers.base import Family
 from features.customers.days import days_before
-from features.events import CLICKED, OPENED, VIEWED
+from features.events import CLICKED, CODE, OPENED, VIEWED
 from features.table import Feature
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ FEATURES = (
 def rows(events: ir.Table, _moment: datetime) -> Columns:
     """The last time of each kind of event."""
     last = {"view": VIEWED, "open": OPENED, "click": CLICKED}
-    kinds = {f"last_{kind}": events.time.max(where=events.name == name) for kind, name in last.items()}
+    kinds = {f"last_{kind}": events.time.max(where=events.name == CODE[name]) for kind, name in last.items()}
     return {"last_event": events.time.max()} | kinds
 
 

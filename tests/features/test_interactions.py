@@ -127,6 +127,16 @@ def test_weights_of_zero_are_refused() -> None:
         Interactions.build(Events.of(SCHEMA.empty_table()), MOMENT, InteractionSettings(weights={"Product Viewed": 0}))
 
 
+def test_an_event_of_any_name_can_weigh() -> None:
+    """ann subscribed to tea; nobody ever rated anything."""
+    settings = InteractionSettings(weights={"Subscribed": 2.0, "Rated": 1.0}, half_life_days=10.0)
+    rows = (event("Subscribed", "ann", 10, "tea"), event("Product Viewed", "ann", 10, "coffee"))
+    log = Events.of(pa.Table.from_pylist([row.row() for row in rows], schema=SCHEMA))
+    assert weights(Interactions.build(log, MOMENT, settings)) == pytest.approx({("ann", "tea"): 1.0})
+    nothing = InteractionSettings(weights={"Rated": 1.0})
+    assert len(Interactions.build(log, MOMENT, nothing)) == 0
+
+
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     found = build(event("Order Completed", "ann", 10, "tea"))
     found.save(tmp_path)
