@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from features.workspace import Workspace
-
 if TYPE_CHECKING:
     from features.consent import Basis
     from features.exposures import ExposureLog
+    from features.workspace import Workspace
 
 app = typer.Typer()
 imports = typer.Typer(help="Bring data in.", no_args_is_help=True)
@@ -27,6 +26,8 @@ WorkspaceOption = Annotated[
 
 def opened(folder: Path | None) -> Workspace:
     """The workspace that the option, ATTUNE_WORKSPACE or the current folder names."""
+    from features.workspace import Workspace
+
     return Workspace.open(folder or Path(os.environ.get("ATTUNE_WORKSPACE") or "."))
 
 
