@@ -18,13 +18,14 @@ OPTIONS = (
     Option("unknown effect", None),
 )
 CONTRACT = [Greedy(), Epsilon(0.0), Epsilon(0.3), Epsilon(1.0)]
+NAMES = ["greedy", "epsilon 0", "epsilon 0.3", "epsilon 1"]
 
 
 def test_every_policy_of_the_registry_is_held_to_the_contract() -> None:
     assert {type(policy) for policy in CONTRACT} == set(POLICIES.values())
 
 
-@pytest.mark.parametrize("policy", CONTRACT, ids=repr)
+@pytest.mark.parametrize("policy", CONTRACT, ids=NAMES)
 def test_probabilities_cover_every_option_and_sum_to_one(policy: Policy) -> None:
     choice = policy.choose(OPTIONS, np.random.default_rng(0))
     assert set(choice.probabilities) == {option.key for option in OPTIONS}
@@ -33,19 +34,19 @@ def test_probabilities_cover_every_option_and_sum_to_one(policy: Policy) -> None
     assert choice.probabilities["not here"] == 0
 
 
-@pytest.mark.parametrize("policy", CONTRACT, ids=repr)
+@pytest.mark.parametrize("policy", CONTRACT, ids=NAMES)
 def test_the_same_generator_gives_the_same_choice(policy: Policy) -> None:
     first, again = (policy.choose(OPTIONS, np.random.default_rng(7)) for _ in range(2))
     assert first == again
 
 
-@pytest.mark.parametrize("policy", CONTRACT, ids=repr)
+@pytest.mark.parametrize("policy", CONTRACT, ids=NAMES)
 def test_the_order_of_the_options_changes_nothing(policy: Policy) -> None:
     turned = policy.choose(OPTIONS[::-1], np.random.default_rng(3))
     assert turned == policy.choose(OPTIONS, np.random.default_rng(3))
 
 
-@pytest.mark.parametrize("policy", CONTRACT, ids=repr)
+@pytest.mark.parametrize("policy", CONTRACT, ids=NAMES)
 def test_a_dearer_offer_is_never_likelier(policy: Policy) -> None:
     dearer = tuple(Option(o.key, o.score - 2.0) if o.key == "coupon" and o.score else o for o in OPTIONS)
     before = policy.choose(OPTIONS, np.random.default_rng(0)).probabilities["coupon"]
