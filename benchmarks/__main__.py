@@ -17,6 +17,7 @@ BENCHMARKS = {
     "import": "benchmarks.import_",
     "recommend-scale": "benchmarks.recommend_scale",
     "recommend-tafeng": "benchmarks.recommend_tafeng",
+    "recommend-gowalla": "benchmarks.recommend_gowalla",
     "training": "benchmarks.training",
 }
 VERSIONS = ("duckdb", "implicit", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
@@ -29,13 +30,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("ATTUNE_DATA"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--events", type=int, help="features: how many events; default 20 million")
+    parser.add_argument("--hold-out", type=int, help="recommend-gowalla: 1 judges on a part of the training part")
     given = parser.parse_args()
     figures = importlib.import_module(BENCHMARKS[given.name]).figures
     options: dict[str, Any] = {"seed": given.seed}
     if "data" in inspect.signature(figures).parameters:
         options["data"] = Path(given.data) if given.data else None
-    if given.events:
-        options["events"] = given.events
+    options |= {name: value for name in ("events", "hold_out") if (value := getattr(given, name))}
     load = os.getloadavg()[0]
     found = figures(**options)
     print(json.dumps(described(given.name, found, load)))

@@ -55,6 +55,7 @@ class Interactions:
     as_of: datetime | None = None
     baskets: Interactions | None = None  # over the same items; a row is an order, its id says nothing
     lines: Lines | None = None  # purchases one by one, where somebody asked for them
+    earlier: Interactions | None = None  # the same log as of an earlier moment: what followed can be learned from
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -95,6 +96,11 @@ class Interactions:
     def item_position(self) -> dict[str, int]:
         """Item id to column."""
         return {item: column for column, item in enumerate(self.items.tolist())}
+
+    def sorted(self) -> Interactions:
+        """The same pairs in their order: by customer, then item."""
+        order = np.lexsort((self.item, self.customer))
+        return replace(self, **{name: getattr(self, name)[order] for name in PAIR})
 
     def rows(self, customers: Sequence[str]) -> Interactions:
         """The histories of these customers, in this order; unknown ones get an empty row.

@@ -6,18 +6,33 @@ import difflib
 
 from training.recommenders.als import Als
 from training.recommenders.base import Recommender
+from training.recommenders.ease import Ease
+from training.recommenders.graph_filter import GraphFilter
 from training.recommenders.neighbours import Neighbours
 from training.recommenders.popularity import Popularity
+from training.recommenders.ranker import Ranker
 from training.recommenders.repeat import Repeat
+from training.recommenders.scorer import Scorer
 from training.recommenders.tifu import Tifu
 
 RECOMMENDERS: dict[str, type[Recommender]] = {
     "popularity": Popularity,
     "neighbours": Neighbours,
+    "graph-filter": GraphFilter,
+    "ease": Ease,
     "als": Als,
     "repeat": Repeat,
     "tifu": Tifu,
+    "ranker": Ranker,
 }
+
+
+def scorer(name: str) -> type[Scorer]:
+    """The class of this name among those that score all items: what a ranker or a blend can have as a member."""
+    kind = known_recommender(name)
+    if not issubclass(kind, Scorer):
+        raise ValueError(f"member {name!r} does not score all items; a member must be a Scorer")
+    return kind
 
 
 def known_recommender(name: str) -> type[Recommender]:

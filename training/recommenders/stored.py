@@ -34,8 +34,7 @@ def takes(kind: Any, parameter: str) -> bool:
 
 def write(folder: Path, model: Any) -> None:
     """Writes the two files; the folder is made when it is not there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / PARAMETERS).write_text(json.dumps(parameters(model), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write_parameters(folder, model)
     arrays: dict[str, Any] = {}
     for name in _learned(model):
         arrays |= _taken_apart(name, getattr(model, name))
@@ -44,12 +43,24 @@ def write(folder: Path, model: Any) -> None:
 
 def read(folder: Path, kind: type[Model]) -> Model:
     """The model that `write` wrote."""
-    model = kind(**json.loads((folder / PARAMETERS).read_text(encoding="utf-8")))
+    model = kind(**read_parameters(folder))
     with np.load(folder / ARRAYS, allow_pickle=False) as kept:
         arrays = dict(kept)
     for name in _learned(kind):
         setattr(model, name, arrays[name] if name in arrays else _put_together(name, arrays))
     return model
+
+
+def write_parameters(folder: Path, model: Any) -> None:
+    """Writes the constructor's arguments."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PARAMETERS).write_text(json.dumps(parameters(model), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_parameters(folder: Path) -> dict[str, Any]:
+    """The constructor's arguments that were written."""
+    given: dict[str, Any] = json.loads((folder / PARAMETERS).read_text(encoding="utf-8"))
+    return given
 
 
 def _learned(model: Any) -> list[str]:

@@ -12,8 +12,9 @@ from training.recommenders import RECOMMENDERS, known_recommender
 from training.recommenders.base import ItemFilter
 
 AS_OF = datetime.fromisoformat("2024-06-01")
-PERSONAL = ("neighbours", "als")
-SMALL = {"als": {"threads": 1, "factors": 16}}
+PERSONAL = ("neighbours", "graph-filter", "ease", "als", "ranker")
+MEMBERS = {"neighbours": {}, "als": {"factors": 16}, "repeat": {}}
+SMALL = {"als": {"threads": 1, "factors": 16}, "ranker": {"threads": 1, "members": MEMBERS, "rounds": 20}}
 EVERYTHING = ItemFilter()
 
 
@@ -180,7 +181,7 @@ def test_what_is_loaded_answers_like_what_was_saved(model, log, tmp_path):
 
 def test_saved_files_name_no_customer_and_hold_no_pickle(model, tmp_path):
     model.save(tmp_path)
-    for path in tmp_path.rglob("*"):
+    for path in (path for path in tmp_path.rglob("*") if path.is_file()):
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 texts = [text for array in arrays.values() if array.dtype.kind == "U" for text in array.ravel()]
@@ -195,9 +196,15 @@ def test_saved_files_name_no_customer_and_hold_no_pickle(model, tmp_path):
 def test_the_same_log_and_seed_give_the_same_bits_on_one_thread(name, log, tmp_path):
     for folder in ("first", "second"):
         made(name).fit(log).save(tmp_path / folder)
-    with np.load(tmp_path / "first/arrays.npz") as first, np.load(tmp_path / "second/arrays.npz") as second:
-        for array in first:
-            np.testing.assert_array_equal(first[array], second[array])
+    kept = [path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*") if path.is_file()]
+    assert kept
+    for path in kept:
+        if path.suffix != ".npz":
+            assert (tmp_path / "first" / path).read_bytes() == (tmp_path / "second" / path).read_bytes()
+            continue
+        with np.load(tmp_path / "first" / path) as first, np.load(tmp_path / "second" / path) as second:
+            for array in first:
+                np.testing.assert_array_equal(first[array], second[array])
 
 
 @pytest.mark.parametrize("name", sorted(set(RECOMMENDERS) - {"als"}))
@@ -209,7 +216,7 @@ def test_customers_names_and_order_do_not_matter(name, log):
     models = made(name).fit(log), made(name).fit(mirrored)
     ours, theirs = (one.recommend_for(log, 5, items=EVERYTHING, as_of=AS_OF) for one in models)
     for mine, other in zip(ours.scores, theirs.scores, strict=True):
-        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-6)
 
 
 def test_the_order_of_the_pairs_does_not_matter(model, log):

@@ -1,0 +1,158 @@
+"""Ranker: what several members would recommend, ordered by trees that learned which of them is right when.
+
+    log as of an earlier moment -> members -> candidates -> which of them were bought afterwards?    the lesson
+    the lesson -> LambdaRank (Burges 2010) and a binary model, averaged                              the trees
+    the whole log -> members again -> candidates -> trees -> the k best                              the answer
+
+The earlier moment is `interactions.earlier`; without one a share of every customer's pairs is held out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.interactions import Interactions
+from training.recommenders import stored
+from training.recommenders.base import ItemFilter, Reason
+from training.recommenders.candidates import Candidates, Mask, candidates
+from training.recommenders.lesson import Lesson, lesson
+from training.recommenders.pair_features import ItemFacts, pair_columns
+from training.recommenders.scorer import Places, Scorer, Scores, popularity
+from training.recommenders.topk import Block, over_blocks
+from training.recommenders.trees import Trees
+
+Members = dict[str, Scorer]
+DEFAULT: Mapping[str, Mapping[str, Any]] = {"graph-filter": {}, "als": {}, "repeat": {}, "popularity": {}}
+
+
+@dataclass
+class Ranker(Scorer):
+    """LightGBM over the candidates of its members.
+
+    `members`: label -> parameters, with `model` where the label is not the registry's name. `each`: candidates per
+    member. `learners`: customers learned from, at most.
+    """
+
+    name: ClassVar[str] = "ranker"
+    members: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(DEFAULT))
+    each: int = 40
+    learners: int = 22_000
+    rounds: int = 250
+    seed: int = 0
+    threads: int = 0
+    members_: Members = field(init=False, repr=False)
+    facts_: ItemFacts = field(init=False, repr=False)
+    trees_: Trees = field(init=False, repr=False)
+
+    def fit(self, interactions: Interactions) -> Self:
+        super().fit(interactions)
+        learned = lesson(interactions, self.seed)
+        rows = learned.learners(self.learners, self.seed)
+        self.members_, self.facts_ = self._known(learned.past)
+        self.trees_ = self._taught(learned, rows)
+        self.members_, self.facts_ = self._known(interactions)
+        return self
+
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
+        everything = np.ones((len(histories.customers), len(self.items_)), dtype=bool)
+        return self.scores_among(histories, everything, self.each, as_of)
+
+    def scores_among(self, histories: Interactions, allowed: Mask, k: int, as_of: datetime | None) -> Scores:
+        """Above 0 for the candidates, 0 for everything else and where there is no history.
+
+        The first member's own where nobody bought anything later that could have taught the trees.
+        """
+        if not self.trees_.models:
+            return next(iter(self.members_.values())).scores(histories, as_of)
+        some = allowed & (np.diff(histories.starts) > 0)[:, None]
+        found = self._candidates(histories, some, max(self.each, k), as_of)
+        scores = np.zeros(allowed.shape, dtype=np.float32)
+        if len(found.row):
+            scores[found.row, found.item] = self.trees_.predict(_table(found)[0])
+        return scores
+
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
+        """The reason of the member that puts the item highest among its own."""
+        given = {name: member.scores(history, as_of)[0] for name, member in self.members_.items()}
+        above = {name: (scores[None, :] > scores[places, None]).sum(axis=1) for name, scores in given.items()}
+        names = list(self.members_)
+        first = np.argmin(
+            np.stack([np.where(given[name][places] > 0, above[name], len(self.items_)) for name in names]), 0
+        )
+        said = {name: self.members_[name].explain(history, places, as_of) for name in names}
+        return [said[names[choice]][slot] for slot, choice in enumerate(first.tolist())]
+
+    def likeness(self, place: int) -> Scores:
+        """That of the first member: likeness needs no history."""
+        return next(iter(self.members_.values())).likeness(place)
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        stored.write_parameters(folder, self)
+        np.savez(folder / "items.npz", items=self.items_, **vars(self.facts_))
+        for label, member in self.members_.items():
+            member.save(folder / "members" / label)
+        self.trees_.save(folder / "trees")
+        (folder / "members.json").write_text(json.dumps({label: m.name for label, m in self.members_.items()}))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        from training.recommenders import scorer
+
+        model = cls(**stored.read_parameters(folder))
+        with np.load(folder / "items.npz", allow_pickle=False) as kept:
+            arrays = dict(kept)
+        model.items_, model.popularity_ = arrays.pop("items"), arrays["popularity"]
+        model.facts_ = ItemFacts(**arrays)
+        names = json.loads((folder / "members.json").read_text())
+        model.members_ = {label: scorer(name).load(folder / "members" / label) for label, name in names.items()}
+        model.trees_ = Trees.load(folder / "trees")
+        return model
+
+    def _known(self, log: Interactions) -> tuple[Members, ItemFacts]:
+        """The members and the items' facts as this log shows them."""
+        from training.recommenders import scorer
+
+        members: Members = {}
+        for label, given in self.members.items():
+            parameters = dict(given)
+            kind = scorer(parameters.pop("model", label))
+            chance = {name: getattr(self, name) for name in ("seed", "threads") if stored.takes(kind, name)}
+            members[label] = kind(**(chance | parameters)).fit(log)
+        return members, ItemFacts.of(log, popularity(log))
+
+    def _taught(self, learned: Lesson, rows: NDArray[np.intp]) -> Trees:
+        """The trees that rank the candidates of these customers as they bought."""
+        past = learned.past
+        histories = replace(past.rows(past.customers[rows].tolist()), customers=rows.astype(np.str_))
+        owned = None if learned.repeats else [past.items[history.item] for history in histories.each()]
+
+        def found(block: Block) -> tuple[Any, Any, Any, list[str]]:
+            pairs = self._candidates(*block, self.each, past.as_of)
+            customer = block[0].customers.astype(np.int64)[pairs.row]
+            return customer, np.isin(customer * len(past.items) + pairs.item, learned.keys), *_table(pairs)
+
+        blocks = over_blocks(found, histories, ItemFilter(excluded_each=owned))
+        if not blocks:
+            return Trees((), ())
+        customer, bought, table = (np.concatenate([block[place] for block in blocks]) for place in (0, 1, 2))
+        return Trees.grow(table, bought, customer, blocks[0][3], self.rounds, self.seed, self.threads)
+
+    def _candidates(self, histories: Interactions, mask: Mask, each: int, as_of: datetime | None) -> Candidates:
+        found = candidates(self.members_, histories, mask, each, as_of)
+        columns = found.columns | pair_columns(found, histories, self.facts_, as_of)
+        return Candidates(found.row, found.item, columns)
+
+
+def _table(found: Candidates) -> tuple[NDArray[np.float32], list[str]]:
+    """The columns side by side, and their names."""
+    names = list(found.columns)
+    return np.column_stack([found.columns[name] for name in names]).astype(np.float32), names
