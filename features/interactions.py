@@ -73,6 +73,13 @@ class Interactions:
         return matrix
 
     @cached_property
+    def bought(self) -> tuple[NDArray[np.str_], ...]:
+        """Per customer the items that were bought, not only looked at."""
+        owned = self.purchases > 0
+        ends = np.searchsorted(self.customer[owned], np.arange(1, len(self.customers)))
+        return tuple(np.split(self.items[self.item[owned]], ends)) if len(self.customers) else ()
+
+    @cached_property
     def bought_together(self) -> Interactions:
         """The customers' rows and below them the baskets of nobody, to learn about items from; ids are row numbers."""
         if self.baskets is None:
@@ -207,7 +214,7 @@ class Interactions:
         return sparse.csr_matrix((values.astype(np.float32), (self.customer, self.item)), shape=shape)
 
 
-def _weights(settings: InteractionSettings) -> dict[str, float]:
+def event_weights(settings: InteractionSettings) -> dict[str, float]:
     """What each event counts, by name; a refund takes off what the order gave."""
     weights = {name: float(weight) for name, weight in sorted(settings.weights.items()) if weight > 0}
     if not weights:
@@ -231,7 +238,7 @@ def _pairs(rows: ir.Table, code: Code, as_of: datetime, settings: InteractionSet
     """Per customer and item the decayed weight and what was bought; `code` is how `rows` write an event's name."""
     import ibis
 
-    weights = {code(name): weight for name, weight in _weights(settings).items()}
+    weights = {code(name): weight for name, weight in event_weights(settings).items()}
     kept = rows.filter(rows.item.notnull(), rows.name.isin(list(weights)))
     moment = ibis.literal(utc(as_of)).cast("timestamp")
     days = (moment.epoch_seconds() - kept.time.truncate("s").epoch_seconds()) / 86400.0

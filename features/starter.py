@@ -14,6 +14,7 @@ recommender:
   models: [popularity, neighbours, als, repeat]
   horizon_days: 28        # the last four weeks judge what the weeks before taught
   k: 10
+  include_bought: mixed   # never: only what is new; only: buy again; mixed: the new, and what is bought again and again
 uplift:
   outcome: conversion     # or revenue, or an outcome of the imported log
   window_days: 14

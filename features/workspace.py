@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -32,6 +32,7 @@ class Frozen(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+Bought = Literal["never", "only", "mixed"]  # what may be recommended of what was bought before
 
 
 def _known_zone(value: str) -> str:
@@ -58,7 +59,7 @@ class RecommenderSettings(Frozen):
     models: tuple[str, ...] = ("popularity", "neighbours", "als", "repeat")
     horizon_days: int = Field(default=28, gt=0)  # length of the test period of the time split
     k: int = Field(default=10, gt=0, le=1000)
-    include_bought: bool = True
+    include_bought: Bought = "mixed"
 
 
 class UpliftSettings(Frozen):

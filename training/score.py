@@ -9,6 +9,7 @@ Where a campaign's log names no customers, `customer` is the row's position in i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from features.ledger import Ledger
 from features.progress import Step, step
 from features.registered import register_file
 from features.workspace import Workspace
-from training.recommenders.base import ItemFilter, Recommender
+from training.recommenders.base import Recommender
+from training.recommenders.bought import allowed
 from training.release import Release, current, load_release
 from training.tracking import require_kind
 from training.uplift.base import Effects
@@ -103,9 +105,8 @@ def _ranked(
     model: Recommender, histories: Interactions, stock: Any, workspace: Workspace, as_of: datetime | None
 ) -> pd.DataFrame:
     settings = workspace.settings.recommender
-    bought = None if settings.include_bought else _bought(histories)
-    allowed = ItemFilter(excluded=stock, excluded_each=bought)
-    rankings = model.recommend_for(histories, settings.k, items=allowed, as_of=as_of)
+    items = replace(allowed(settings.include_bought, histories.bought, model), excluded=stock)
+    rankings = model.recommend_for(histories, settings.k, items=items, as_of=as_of)
     lengths = [len(items) for items in rankings.items]
     return pd.DataFrame(
         {
@@ -115,11 +116,6 @@ def _ranked(
             "score": np.concatenate(rankings.scores),
         }
     )
-
-
-def _bought(histories: Interactions) -> list[Any]:
-    matrix = histories.purchase_matrix
-    return [histories.items[matrix.indices[a:b]] for a, b in zip(matrix.indptr, matrix.indptr[1:], strict=False)]
 
 
 def _effects(effects: Effects, customers: Names, rows: NDArray[np.intp]) -> pd.DataFrame:

@@ -15,7 +15,8 @@ from features.assignment import bucket
 from features.decisions import NOTHING, Decision, Option
 from features.offers import Offer
 from features.table import Feature, FeatureTable
-from serving.decisions.recommend import Answer, UnavailableError, facts, may
+from serving.decisions.histories import may
+from serving.decisions.recommend import Answer, UnavailableError, facts
 from serving.decisions.requests import OfferRequest
 from serving.decisions.state import State
 from training.policies.base import Choice

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy.exc import SQLAlchemyError
 
-from features.consent import allows
 from features.decisions import Decision, Option
-from features.interactions import Interactions
+from serving.decisions.histories import described, history_of
 from serving.decisions.requests import RecommendRequest, SimilarRequest
 from serving.decisions.state import State
-from training.recommenders.base import ItemFilter, Rankings, Reason
+from training.recommenders.base import ItemFilter, Rankings, Reason, Recommender
+from training.recommenders.bought import allowed
 from training.recommenders.reasons import POPULAR
 from training.release import Release
 
@@ -28,15 +28,13 @@ class UnavailableError(Exception):
 
 def recommend(state: State, request: RecommendRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
     """The best items for a customer or a history; without either, or without consent, what is popular."""
-    release = _release(state)
-    history, fallback = _history(state, release, request, now)
-    bought = None if request.include_bought else [history.items[history.item]]
-    items = ItemFilter(excluded=_excluded(state, request.exclude), excluded_each=bought)
-    assert release.recommender is not None  # noqa: S101  # `_release` says so; this tells the type checker
-    model, moment = release.recommender, now.replace(tzinfo=None)
+    release, model = _released(state)
+    history, fallback = history_of(state, release, request.customer, request.history, now)
+    mode, moment = request.include_bought or state.settings.recommender.include_bought, now.replace(tzinfo=None)
+    items = replace(allowed(mode, history.bought, model), excluded=_excluded(state, request.exclude))
     rankings = model.recommend_for(history, request.k, items=items, as_of=moment)
     reasons = model.reasons(history, rankings, as_of=moment)[0]
-    context = {"k": request.k, "exclude": request.exclude, "include_bought": request.include_bought}
+    context = {"k": request.k, "exclude": request.exclude, "include_bought": mode}
     return _decided(
         state, release, "recommend", request.customer, rankings, reasons, fallback, decision_id, now, context
     )
@@ -44,9 +42,7 @@ def recommend(state: State, request: RecommendRequest, decision_id: str, now: da
 
 def similar(state: State, request: SimilarRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
     """The items most like this one; an unknown item is answered with what is popular."""
-    release = _release(state)
-    model = release.recommender
-    assert model is not None  # noqa: S101  # `_release` says so; this tells the type checker
+    release, model = _released(state)
     items = ItemFilter(excluded=_excluded(state, [*request.exclude, request.item]))
     rankings = model.similar(request.item, request.k, items=items)
     if len(rankings.items[0]):
@@ -54,7 +50,7 @@ def similar(state: State, request: SimilarRequest, decision_id: str, now: dateti
         reasons = [alike if score > 0 else POPULAR for score in rankings.scores[0]]  # 0 or less: filled by popularity
         fallback = None
     else:
-        nobody = _of_items([], now)
+        nobody = described([], state.settings.interactions, now)
         rankings = model.recommend_for(nobody, request.k, items=items, as_of=now.replace(tzinfo=None))
         reasons = model.reasons(nobody, rankings, as_of=now.replace(tzinfo=None))[0]
         fallback = f"the model does not know the item {request.item!r}: what is popular"
@@ -62,46 +58,10 @@ def similar(state: State, request: SimilarRequest, decision_id: str, now: dateti
     return _decided(state, release, "similar", None, rankings, reasons, fallback, decision_id, now, context)
 
 
-def _release(state: State) -> Release:
+def _released(state: State) -> tuple[Release, Recommender]:
     if state.recommender is None or state.recommender.recommender is None:
         raise UnavailableError("no recommender is released; run `attune promote recommender latest`")
-    return state.recommender
-
-
-def _history(
-    state: State, release: Release, request: RecommendRequest, now: datetime
-) -> tuple[Interactions, str | None]:
-    """The history to answer for, and why it is not the customer's own."""
-    if request.history is not None:
-        return _of_items(request.history, now), None if request.history else "the history is empty: what is popular"
-    if request.customer is None:
-        return _of_items([], now), "no customer and no history were given: what is popular"
-    known = release.interactions
-    if known is None or request.customer not in known.position:
-        return _of_items([], now), "the customer is not known to the model: what is popular"
-    if not may(state, request.customer, now):
-        return _of_items([], now), "the customer has not agreed to personalisation: what is popular"
-    return known.rows([request.customer]), None
-
-
-def may(state: State, customer: str, now: datetime) -> bool:
-    """Consent that cannot be read counts as none."""
-    if state.ledger is None:
-        return False
-    try:
-        return allows(state.ledger, customer, purpose="personalisation", as_of=now)
-    except (OSError, RuntimeError, SQLAlchemyError):
-        return False
-
-
-def _of_items(items: Sequence[str], now: datetime) -> Interactions:
-    """A history of one customer who bought each of these items once, now."""
-    names = np.unique(np.array(items, dtype=np.str_))
-    ones = np.ones(len(names), np.float32)
-    moments = np.full(len(names), np.datetime64(now.replace(tzinfo=None), "us"))
-    row = np.zeros(len(names), np.int32)
-    position = np.arange(len(names), dtype=np.int32)
-    return Interactions(np.array([""]), names, row, position, ones, ones, moments, moments)
+    return state.recommender, state.recommender.recommender
 
 
 def _excluded(state: State, exclude: Sequence[str]) -> np.ndarray[Any, np.dtype[np.str_]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from features.events import MAX_CUSTOMER
+from features.events import MAX_CUSTOMER, ORDERED, utc
+from features.workspace import Bought
 
 MAX_K = 1000
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # PostgreSQL stores no NUL, and one line of text holds no line break
@@ -33,14 +35,44 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+def _moment(text: Any) -> datetime:
+    try:
+        return utc(datetime.fromisoformat(text))
+    except (TypeError, ValueError, OverflowError):  # no text; no time; beyond the calendar in UTC
+        raise ValueError("must be a time like 2026-01-31T12:00:00Z") from None
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)]  # UTC without a zone
+
+
+class HistoryEntry(Request):
+    """What a customer did with an item: bought it, unless `event` says what else; `time` is null where not known."""
+
+    item: Id
+    event: Id = ORDERED
+    time: Moment | None = None
+
+
+def _shape(entry: Any) -> str:
+    return "(object)" if isinstance(entry, dict | HistoryEntry) else "(id)"
+
+
+# the tags stand in brackets, so that an error names the field without them
+Entry = Annotated[Annotated[Id, Tag("(id)")] | Annotated[HistoryEntry, Tag("(object)")], Discriminator(_shape)]
+History = Annotated[list[Entry], Field(max_length=10_000)]
+
+
 class RecommendRequest(Request):
-    """`POST /v1/recommend`. A `history` (item ids) is answered in place of what is known about the customer."""
+    """`POST /v1/recommend`. A `history` is answered in place of what is known about the customer.
+
+    It lists item ids that were bought, or {item, event, time}. `include_bought` is `attune.yaml`'s where not given.
+    """
 
     customer: Id | None = None
-    history: list[Id] | None = Field(default=None, max_length=10_000)
+    history: History | None = None
     k: int = Field(default=10, ge=1, le=MAX_K)
     exclude: list[Id] = Field(default=[], max_length=10_000)
-    include_bought: bool = True
+    include_bought: Bought | None = None
 
 
 class SimilarRequest(Request):

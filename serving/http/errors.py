@@ -77,7 +77,7 @@ def checked(raw: dict[str, Any], model: type[Body]) -> Any:
 
 def _fault(error: ValidationError, model: type[BaseModel]) -> str:
     first = error.errors()[0]
-    field = ".".join(str(part)[:80] for part in first["loc"])
+    field = ".".join(str(part)[:80] for part in first["loc"] if str(part)[:1] != "(")  # not the tags of a union
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(field, model.model_fields, n=1)
         return f"unknown field {field!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known: {_known(model)}")

@@ -23,7 +23,13 @@ KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 ROUTES: tuple[tuple[str, str, str, type[Request] | None, dict[str, Any] | None], ...] = (
-    ("post", "/v1/recommend", "The best items for a customer or a history.", RecommendRequest, {"customer": "c000007"}),
+    (
+        "post",
+        "/v1/recommend",
+        "The best items for a customer or a history.",
+        RecommendRequest,
+        {"history": ["i0001", {"item": "i0002", "event": "Product Viewed"}], "include_bought": "mixed"},
+    ),
     ("post", "/v1/recommend/similar", "The items most like this one.", SimilarRequest, {"item": "i0001", "k": 3}),
     ("post", "/v1/offers/select", "An offer or nothing.", OfferRequest, {"customer": "c000007"}),
     ("post", "/v1/experiments/{key}/assign", "The customer's arm of a test.", AssignRequest, {"customer": "c000007"}),
@@ -35,10 +41,12 @@ ROUTES: tuple[tuple[str, str, str, type[Request] | None, dict[str, Any] | None],
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {"Error": ERROR}
     for method, path, summary, model, example in ROUTES:
         paths.setdefault(path, {})[method] = _operation(path, summary, model, example)
+        schemas |= {} if model is None else _schema(model).get("$defs", {})
     title = {"title": "Attune", "version": "1", "description": "Decisions over HTTP, each with its reason."}
-    return {"openapi": "3.1.0", "info": title, "paths": paths, "components": {"schemas": {"Error": ERROR}}}
+    return {"openapi": "3.1.0", "info": title, "paths": paths, "components": {"schemas": schemas}}
 
 
 @cache
@@ -46,7 +54,7 @@ def page() -> str:
     """Every route with its fields and an example to paste."""
     parts = []
     for method, path, summary, model, example in ROUTES:
-        fields = "".join(_field(name, field) for name, field in (model.model_fields if model else {}).items())
+        fields = "" if model is None else _fields(model)
         call = f"curl -s localhost:3000{path}"
         if example is not None:
             call += f" -H 'content-type: application/json' -d '{orjson.dumps(example).decode()}'"
@@ -78,13 +86,37 @@ def _operation(path: str, summary: str, model: type[Request] | None, example: An
         key = {"name": "key", "in": "path", "required": True, "schema": {"type": "string"}}
         operation["parameters"] = [key]
     if model is not None:
-        content = {"schema": model.model_json_schema(), "example": example}
+        schema = {name: part for name, part in _schema(model).items() if name != "$defs"}
+        content = {"schema": schema, "example": example}
         operation.setdefault("parameters", []).append(KEY)
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
     return operation
 
 
-def _field(name: str, field: Any) -> str:
-    default = "required" if field.is_required() else f"default {field.default!r}"
-    cells = (f"<code>{escape(name)}</code>", escape(str(field.annotation)), escape(default))
+def _schema(model: type[Request]) -> dict[str, Any]:
+    """The JSON Schema of a body; the parts it names stand among the document's schemas."""
+    return model.model_json_schema(ref_template="#/components/schemas/{model}")
+
+
+def _fields(model: type[Request]) -> str:
+    schemas = _schema(model)["properties"]
+    return "".join(_field(name, field, schemas[name]) for name, field in model.model_fields.items())
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """What a field takes, in words."""
+    if "enum" in schema:
+        return ", ".join(map(repr, schema["enum"]))
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    either = schema.get("anyOf") or schema.get("oneOf")
+    if either:
+        return " or ".join(map(_kind, either))
+    inner = f" of ({_kind(schema['items'])})" if "items" in schema else ""
+    return f"{schema.get('type', 'anything')}{inner}"
+
+
+def _field(name: str, field: Any, schema: dict[str, Any]) -> str:
+    default = "required" if field.is_required() else f"default {orjson.dumps(field.default).decode()}"
+    cells = (f"<code>{escape(name)}</code>", escape(_kind(schema)), escape(default))
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"

@@ -64,7 +64,7 @@ def test_a_bento_answers_with_a_stated_fallback(shop: Workspace, tmp_path: Path)
         answer = client.post("/v1/recommend", json={"customer": "c001", "k": 3}).json()
         assert len(answer["items"]) == 3
         assert "not known" in answer["fallback"]
-        personal = client.post("/v1/recommend", json={"history": ["java", "mocha"], "include_bought": False}).json()
+        personal = client.post("/v1/recommend", json={"history": ["java", "mocha"], "include_bought": "never"}).json()
         assert personal["items"][0]["item"] == "robusta"
         unknown = client.post("/v1/offers/select", json={"customer": "c001"}).json()
         assert (unknown["offer"], unknown["workspace_hash"]) == (None, shop.hash)

@@ -20,7 +20,7 @@ from features.workspace import Settings, Workspace
 from serving.cli import app
 from training import tracking
 from training.pipelines.recommend import interactions_before, learned, lines
-from training.pipelines.recommend_evaluation import bought_before, judge, purchases_between, trial
+from training.pipelines.recommend_evaluation import judge, purchases_between, trial
 from training.recommenders import RECOMMENDERS
 
 START = datetime.fromisoformat("2024-01-01")
@@ -95,19 +95,19 @@ def test_the_parts_split_customers_and_items(tmp_path):
     events = Events.of(pa.concat_tables([rows(), pa.Table.from_pylist([late], schema=SCHEMA)]))
     train = interactions_before(events, moment, plain(tmp_path))
     found = trial(events, train, moment, end, np.random.default_rng(0))
-    judged = judge(RECOMMENDERS["repeat"]().fit(train), found, ITEMS, include_bought=True)
+    judged = judge(RECOMMENDERS["repeat"]().fit(train), found, ITEMS, include_bought="mixed")
     counts = {part: int((~np.isnan(values["ndcg"])).sum()) for part, values in judged.values.items()}
     assert counts["new"] == 1
     assert counts["known"] == CUSTOMERS
     assert counts["all"] == CUSTOMERS + 1
     assert 0 < counts["explore"] < CUSTOMERS
-    assert bought_before(train, ["late"])[0].tolist() == []
+    assert train.rows(["late"]).bought[0].tolist() == []
     assert judged.mean("repeat", "recall") == 1.0
     assert judged.mean("known", "hit_rate") == 1.0
 
 
 def test_without_bought_items_the_answer_explores(tmp_path):
-    evaluation = learned(Events.of(rows()), plain(tmp_path, include_bought=False), MODELS, seed=0).evaluation
+    evaluation = learned(Events.of(rows()), plain(tmp_path, include_bought="never"), MODELS, seed=0).evaluation
     figures = evaluation["models"]["repeat"]
     assert figures["all"] == figures["explore"]
 

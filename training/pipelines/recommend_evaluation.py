@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from features.events import ORDERED, Events
 from features.interactions import Interactions
+from features.workspace import Bought
 from training.metrics import ranking
 from training.recommenders.base import ItemFilter, Recommender
+from training.recommenders.bought import allowed
 
 MOST = 20_000  # customers judged at most: a metric's standard error is then below .003
 METRICS = ("recall", "ndcg", "hit_rate")
@@ -66,8 +68,13 @@ def trial(events: Events, train: Interactions, start: datetime, end: datetime, r
         )
     if len(customers) > MOST:
         customers = sorted(rng.choice(np.array(customers), MOST, replace=False).tolist())
-    bought = bought_before(train, customers)
-    return Trial(train, start, tuple(customers), tuple(relevant[customer] for customer in customers), bought)
+    return Trial(
+        train,
+        start,
+        tuple(customers),
+        tuple(relevant[customer] for customer in customers),
+        train.rows(customers).bought,
+    )
 
 
 def purchases_between(events: Events, start: datetime, end: datetime) -> dict[str, Ids]:
@@ -83,18 +90,10 @@ def purchases_between(events: Events, start: datetime, end: datetime) -> dict[st
     return dict(zip(names.tolist(), np.split(items, starts[1:]), strict=True)) if len(names) else {}
 
 
-def bought_before(train: Interactions, customers: Sequence[str]) -> tuple[Ids, ...]:
-    """Per customer the items bought in the training part."""
-    rows = train.rows(customers)
-    owned = rows.purchases > 0
-    starts = np.searchsorted(rows.customer[owned], np.arange(1, len(customers)))
-    return tuple(np.split(train.items[rows.item[owned]], starts))
-
-
-def judge(model: Recommender, trial: Trial, k: int, *, include_bought: bool) -> Judged:
+def judge(model: Recommender, trial: Trial, k: int, *, include_bought: Bought) -> Judged:
     """The model's metrics on the trial, per customer and part.
 
-    `all` is what a customer is shown: with what was bought before, or without. `repeat` ranks only what was bought
+    `all` is what a customer is shown, under this mode of `bought.allowed`. `repeat` ranks only what was bought
     before, `explore` only what was not; each judges the customers who did buy such an item.
     """
     repeat, explore = _split_relevant(trial)
@@ -104,10 +103,13 @@ def judge(model: Recommender, trial: Trial, k: int, *, include_bought: bool) -> 
         answer = model.recommend_for(histories, k, items=items, as_of=trial.as_of).items
         return _per_customer(answer, relevant, k), answer
 
-    explored, new_to_them = part(ItemFilter(excluded_each=trial.bought), explore)
-    whole, shown = part(ItemFilter(), trial.relevant) if include_bought else (explored, new_to_them)
-    values = {"all": whole, "explore": explored}
-    values["repeat"] = part(ItemFilter(required_each=trial.bought), repeat)[0]
+    explored, new_to_them = part(allowed("never", trial.bought, model), explore)
+    repeated, again = part(allowed("only", trial.bought, model), repeat)
+    if include_bought == "mixed":
+        whole, shown = part(allowed("mixed", trial.bought, model), trial.relevant)
+    else:
+        whole, shown = (repeated, again) if include_bought == "only" else (explored, new_to_them)
+    values = {"all": whole, "explore": explored, "repeat": repeated}
     values["known"] = {name: np.where(trial.known, row, np.nan) for name, row in whole.items()}
     values["new"] = {name: np.where(trial.known, np.nan, row) for name, row in whole.items()}
     return Judged(values, ranking.coverage(shown, len(trial.train.items)))

@@ -106,6 +106,10 @@ class Recommender(Protocol):
         """
         ...
 
+    def chance_of_repeat(self, ids: NDArray[np.str_]) -> NDArray[np.float32]:
+        """Per id the chance that a buyer of the item buys it again; 0 where the item is unknown."""
+        ...
+
     def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:
         """A reason per recommended item, aligned with `rankings`."""
         ...

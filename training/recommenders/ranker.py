@@ -97,7 +97,7 @@ class Ranker(Scorer):
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         stored.write_parameters(folder, self)
-        np.savez(folder / "items.npz", items=self.items_, **vars(self.facts_))
+        np.savez(folder / "items.npz", items=self.items_, chance=self.chance_, **vars(self.facts_))
         for label, member in self.members_.items():
             member.save(folder / "members" / label)
         self.trees_.save(folder / "trees")
@@ -111,6 +111,7 @@ class Ranker(Scorer):
         with np.load(folder / "items.npz", allow_pickle=False) as kept:
             arrays = dict(kept)
         model.items_, model.popularity_ = arrays.pop("items"), arrays["popularity"]
+        model.chance_ = arrays.pop("chance")
         model.facts_ = ItemFacts(**arrays)
         names = json.loads((folder / "members.json").read_text())
         model.members_ = {label: scorer(name).load(folder / "members" / label) for label, name in names.items()}

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from features.events import utc
 from features.interactions import Interactions
 from training.recommenders.base import Reason
-from training.recommenders.cycles import DAY, chance_of_repeat, cycles
+from training.recommenders.cycles import DAY, cycles
 from training.recommenders.scorer import Places, Scorer, Scores
 
 
@@ -40,12 +40,10 @@ class Repeat(Scorer):
     name: ClassVar[str] = "repeat"
     frequency: float = 1.0
     patience: float = 0.75
-    chance_: NDArray[np.float32] = field(init=False, repr=False)
     cycle_: NDArray[np.float32] = field(init=False, repr=False)
 
     def fit(self, interactions: Interactions) -> Self:
         super().fit(interactions)
-        self.chance_ = chance_of_repeat(interactions)
         self.cycle_ = cycles(interactions)
         return self
 

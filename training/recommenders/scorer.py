@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from features.interactions import Interactions
 from training.recommenders import stored
 from training.recommenders.base import ItemFilter, Rankings, Reason
+from training.recommenders.cycles import chance_of_repeat
 from training.recommenders.reasons import POPULAR
 from training.recommenders.topk import aligned, filled, ranked, ranked_others
 
@@ -39,9 +40,10 @@ class Scorer(ABC):
     name: ClassVar[str]
     items_: Ids = field(init=False, repr=False)  # sorted
     popularity_: Scores = field(init=False, repr=False)
+    chance_: Scores = field(init=False, repr=False)  # that a buyer of the item buys it again
 
     def fit(self, interactions: Interactions) -> Self:
-        """The items and how popular they are; a model learns the rest after it called this."""
+        """The items, how popular they are and how often bought again; a model learns the rest after it called this."""
         if not len(interactions):
             raise ValueError(
                 "the interactions hold no pair of a customer and an item; a recommender needs at least one"
@@ -54,6 +56,7 @@ class Scorer(ABC):
             )
         self.items_ = interactions.items
         self.popularity_ = popularity(interactions)
+        self.chance_ = chance_of_repeat(interactions)
         return self
 
     @abstractmethod
@@ -88,6 +91,12 @@ class Scorer(ABC):
         if place == len(self.items_) or self.items_[place] != item:
             return Rankings((self.items_[:0],), (self.popularity_[:0],))
         return ranked_others(self.items_, filled(self.likeness(place), self.popularity_), place, k, items=items)
+
+    def chance_of_repeat(self, ids: Ids) -> Scores:
+        if not len(ids):
+            return self.chance_[:0]
+        place = np.minimum(np.searchsorted(self.items_, ids), len(self.items_) - 1)
+        return np.where(self.items_[place] == ids, self.chance_[place], np.float32(0))
 
     def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:
         known = aligned(histories, self.items_)

@@ -179,6 +179,17 @@ def test_what_is_loaded_answers_like_what_was_saved(model, log, tmp_path):
     same(model.similar("item-07", 5, items=EVERYTHING), loaded.similar("item-07", 5, items=EVERYTHING))
 
 
+def test_the_chance_of_a_repeat_is_known_of_every_item_and_kept(model, log, tmp_path):
+    ids = np.array(["no-such-item", *log.items, "zzz"])
+    chance = model.chance_of_repeat(ids)
+    assert (chance[1:-1] > 0).all()
+    assert (chance[1:-1] <= 1).all()
+    assert chance[[0, -1]].tolist() == [0, 0]
+    model.save(tmp_path)
+    np.testing.assert_array_equal(type(model).load(tmp_path).chance_of_repeat(ids), chance)
+    assert len(model.chance_of_repeat(ids[:0])) == 0
+
+
 def test_saved_files_name_no_customer_and_hold_no_pickle(model, tmp_path):
     model.save(tmp_path)
     for path in (path for path in tmp_path.rglob("*") if path.is_file()):

@@ -7,7 +7,8 @@ import pytest
 
 from features.interactions import Interactions
 from training.recommenders.base import ItemFilter
-from training.recommenders.repeat import Repeat, chance_of_repeat, cycles, due
+from training.recommenders.cycles import chance_of_repeat, cycles
+from training.recommenders.repeat import Repeat, due
 
 AS_OF = datetime.fromisoformat("2024-06-01")
 

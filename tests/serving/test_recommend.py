@@ -1,0 +1,180 @@
+"""What is recommended over HTTP, in a kitchen shop with goods that are bought again.
+
+Everybody bought tea every ten days and a kettle once; the even customers honey every ten days, the odd ones jam. Ten
+customers bought a mug. c000 to c189 agreed to personalisation, the others did not.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+
+import httpx
+import pyarrow as pa
+import pytest
+
+from features.consent import Basis, grant
+from features.events import ORDERED, SCHEMA, VIEWED, Event, Events
+from features.history import append
+from features.interactions import Interactions
+from features.ledger import Ledger
+from features.workspace import InteractionSettings, Workspace, create
+from training.recommenders.neighbours import Neighbours
+from training.release import point, save_model, write_release
+
+START = datetime(2026, 1, 1)  # noqa: DTZ001  # UTC without a zone, as the tables keep it
+CUSTOMERS = [f"c{number:03}" for number in range(200)]
+EVERYTHING = {"honey", "jam", "kettle", "mug", "spoon", "tea"}
+CATALOG = "item,name,category,price,stock\ntea,Green tea,tea,4.0,\nspoon,Spoon,kitchen,2.0,5\n"
+
+
+@pytest.fixture(scope="module")
+def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The workspace of the docstring, with a release of neighbours."""
+    workspace = create(tmp_path_factory.mktemp("kitchen") / "shop")
+    (workspace.folder / "catalog.csv").write_text(CATALOG)
+    workspace = Workspace.open(workspace.folder)
+    rows = [row for number, customer in enumerate(CUSTOMERS) for row in _did(number, customer)]
+    log = pa.Table.from_pylist(rows, schema=SCHEMA)
+    append(workspace, log)
+    grant(Ledger.at(workspace.ledger), CUSTOMERS[:190], Basis(("personalisation",), "a box"), source="t", time=START)
+    as_of = START + timedelta(days=30)
+    interactions = Interactions.build(Events.of(log), as_of, InteractionSettings())
+    interactions.save(workspace.runs / "r1")
+    folder = workspace.runs / "r1" / "registered"
+    save_model(Neighbours().fit(interactions), folder, {"kind": "recommender", "name": "neighbours", "as_of": as_of})
+    write_release(workspace, folder, version="1", run_id="r1", facts={})
+    point(workspace, "recommender", "1")
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def service(kitchen: Workspace, serving: Callable[..., AbstractContextManager[httpx.Client]]) -> Iterator[httpx.Client]:
+    with serving(kitchen) as client:
+        yield client
+
+
+def _did(number: int, customer: str) -> Iterator[dict[str, object]]:
+    for day in (1, 11, 21):
+        yield _event(customer, ORDERED, "tea", day)
+        yield _event(customer, ORDERED, "jam" if number % 2 else "honey", day)
+    yield _event(customer, ORDERED, "kettle", 2)
+    if number < 10:
+        yield _event(customer, ORDERED, "mug", 3)
+    if number > 100:
+        yield _event(customer, VIEWED, "spoon", 4)
+
+
+def _event(customer: str, name: str, item: str, day: int) -> dict[str, object]:
+    time, key = START + timedelta(days=day), f"{customer}-{name}-{item}-{day}"
+    facts = {"source": "test", "message_id": key, "name": name, "time": time, "received_at": time, "live": False}
+    bought = {"quantity": 1.0, "price": 5.0, "order_id": key} if name == ORDERED else {}
+    return Event(**facts, customer=customer, item=item, **bought).row()  # type: ignore[arg-type]
+
+
+def asked(service: httpx.Client, path: str = "", **body: object) -> dict[str, object]:
+    answer = service.post(f"/v1/recommend{path}", json=body)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, object] = answer.json()
+    return found
+
+
+def items(answer: dict[str, object]) -> list[str]:
+    return [one["item"] for one in answer["items"]]  # type: ignore[attr-defined]
+
+
+def refused(service: httpx.Client, path: str = "", **body: object) -> str:
+    answer = service.post(f"/v1/recommend{path}", json=body)
+    assert answer.status_code == 400, answer.text
+    return str(answer.json()["message"])
+
+
+@pytest.mark.parametrize(
+    ("mode", "shown"),
+    [
+        ("never", {"jam", "mug", "spoon"}),
+        ("only", {"honey", "kettle", "tea"}),
+        ("mixed", {"honey", "jam", "mug", "spoon", "tea"}),
+        (None, {"honey", "jam", "mug", "spoon", "tea"}),  # what attune.yaml says
+    ],
+)
+@pytest.mark.parametrize("who", [{"customer": "c012"}, {"history": ["tea", "kettle", "honey"]}])
+def test_a_mode_says_what_of_the_bought_is_answered(
+    service: httpx.Client, mode: str | None, shown: set[str], who: dict[str, object]
+) -> None:
+    assert set(items(asked(service, **who, k=100, include_bought=mode))) == shown
+
+
+@pytest.mark.parametrize("mode", [True, False, "always"])
+def test_what_is_no_mode_is_refused_by_name(service: httpx.Client, mode: object) -> None:
+    message = refused(service, include_bought=mode)
+    assert message.startswith("include_bought == ")
+    assert "'never', 'only' or 'mixed'" in message
+
+
+def test_what_was_only_viewed_is_not_bought(service: httpx.Client) -> None:
+    assert "spoon" in items(asked(service, customer="c130", include_bought="never", k=100))
+    viewed = [{"item": "tea", "event": VIEWED}]
+    assert "tea" in items(asked(service, history=viewed, include_bought="never", k=100))
+    assert items(asked(service, history=viewed, include_bought="only", k=100)) == []
+
+
+@pytest.mark.parametrize("mode", ["never", "only", "mixed"])
+@pytest.mark.parametrize("k", [1, 2, 3, 5, 100])
+@pytest.mark.parametrize(
+    "who",
+    [{"customer": "c012"}, {"customer": "nobody"}, {"customer": "c199"}, {"history": []}, {"history": ["tea"]}, {}],
+)
+def test_exactly_k_while_k_are_allowed_in_every_mode_and_fallback(
+    service: httpx.Client, mode: str, k: int, who: dict[str, object]
+) -> None:
+    bought = {"c012": {"tea", "kettle", "honey"}}.get(str(who.get("customer")), set(who.get("history", ())))  # type: ignore[call-overload]
+    permitted = {"never": EVERYTHING - bought, "only": bought, "mixed": EVERYTHING - (bought & {"kettle"})}[mode]
+    permitted = permitted - {"jam"}
+    answered = items(asked(service, **who, k=k, include_bought=mode, exclude=["jam", "no such item"]))
+    assert set(answered) <= permitted
+    assert len(answered) == len(set(answered)) == min(k, len(permitted))
+
+
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [([], "the history is empty"), (["no such item"], "knows no item of the history"), (["tea"], None)],
+)
+def test_a_history_that_says_nothing_is_answered_by_what_is_popular_and_says_so(
+    service: httpx.Client, history: list[str], said: str | None
+) -> None:
+    answer = asked(service, history=history)
+    assert (said or "") in (answer["fallback"] or "")  # type: ignore[operator]
+    assert (answer["fallback"] is None) == (said is None)
+    popular = {one["reason"]["kind"] for one in answer["items"]} == {"popular"}  # type: ignore[attr-defined]
+    assert popular == (said is not None)
+
+
+def test_the_events_and_times_of_a_history_weigh(service: httpx.Client) -> None:
+    """Honey and jam have no buyer in common: what was bought lately decides between them."""
+
+    def first(lately: str, long_ago: str) -> str:
+        history = [{"item": lately, "time": "2026-01-30T00:00:00Z"}, {"item": long_ago, "time": "2020-01-30T00:00:00Z"}]
+        answered = items(asked(service, history=history, include_bought="only"))
+        assert set(answered) == {"honey", "jam"}
+        return answered[0]
+
+    assert (first("honey", "jam"), first("jam", "honey")) == ("honey", "jam")
+    sent_back = [{"item": "tea"}, {"item": "tea", "event": "Order Refunded"}]
+    assert "empty" in asked(service, history=sent_back)["fallback"]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"item": "tea", "event": "Product Veiwed"}, "history.0.event == 'Product Veiwed'"),
+        ({"item": "tea", "time": "yesterday"}, "history.0.time == 'yesterday'"),
+        ({"item": "tea", "time": 7}, "history.0.time == 7"),
+        ({"item": "tea", "time": "0001-01-01T00:00:00+14:00"}, "history.0.time == "),
+        ({"item": ""}, "history.0.item == ''"),
+        ({}, "history.0.item"),
+        ({"item": "tea", "quantity": 2}, "unknown field 'history.0.quantity'"),
+        (7, "history.0 == 7"),
+    ],
+)
+def test_what_is_no_entry_of_a_history_is_refused_by_name(service: httpx.Client, entry: object, words: str) -> None:
+    assert refused(service, history=[entry]).startswith(words)
