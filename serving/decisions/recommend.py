@@ -125,7 +125,9 @@ def worded(state: State, item: str, reason: Reason) -> Answer:
     texts = {
         "because_you_bought": f"because you bought {cited}",
         "because_you_viewed": f"because you looked at {cited}",
-        "buy_again": "bought before, and due again",
+        "customers_also": f"customers who chose {cited} also chose it",
+        "buy_again": "you bought it before",
+        "due_again": "due again: you bought it before",
         "similar": f"goes with {cited}",
         "popular": "popular now",
     }

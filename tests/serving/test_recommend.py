@@ -7,6 +7,7 @@ customers bought a mug. c000 to c189 agreed to personalisation, the others did n
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pyarrow as pa
@@ -19,6 +20,7 @@ from features.interactions import Interactions
 from features.ledger import Ledger
 from features.workspace import InteractionSettings, Workspace, create
 from training.recommenders.neighbours import Neighbours
+from training.recommenders.repeat import Repeat
 from training.release import point, save_model, write_release
 
 START = datetime(2026, 1, 1)  # noqa: DTZ001  # UTC without a zone, as the tables keep it
@@ -30,7 +32,12 @@ CATALOG = "item,name,category,price,stock\ntea,Green tea,tea,4.0,\nspoon,Spoon,k
 @pytest.fixture(scope="module")
 def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The workspace of the docstring, with a release of neighbours."""
-    workspace = create(tmp_path_factory.mktemp("kitchen") / "shop")
+    return opened(tmp_path_factory.mktemp("kitchen") / "shop", Neighbours())
+
+
+def opened(folder: Path, model: Neighbours | Repeat) -> Workspace:
+    """The workspace of the docstring, with a release of this model."""
+    workspace = create(folder)
     (workspace.folder / "catalog.csv").write_text(CATALOG)
     workspace = Workspace.open(workspace.folder)
     rows = [row for number, customer in enumerate(CUSTOMERS) for row in _did(number, customer)]
@@ -41,10 +48,19 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     interactions = Interactions.build(Events.of(log), as_of, InteractionSettings())
     interactions.save(workspace.runs / "r1")
     folder = workspace.runs / "r1" / "registered"
-    save_model(Neighbours().fit(interactions), folder, {"kind": "recommender", "name": "neighbours", "as_of": as_of})
+    save_model(model.fit(interactions), folder, {"kind": "recommender", "name": model.name, "as_of": as_of})
     write_release(workspace, folder, version="1", run_id="r1", facts={})
     point(workspace, "recommender", "1")
     return workspace
+
+
+@pytest.fixture(scope="module")
+def repeating(
+    tmp_path_factory: pytest.TempPathFactory, serving: Callable[..., AbstractContextManager[httpx.Client]]
+) -> Iterator[httpx.Client]:
+    """A service of the repeat model, which knows what is due and not what is alike."""
+    with serving(opened(tmp_path_factory.mktemp("repeating") / "shop", Repeat())) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +194,22 @@ def test_the_events_and_times_of_a_history_weigh(service: httpx.Client) -> None:
 )
 def test_what_is_no_entry_of_a_history_is_refused_by_name(service: httpx.Client, entry: object, words: str) -> None:
     assert refused(service, history=[entry]).startswith(words)
+
+
+def reasons(answer: dict[str, object]) -> dict[str, tuple[str, str]]:
+    return {one["item"]: (one["reason"]["kind"], one["reason"]["text"]) for one in answer["items"]}  # type: ignore[attr-defined]
+
+
+def test_a_reason_says_in_words_what_the_model_did(service: httpx.Client, repeating: httpx.Client) -> None:
+    said = reasons(asked(service, history=["tea"], k=3))
+    assert said["tea"] == ("buy_again", "you bought it before")
+    assert said["kettle"] == ("customers_also", "customers who chose Green tea also chose it")
+    viewed = reasons(asked(service, history=[{"item": "tea", "event": VIEWED}]))
+    assert viewed["kettle"] == ("because_you_viewed", "because you looked at Green tea")
+    assert reasons(asked(service))["kettle"] == ("popular", "popular now")
+    bought = [{"item": "honey", "time": "2026-01-01T00:00:00Z"}, {"item": "tea", "time": "2100-01-01T00:00:00Z"}]
+    due = reasons(asked(repeating, history=bought, include_bought="only"))
+    assert due == {
+        "honey": ("due_again", "due again: you bought it before"),
+        "tea": ("buy_again", "you bought it before"),
+    }

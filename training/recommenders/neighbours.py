@@ -49,7 +49,7 @@ class Neighbours(Scorer):
 
     def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
         similar = self.similarity_[history.item][:, places].toarray()
-        return because(history, places, history.weight[:, None] * similar)
+        return because(history, places, history.weight[:, None] * similar, kind="customers_also")
 
     def likeness(self, place: int) -> Scores:
         """How often the two are bought by the same customers, corrected for how common they are."""

@@ -15,14 +15,19 @@ SHARE = 0.25  # and only those that carry at least this share of the largest ter
 POPULAR = Reason("popular")
 
 
-def because(history: Interactions, places: NDArray[np.intp], terms: NDArray[Any]) -> list[Reason]:
-    """A reason per item at these places: `terms` holds what each pair of the history (rows) adds to its score."""
+def because(
+    history: Interactions, places: NDArray[np.intp], terms: NDArray[Any], *, kind: str = "because_you_bought"
+) -> list[Reason]:
+    """A reason per item at these places: `terms` holds what each pair of the history (rows) adds to its score.
+
+    `kind` is that of a reason which cites what was bought.
+    """
     if not len(history):
         return [POPULAR] * len(places)
-    return [_reason(history, place, terms[:, column]) for column, place in enumerate(places.tolist())]
+    return [_reason(history, place, terms[:, column], kind) for column, place in enumerate(places.tolist())]
 
 
-def _reason(history: Interactions, place: int, terms: NDArray[Any]) -> Reason:
+def _reason(history: Interactions, place: int, terms: NDArray[Any], kind: str) -> Reason:
     order = np.lexsort((history.item, -terms))
     first = order[0]
     if terms[first] <= 0:
@@ -32,7 +37,7 @@ def _reason(history: Interactions, place: int, terms: NDArray[Any]) -> Reason:
     bought = history.purchases[order] > 0
     carrying = terms[order] >= SHARE * terms[first]
     if bought[0]:
-        return Reason("because_you_bought", _ids(history, order[carrying & bought]))
+        return Reason(kind, _ids(history, order[carrying & bought]))
     return Reason("because_you_viewed", _ids(history, order[carrying & ~bought]))
 
 

@@ -28,6 +28,8 @@ from training.recommenders.base import Reason
 from training.recommenders.cycles import DAY, cycles
 from training.recommenders.scorer import Places, Scorer, Scores
 
+NEARLY = 0.8  # of a cycle: from here on an item is said to be due again
+
 
 @dataclass
 class Repeat(Scorer):
@@ -56,18 +58,28 @@ class Repeat(Scorer):
         scores[histories.customer[bought], item] = self.chance_[item] * often * due
         return scores
 
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
-        return [Reason("buy_again", (item,)) for item in self.items_[places].tolist()]
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
+        elapsed = np.zeros(len(self.items_))
+        elapsed[history.item] = self._elapsed(history.last, history.item, as_of)
+        kinds = np.where(elapsed[places] >= NEARLY, "due_again", "buy_again").tolist()
+        return [Reason(kind, (item,)) for kind, item in zip(kinds, self.items_[places].tolist(), strict=True)]
 
     def _due(
         self, last: NDArray[np.datetime64], item: NDArray[np.int32], as_of: datetime | None
     ) -> NDArray[np.float32]:
         """How due an item is, in (0, 1]; 1 where no time is known."""
+        elapsed = self._elapsed(last, item, as_of)
+        return due(np.where(np.isnan(elapsed), 1.0, elapsed), self.patience)
+
+    def _elapsed(
+        self, last: NDArray[np.datetime64], item: NDArray[np.int32], as_of: datetime | None
+    ) -> NDArray[np.float64]:
+        """How many of the item's cycles are over since it was bought; NaN where no time is known."""
         if as_of is None:
-            return np.ones(len(item), dtype=np.float32)
-        age = np.maximum((np.datetime64(utc(as_of), "us") - last) / DAY, 0)
-        elapsed = np.where(np.isnat(last), 1.0, age / self.cycle_[item])
-        return due(elapsed, self.patience)
+            return np.full(len(item), np.nan)
+        age = np.maximum((np.datetime64(utc(as_of), "us") - last) / DAY, 0)  # NaT gives NaN
+        elapsed: NDArray[np.float64] = age / self.cycle_[item]
+        return elapsed
 
 
 def due(elapsed: NDArray[np.float64], patience: float) -> NDArray[np.float32]:

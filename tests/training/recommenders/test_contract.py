@@ -264,13 +264,13 @@ def test_only_bought_items_are_said_to_be_bought(model, log):
         bought = set(history.items[history.item[history.purchases > 0]])
         for reason in reasons:
             kinds.add(reason.kind)
-            if reason.kind in {"because_you_bought", "buy_again"}:
+            if reason.kind in {"because_you_bought", "customers_also", "buy_again", "due_again"}:
                 assert reason.cites
                 assert set(reason.cites) <= bought
             elif reason.kind == "because_you_viewed":
                 assert reason.cites
                 assert not set(reason.cites) & bought
-    assert kinds <= {"because_you_bought", "because_you_viewed", "buy_again", "popular"}
+    assert kinds <= {"because_you_bought", "customers_also", "because_you_viewed", "buy_again", "due_again", "popular"}
 
 
 def test_similar_items_leave_the_item_out_and_obey_the_filter(model, log):

@@ -53,6 +53,21 @@ def test_what_is_due_comes_first_and_a_sofa_is_not_bought_again():
     assert answer.items[0].tolist() == ["tea", "soap", "sofa"]
 
 
+def test_only_what_is_due_is_said_to_be_due():
+    """Tea lasts 30 days, soap 10: tea bought 20 days ago is not due yet, soap bought as long ago is."""
+    model = Repeat().fit(bought(regulars()))
+
+    def said(days, as_of=AS_OF):
+        ann = bought([("ann", "soap", 1, days, days), ("ann", "tea", 1, days, days)])
+        answer = model.recommend_for(ann, 2, items=ItemFilter(), as_of=as_of)
+        kinds = [reason.kind for reason in model.reasons(ann, answer, as_of=as_of)[0]]
+        return dict(zip(answer.items[0].tolist(), kinds, strict=True))
+
+    assert said(20) == {"soap": "due_again", "tea": "buy_again"}
+    assert said(29) == {"soap": "due_again", "tea": "due_again"}
+    assert said(29, as_of=None) == {"soap": "buy_again", "tea": "buy_again"}
+
+
 def test_due_peaks_after_one_cycle_and_never_ends():
     elapsed = np.array([0, 0.5, 1.0, 2.0, 1000.0])
     assert due(elapsed, 0.5).tolist() == pytest.approx([0.5, 0.75, 1.0, 0.5, 0.001])
