@@ -29,6 +29,7 @@ from features.registered import register_file
 from features.workspace import Workspace
 from training.recommenders.base import Recommender
 from training.recommenders.bought import allowed
+from training.recommenders.variety import recommend_varied
 from training.release import Release, current, load_release
 from training.tracking import require_kind
 from training.uplift.base import Effects
@@ -106,7 +107,7 @@ def _ranked(
 ) -> pd.DataFrame:
     settings = workspace.settings.recommender
     items = replace(allowed(settings.include_bought, histories.bought, model), excluded=stock)
-    rankings = model.recommend_for(histories, settings.k, items=items, as_of=as_of)
+    rankings = recommend_varied(model, histories, settings.k, items=items, as_of=as_of, variety=settings.variety)
     lengths = [len(items) for items in rankings.items]
     return pd.DataFrame(
         {

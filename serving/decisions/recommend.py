@@ -16,6 +16,7 @@ from serving.decisions.state import State
 from training.recommenders.base import ItemFilter, Rankings, Reason, Recommender
 from training.recommenders.bought import allowed
 from training.recommenders.reasons import POPULAR
+from training.recommenders.variety import recommend_varied
 from training.release import Release
 
 POLICY = "top-k"
@@ -32,9 +33,10 @@ def recommend(state: State, request: RecommendRequest, decision_id: str, now: da
     history, fallback = history_of(state, release, request.customer, request.history, now)
     mode, moment = request.include_bought or state.settings.recommender.include_bought, now.replace(tzinfo=None)
     items = replace(allowed(mode, history.bought, model), excluded=_excluded(state, request.exclude))
-    rankings = model.recommend_for(history, request.k, items=items, as_of=moment)
+    variety = state.settings.recommender.variety if request.variety is None else request.variety
+    rankings = recommend_varied(model, history, request.k, items=items, as_of=moment, variety=variety)
     reasons = model.reasons(history, rankings, as_of=moment)[0]
-    context = {"k": request.k, "exclude": request.exclude, "include_bought": mode}
+    context = {"k": request.k, "exclude": request.exclude, "include_bought": mode, "variety": variety}
     return _decided(
         state, release, "recommend", request.customer, rankings, reasons, fallback, decision_id, now, context
     )

@@ -62,10 +62,14 @@ Entry = Annotated[Annotated[Id, Tag("(id)")] | Annotated[HistoryEntry, Tag("(obj
 History = Annotated[list[Entry], Field(max_length=10_000)]
 
 
+Variety = Annotated[float, Field(ge=0, le=1)]
+
+
 class RecommendRequest(Request):
     """`POST /v1/recommend`. A `history` is answered in place of what is known about the customer.
 
-    It lists item ids that were bought, or {item, event, time}. `include_bought` is `attune.yaml`'s where not given.
+    It lists item ids that were bought, or {item, event, time}. `include_bought` and `variety` are
+    `attune.yaml`'s where not given.
     """
 
     customer: Id | None = None
@@ -73,6 +77,7 @@ class RecommendRequest(Request):
     k: int = Field(default=10, ge=1, le=MAX_K)
     exclude: list[Id] = Field(default=[], max_length=10_000)
     include_bought: Bought | None = None
+    variety: Variety | None = None
 
 
 class SimilarRequest(Request):

@@ -213,3 +213,18 @@ def test_a_reason_says_in_words_what_the_model_did(service: httpx.Client, repeat
         "honey": ("due_again", "due again: you bought it before"),
         "tea": ("buy_again", "you bought it before"),
     }
+
+
+def test_variety_keeps_the_best_first_and_answers_k(service: httpx.Client) -> None:
+    plain, varied = (items(asked(service, history=["tea"], variety=variety, k=3)) for variety in (0, 1.0))
+    assert plain[0] == varied[0]
+    assert len(set(varied)) == 3
+    assert set(plain) != set(varied)
+    assert items(asked(service, history=["tea"], k=3)) == plain  # what attune.yaml says
+    assert len(items(asked(service, history=["tea"], k=100, variety=0.5))) == 6
+    assert len(items(asked(service, variety=1, k=4))) == 4
+
+
+@pytest.mark.parametrize("variety", [-0.1, 1.1, "much", True])
+def test_what_is_no_variety_is_refused_by_name(service: httpx.Client, variety: object) -> None:
+    assert refused(service, variety=variety).startswith("variety == ")

@@ -69,6 +69,11 @@ class Als(FactorScorer):
         cosine: Scores = self.factors_ @ self.factors_[place] / (self.lengths_ * self.lengths_[place])
         return cosine
 
+    def likeness_among(self, places: Places) -> Scores:
+        unit = self.factors_[places] / self.lengths_[places, None]
+        cosine: Scores = unit @ unit.T
+        return cosine
+
     @cached_property
     def _folding(self) -> AlternatingLeastSquares:
         """implicit's closed form for histories, with these item factors; it holds what fits all of them, Y'Y."""

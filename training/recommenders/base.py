@@ -108,6 +108,10 @@ class Recommender(Protocol):
         """
         ...
 
+    def alike(self, ids: NDArray[np.str_]) -> NDArray[np.float32]:
+        """How like every two of these items are, symmetric, 0 or more; 0 on the diagonal and where nothing is known."""
+        ...
+
     def chance_of_repeat(self, ids: NDArray[np.str_]) -> NDArray[np.float32]:
         """Per id the chance that a buyer of the item buys it again; 0 where the item is unknown."""
         ...

@@ -78,6 +78,10 @@ class GraphFilter(Scorer):
         likeness: Scores = self.gram_[place].toarray()[0]
         return likeness
 
+    def likeness_among(self, places: Places) -> Scores:
+        near: Scores = self.gram_[places][:, places].toarray()
+        return near
+
     def _low_rank(self, interactions: Interactions) -> tuple[Matrix, Matrix]:
         """A and B of the formula above."""
         rank = min(max(self.smooth_rank, self.sharpen_rank), max(1, len(self.items_) // FEW))

@@ -55,3 +55,7 @@ class Neighbours(Scorer):
         """How often the two are bought by the same customers, corrected for how common they are."""
         similar: Scores = self.similarity_[place].toarray()[0]
         return similar
+
+    def likeness_among(self, places: Places) -> Scores:
+        near: Scores = self.similarity_[places][:, places].toarray()
+        return near

@@ -4,6 +4,7 @@
     scores     histories -> (customers, items); 0 or less: no opinion
     explain    why these items were scored above 0 for one history       without it: popular
     likeness   how like one item all others are; 0 or less: no opinion    without it: none
+    likeness_among    that between some items, where it can be had without all others
 
 Filters, exactly k, ties, filling by popularity, unknown items and files are written once, here and below.
 """
@@ -81,6 +82,10 @@ class Scorer(ABC):
         """Per item of the model how like the item at this place of `items_` it is."""
         return np.zeros(len(self.items_), dtype=np.float32)
 
+    def likeness_among(self, places: Places) -> Scores:
+        """The likeness of each of these items to each of them; shape (places, places)."""
+        return np.stack([self.likeness(place)[places] for place in places.tolist()])
+
     def recommend_for(self, histories: Interactions, k: int, *, items: ItemFilter, as_of: datetime | None) -> Rankings:
         known = aligned(histories, self.items_)
         score = partial(self.scores_among, k=k, as_of=as_of)
@@ -91,6 +96,15 @@ class Scorer(ABC):
         if place == len(self.items_) or self.items_[place] != item:
             return Rankings((self.items_[:0],), (self.popularity_[:0],))
         return ranked_others(self.items_, filled(self.likeness(place), self.popularity_), place, k, items=items)
+
+    def alike(self, ids: Ids) -> Scores:
+        near = np.zeros((len(ids), len(ids)), dtype=np.float32)
+        known = np.flatnonzero(np.isin(ids, self.items_))
+        if len(known):
+            likeness = self.likeness_among(np.searchsorted(self.items_, ids[known]))
+            near[np.ix_(known, known)] = np.maximum(np.maximum(likeness, likeness.T), 0)
+            np.fill_diagonal(near, 0)
+        return near
 
     def chance_of_repeat(self, ids: Ids) -> Scores:
         if not len(ids):
