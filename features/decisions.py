@@ -33,7 +33,7 @@ class Decision:
     """
 
     decision_id: str
-    kind: str  # recommend, similar, offer or assign
+    kind: str  # recommend, basket, similar, offer or assign
     time: datetime
     customer: str | None
     options: tuple[Option, ...]

@@ -15,6 +15,7 @@ recommender:
   horizon_days: 28        # the last four weeks judge what the weeks before taught
   k: 10
   include_bought: mixed   # never: only what is new; only: buy again; mixed: the new, and what is bought again and again
+  fatigue: 10             # answers in which a customer took no notice of an item, until it comes last; 0: never
   variety: 0              # 0: the model's own order; up to 1: items less alike, at the cost of accuracy
 uplift:
   outcome: conversion     # or revenue, or an outcome of the imported log

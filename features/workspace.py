@@ -60,6 +60,7 @@ class RecommenderSettings(Frozen):
     horizon_days: int = Field(default=28, gt=0)  # length of the test period of the time split
     k: int = Field(default=10, gt=0, le=1000)
     include_bought: Bought = "mixed"
+    fatigue: int = Field(default=10, ge=0, le=100)  # answers without notice after which an item comes last; 0: never
     variety: float = Field(default=0.0, ge=0, le=1)  # 0: the model's own order; 1: as unlike as can be
 
 

@@ -28,8 +28,10 @@ def history_of(
     customer: str | None,
     given: Sequence[str | HistoryEntry] | None,
     now: datetime,
+    *,
+    agreed: bool,
 ) -> tuple[Interactions, str | None]:
-    """The history to answer for: the one that was given, else the customer's own; and why it is neither."""
+    """The history to answer for: the one that was given, else that of a customer who agreed; and why it is neither."""
     settings, nothing = state.settings.interactions, described([], state.settings.interactions, now)
     if given is not None:
         history = described(given, settings, now)
@@ -39,7 +41,7 @@ def history_of(
     known = release.interactions
     if known is None or customer not in known.position:
         return nothing, f"the customer is not known to the model: {POPULAR}"
-    if not may(state, customer, now):
+    if not agreed:
         return nothing, f"the customer has not agreed to personalisation: {POPULAR}"
     return known.rows([customer]), None
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.decisions import Decision, Option
-from serving.decisions.histories import described, history_of
-from serving.decisions.requests import RecommendRequest, SimilarRequest
+from features.interactions import Interactions
+from serving.decisions.fatigue import tired
+from serving.decisions.histories import described, history_of, may
+from serving.decisions.requests import BasketRequest, RecommendRequest, SimilarRequest
 from serving.decisions.state import State
 from training.recommenders.base import ItemFilter, Rankings, Reason, Recommender
 from training.recommenders.bought import allowed
 from training.recommenders.reasons import POPULAR
-from training.recommenders.variety import recommend_varied
+from training.recommenders.variety import pooled, recommend_varied, varied
 from training.release import Release
 
 POLICY = "top-k"
@@ -30,16 +33,45 @@ class UnavailableError(Exception):
 def recommend(state: State, request: RecommendRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
     """The best items for a customer or a history; without either, or without consent, what is popular."""
     release, model = _released(state)
-    history, fallback = history_of(state, release, request.customer, request.history, now)
-    mode, moment = request.include_bought or state.settings.recommender.include_bought, now.replace(tzinfo=None)
-    items = replace(allowed(mode, history.bought, model), excluded=_excluded(state, request.exclude))
-    variety = state.settings.recommender.variety if request.variety is None else request.variety
-    rankings = recommend_varied(model, history, request.k, items=items, as_of=moment, variety=variety)
-    reasons = model.reasons(history, rankings, as_of=moment)[0]
-    context = {"k": request.k, "exclude": request.exclude, "include_bought": mode, "variety": variety}
+    asked = _asked(state, release, model, request, now)
+    moment = now.replace(tzinfo=None)
+
+    def ranked(k: int, items: ItemFilter) -> Rankings:
+        return recommend_varied(model, asked.history, k, items=items, as_of=moment, variety=asked.variety)
+
+    rankings = _rested(ranked, request.k, asked)
+    reasons = model.reasons(asked.history, rankings, as_of=moment)[0]
     return _decided(
-        state, release, "recommend", request.customer, rankings, reasons, fallback, decision_id, now, context
+        state,
+        release,
+        "recommend",
+        request.customer,
+        rankings,
+        reasons,
+        asked.fallback,
+        decision_id,
+        now,
+        asked.context,
     )
+
+
+def basket(state: State, request: BasketRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
+    """What completes a cart, never an item of it; where nothing is known to go with it, what is popular."""
+    release, model = _released(state)
+    asked = _asked(state, release, model, request, now)
+
+    def ranked(k: int, items: ItemFilter) -> Rankings:
+        pool = model.complete(request.cart, pooled(k, asked.variety), items=items)
+        return varied(model, pool, k, variety=asked.variety)
+
+    rankings = _rested(ranked, request.k, asked)
+    reasons = model.goes_with(request.cart, rankings)
+    alone = all(reason.kind == "popular" for reason in reasons)
+    fallback = (
+        "the model knows of nothing allowed that goes with the cart: what is popular" if alone and reasons else None
+    )
+    context = {"cart": request.cart} | asked.context
+    return _decided(state, release, "basket", request.customer, rankings, reasons, fallback, decision_id, now, context)
 
 
 def similar(state: State, request: SimilarRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
@@ -64,6 +96,46 @@ def _released(state: State) -> tuple[Release, Recommender]:
     if state.recommender is None or state.recommender.recommender is None:
         raise UnavailableError("no recommender is released; run `attune promote recommender latest`")
     return state.recommender, state.recommender.recommender
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a request comes to: for whom, what may be answered, and what the customer is tired of."""
+
+    history: Interactions
+    fallback: str | None
+    items: ItemFilter
+    tired: NDArray[np.str_]
+    variety: float
+    context: dict[str, Any]
+
+
+def _asked(
+    state: State, release: Release, model: Recommender, request: RecommendRequest | BasketRequest, now: datetime
+) -> _Asked:
+    customer, settings = request.customer, state.settings.recommender
+    agreed = customer is not None and may(state, customer, now)
+    history, fallback = history_of(state, release, customer, request.history, now, agreed=agreed)
+    mode = request.include_bought or settings.include_bought
+    variety = settings.variety if request.variety is None else request.variety
+    items = replace(allowed(mode, history.bought, model), excluded=_excluded(state, request.exclude))
+    bored = tired(state, customer if agreed else None, history, now)
+    context = {"k": request.k, "exclude": request.exclude, "include_bought": mode, "variety": variety}
+    return _Asked(history, fallback, items, bored, variety, context | {"tired": bored.tolist()})
+
+
+def _rested(ranked: Callable[[int, ItemFilter], Rankings], k: int, asked: _Asked) -> Rankings:
+    """The k of one ranking, what the customer is tired of behind all the rest: k items while k are allowed."""
+    if not len(asked.tired):
+        return ranked(k, asked.items)
+    assert asked.items.excluded is not None  # noqa: S101  # `_asked` sets it; this tells the type checker
+    fresh = ranked(k, replace(asked.items, excluded=np.concatenate([asked.items.excluded, asked.tired])))
+    missing = k - len(fresh.items[0])
+    if not missing:
+        return fresh
+    stale = ranked(missing, replace(asked.items, allowed=asked.tired))
+    items, scores = np.concatenate(fresh.items + stale.items), np.concatenate(fresh.scores + stale.scores)
+    return Rankings((items,), (scores,))
 
 
 def _excluded(state: State, exclude: Sequence[str]) -> np.ndarray[Any, np.dtype[np.str_]]:
@@ -131,6 +203,7 @@ def worded(state: State, item: str, reason: Reason) -> Answer:
         "buy_again": "you bought it before",
         "due_again": "due again: you bought it before",
         "similar": f"goes with {cited}",
+        "goes_with": f"goes with {cited}",
         "popular": "popular now",
     }
     return {"kind": reason.kind, "text": texts.get(reason.kind, reason.kind), "cites": list(reason.cites)}

@@ -13,6 +13,7 @@ from features.events import MAX_CUSTOMER, ORDERED, utc
 from features.workspace import Bought
 
 MAX_K = 1000
+MAX_CART = 100  # each item of it is compared with all of the catalogue
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # PostgreSQL stores no NUL, and one line of text holds no line break
 
 
@@ -72,6 +73,18 @@ class RecommendRequest(Request):
     `attune.yaml`'s where not given.
     """
 
+    customer: Id | None = None
+    history: History | None = None
+    k: int = Field(default=10, ge=1, le=MAX_K)
+    exclude: list[Id] = Field(default=[], max_length=10_000)
+    include_bought: Bought | None = None
+    variety: Variety | None = None
+
+
+class BasketRequest(Request):
+    """`POST /v1/recommend/basket`. The cart is completed; what is known about the customer only leaves items out."""
+
+    cart: list[Id] = Field(min_length=1, max_length=MAX_CART)
     customer: Id | None = None
     history: History | None = None
     k: int = Field(default=10, ge=1, le=MAX_K)

@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 from serving.decisions.assign import assign
 from serving.decisions.offers import select
-from serving.decisions.recommend import recommend, similar
-from serving.decisions.requests import AssignRequest, OfferRequest, RecommendRequest, SimilarRequest
+from serving.decisions.recommend import basket, recommend, similar
+from serving.decisions.requests import AssignRequest, BasketRequest, OfferRequest, RecommendRequest, SimilarRequest
 from serving.decisions.state import State
 from serving.experiments.report import stored
 from serving.http.answers import Asked, Decide, decided
@@ -46,6 +46,7 @@ class Routes:
     def _known(self) -> list[Route]:
         return [
             Route("/recommend", self.recommend, methods=["POST"]),
+            Route("/recommend/basket", self.basket, methods=["POST"]),
             Route("/recommend/similar", self.similar, methods=["POST"]),
             Route("/offers/select", self.select, methods=["POST"]),
             Route("/experiments/{key}/assign", self.assign, methods=["POST"]),
@@ -56,6 +57,9 @@ class Routes:
 
     async def recommend(self, request: Request) -> Response:
         return await self._decided(request, RecommendRequest, "recommend", recommend)
+
+    async def basket(self, request: Request) -> Response:
+        return await self._decided(request, BasketRequest, "basket", basket)
 
     async def similar(self, request: Request) -> Response:
         return await self._decided(request, SimilarRequest, "similar", similar)

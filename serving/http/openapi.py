@@ -8,7 +8,14 @@ from typing import Any
 
 import orjson
 
-from serving.decisions.requests import AssignRequest, OfferRequest, RecommendRequest, Request, SimilarRequest
+from serving.decisions.requests import (
+    AssignRequest,
+    BasketRequest,
+    OfferRequest,
+    RecommendRequest,
+    Request,
+    SimilarRequest,
+)
 
 ERROR = {
     "type": "object",
@@ -29,6 +36,13 @@ ROUTES: tuple[tuple[str, str, str, type[Request] | None, dict[str, Any] | None],
         "The best items for a customer or a history.",
         RecommendRequest,
         {"history": ["i0001", {"item": "i0002", "event": "Product Viewed"}], "include_bought": "mixed"},
+    ),
+    (
+        "post",
+        "/v1/recommend/basket",
+        "What completes a cart.",
+        BasketRequest,
+        {"cart": ["i0001", "i0002"], "customer": "c000007", "k": 3},
     ),
     ("post", "/v1/recommend/similar", "The items most like this one.", SimilarRequest, {"item": "i0001", "k": 3}),
     ("post", "/v1/offers/select", "An offer or nothing.", OfferRequest, {"customer": "c000007"}),

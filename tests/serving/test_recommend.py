@@ -4,6 +4,7 @@ Everybody bought tea every ten days and a kettle once; the even customers honey 
 customers bought a mug. c000 to c189 agreed to personalisation, the others did not.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from features.history import append
 from features.interactions import Interactions
 from features.ledger import Ledger
 from features.workspace import InteractionSettings, Workspace, create
+from serving.decisions.journal import find
 from training.recommenders.neighbours import Neighbours
 from training.recommenders.repeat import Repeat
 from training.release import point, save_model, write_release
@@ -81,8 +83,8 @@ def _did(number: int, customer: str) -> Iterator[dict[str, object]]:
 
 
 def _event(customer: str, name: str, item: str, day: int) -> dict[str, object]:
-    time, key = START + timedelta(days=day), f"{customer}-{name}-{item}-{day}"
-    facts = {"source": "test", "message_id": key, "name": name, "time": time, "received_at": time, "live": False}
+    moment, key = START + timedelta(days=day), f"{customer}-{name}-{item}-{day}"
+    facts = {"source": "test", "message_id": key, "name": name, "time": moment, "received_at": moment, "live": False}
     bought = {"quantity": 1.0, "price": 5.0, "order_id": key} if name == ORDERED else {}
     return Event(**facts, customer=customer, item=item, **bought).row()  # type: ignore[arg-type]
 
@@ -228,3 +230,75 @@ def test_variety_keeps_the_best_first_and_answers_k(service: httpx.Client) -> No
 @pytest.mark.parametrize("variety", [-0.1, 1.1, "much", True])
 def test_what_is_no_variety_is_refused_by_name(service: httpx.Client, variety: object) -> None:
     assert refused(service, variety=variety).startswith("variety == ")
+
+
+def test_a_basket_is_completed_by_others_and_says_by_what(service: httpx.Client) -> None:
+    answer = asked(service, "/basket", cart=["honey", "mug"], k=100)
+    assert set(items(answer)) == EVERYTHING - {"honey", "mug"}
+    assert reasons(answer)["tea"][0] == "goes_with"
+    assert set(reasons(answer)["tea"][1].removeprefix("goes with ").split(", ")) <= {"honey", "mug"}
+    assert answer["fallback"] is None
+    assert len(items(asked(service, "/basket", cart=["honey"], k=2, variety=0.5, exclude=["tea"]))) == 2
+
+
+def test_what_is_known_of_a_customer_only_leaves_items_out_of_a_basket(service: httpx.Client) -> None:
+    assert "kettle" in items(asked(service, "/basket", cart=["tea"], k=100))
+    for who in ({"customer": "c014"}, {"history": ["kettle"]}):
+        assert "kettle" not in items(asked(service, "/basket", cart=["tea"], k=100, include_bought="mixed", **who))
+    assert "kettle" in items(asked(service, "/basket", cart=["tea"], k=100, customer="c199"))  # did not agree
+
+
+@pytest.mark.parametrize(("cart", "model"), [(["no such item"], "service"), (["tea"], "repeating")])
+def test_a_basket_that_nothing_goes_with_is_completed_by_what_is_popular_and_says_so(
+    cart: list[str], model: str, request: pytest.FixtureRequest
+) -> None:
+    answer = asked(request.getfixturevalue(model), "/basket", cart=cart)
+    assert "goes with the cart: what is popular" in str(answer["fallback"])
+    assert {kind for kind, _ in reasons(answer).values()} == {"popular"}
+
+
+@pytest.mark.parametrize("cart", [[], "tea", ["tea"] * 101, [""], [7]])
+def test_what_is_no_cart_is_refused_by_name(service: httpx.Client, cart: object) -> None:
+    assert refused(service, "/basket", cart=cart).startswith("cart")
+    assert refused(service, "/basket").startswith("cart")
+
+
+def first(service: httpx.Client, times: int, **body: object) -> list[str]:
+    """The first item of so many answers to a customer, each asked after the journal has the one before."""
+    found = []
+    for _ in range(times):
+        found += items(asked(service, k=1, **body))
+        time.sleep(0.3)  # the journal commits in groups
+    return found
+
+
+def test_an_item_shown_ten_times_without_notice_makes_room(service: httpx.Client) -> None:
+    shown = first(service, 11, customer="c020")
+    assert len(set(shown[:10])) == 1
+    assert shown[10] != shown[0]
+    everything = items(asked(service, customer="c020", k=100))
+    assert len(everything) == 5  # all but the kettle: none is lost, the tired one is last
+    assert everything[-1] == shown[0]
+    assert first(service, 1, customer="c022") == shown[:1]  # other customers are not tired of it
+    noticed = [{"item": shown[0], "event": VIEWED, "time": "2100-01-01T00:00:00Z"}]
+    assert everything[-1] != items(asked(service, customer="c020", history=noticed, k=100))[-1]
+    basket = items(asked(service, "/basket", customer="c020", cart=["mug"], k=100))
+    assert basket[-1] == shown[0]
+
+
+def test_a_decision_says_what_the_customer_was_tired_of(service: httpx.Client, kitchen: Workspace) -> None:
+    for _ in range(10):
+        asked(service, customer="c024", k=1)
+    time.sleep(1)
+    answer = asked(service, customer="c024", k=1)
+    row = find(kitchen.state / "journal", Ledger.at(kitchen.ledger), str(answer["decision_id"]))
+    assert row is not None
+    assert len(row["context"]["tired"]) == 1
+    assert row["context"]["tired"] != row["chosen"]
+
+
+def test_without_consent_nobody_looks_at_what_was_shown(service: httpx.Client) -> None:
+    for _ in range(11):
+        last = items(asked(service, customer="c198", k=2))
+    time.sleep(1)
+    assert items(asked(service, customer="c198", k=2)) == last

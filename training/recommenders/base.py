@@ -108,6 +108,14 @@ class Recommender(Protocol):
         """
         ...
 
+    def complete(self, cart: Sequence[str], k: int, *, items: ItemFilter) -> Rankings:
+        """One ranking: what is most like the items of the cart together, these left out; 0 or less: only popular."""
+        ...
+
+    def goes_with(self, cart: Sequence[str], rankings: Rankings) -> list[Reason]:
+        """A reason per item of the ranking that `complete` gave for this cart."""
+        ...
+
     def alike(self, ids: NDArray[np.str_]) -> NDArray[np.float32]:
         """How like every two of these items are, symmetric, 0 or more; 0 on the diagonal and where nothing is known."""
         ...

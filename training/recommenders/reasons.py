@@ -27,6 +27,15 @@ def because(
     return [_reason(history, place, terms[:, column], kind) for column, place in enumerate(places.tolist())]
 
 
+def carried(cart: NDArray[np.str_], terms: NDArray[Any]) -> Reason:
+    """Which items of the cart carried a score that is the sum of these terms, one each."""
+    order = np.lexsort((cart, -terms))
+    if not len(order) or terms[order[0]] <= 0:
+        return POPULAR
+    order = order[terms[order] >= SHARE * terms[order[0]]]
+    return Reason("goes_with", tuple(cart[order[:CITED]].tolist()))
+
+
 def _reason(history: Interactions, place: int, terms: NDArray[Any], kind: str) -> Reason:
     order = np.lexsort((history.item, -terms))
     first = order[0]

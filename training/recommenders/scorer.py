@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from features.interactions import Interactions
 from training.recommenders import stored
-from training.recommenders.base import ItemFilter, Rankings, Reason
+from training.recommenders.base import ItemFilter, Rankings, Reason, positions
 from training.recommenders.cycles import chance_of_repeat
-from training.recommenders.reasons import POPULAR
-from training.recommenders.topk import aligned, filled, ranked, ranked_others
+from training.recommenders.reasons import POPULAR, carried
+from training.recommenders.topk import aligned, at_least_1, best, filled, ranked, ranked_others
 
 Ids = NDArray[np.str_]
 Places = NDArray[np.intp]
@@ -97,6 +97,18 @@ class Scorer(ABC):
             return Rankings((self.items_[:0],), (self.popularity_[:0],))
         return ranked_others(self.items_, filled(self.likeness(place), self.popularity_), place, k, items=items)
 
+    def complete(self, cart: Sequence[str], k: int, *, items: ItemFilter) -> Rankings:
+        near = self._toward_all(positions(self.items_, np.array(cart, np.str_))).sum(axis=0)
+        mask = items.mask(self.items_, 1)[0]
+        mask[positions(self.items_, np.array(cart, np.str_))] = False
+        ids, scores = best(self.items_, filled(near, self.popularity_), mask, at_least_1(k))
+        return Rankings((ids,), (scores,))
+
+    def goes_with(self, cart: Sequence[str], rankings: Rankings) -> list[Reason]:
+        places = np.unique(positions(self.items_, np.array(cart, np.str_)))
+        terms = self._toward_all(places)[:, np.searchsorted(self.items_, rankings.items[0])]
+        return [carried(self.items_[places], terms[:, slot]) for slot in range(terms.shape[1])]
+
     def alike(self, ids: Ids) -> Scores:
         near = np.zeros((len(ids), len(ids)), dtype=np.float32)
         known = np.flatnonzero(np.isin(ids, self.items_))
@@ -123,6 +135,11 @@ class Scorer(ABC):
     @classmethod
     def load(cls, folder: Path) -> Self:
         return stored.read(folder, cls)
+
+    def _toward_all(self, places: Places) -> Scores:
+        """How like each of these items all others are, 0 or more; shape (places, items)."""
+        rows = [np.maximum(self.likeness(place), 0) for place in np.unique(places).tolist()]
+        return np.stack(rows) if rows else np.zeros((0, len(self.items_)), dtype=np.float32)
 
     def _reasons(self, history: Interactions, ids: Ids, scores: Scores, as_of: datetime | None) -> list[Reason]:
         said = [POPULAR] * len(ids)  # also true of what was filled

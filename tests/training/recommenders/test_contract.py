@@ -280,6 +280,44 @@ def test_similar_items_leave_the_item_out_and_obey_the_filter(model, log):
     assert len(model.similar("no-such-item", 5, items=EVERYTHING).items[0]) == 0
 
 
+@pytest.mark.parametrize("cart", [["item-07"], ["item-07", "item-01", "item-07", "no-such-item"], ["no-such-item"], []])
+def test_a_cart_is_completed_by_exactly_k_others_under_the_filter(model, cart):
+    for k in (1, 5, 500):
+        answer = model.complete(cart, k, items=ItemFilter(excluded=np.array(["item-02"])))
+        (ids,), (scores,) = answer.items, answer.scores
+        allowed = 36 - len({"item-02", *cart} - {"no-such-item"})
+        assert len(set(ids)) == len(ids) == min(k, allowed)
+        assert not {"item-02", *cart} & set(ids)
+        assert np.all(np.diff(scores) <= 0)
+        for score, reason in zip(scores, model.goes_with(cart, answer), strict=True):
+            assert reason.kind == ("goes_with" if score > 0 else "popular")
+            assert set(reason.cites) <= set(cart)
+
+
+def test_taking_a_cited_item_out_of_the_cart_changes_the_reason(model):
+    cart = ["item-07", "item-02", "item-21"]
+    answer = model.complete(cart, 33, items=EVERYTHING)
+    for item, reason in zip(answer.items[0].tolist(), model.goes_with(cart, answer), strict=True):
+        for cited in reason.cites:
+            less = [other for other in cart if other != cited]
+            after = model.complete(less, 36, items=EVERYTHING)
+            place = after.items[0].tolist().index(item)
+            assert model.goes_with(less, after)[place] != reason
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+def test_a_cart_of_one_is_completed_like_the_item(name, log):
+    model = made(name).fit(log)
+    same(model.complete(["item-07"], 5, items=EVERYTHING), model.similar("item-07", 5, items=EVERYTHING))
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+def test_a_cart_is_completed_by_what_is_bought_with_it(name):
+    """On the checkerboard even items are bought with even ones."""
+    answer = made(name).fit(checkerboard()).complete(["i002", "i008", "i014"], 5, items=EVERYTHING)
+    assert {int(item[1:]) % 2 for item in answer.items[0]} == {0}
+
+
 @pytest.mark.parametrize("name", PERSONAL)
 def test_similar_items_share_the_taste(name, log):
     (ids,) = made(name).fit(log).similar("item-07", 3, items=EVERYTHING).items
