@@ -6,6 +6,8 @@ import difflib
 
 from training.recommenders.als import Als
 from training.recommenders.base import Recommender
+from training.recommenders.bm25 import Bm25
+from training.recommenders.bpr import Bpr
 from training.recommenders.ease import Ease
 from training.recommenders.graph_filter import GraphFilter
 from training.recommenders.neighbours import Neighbours
@@ -21,6 +23,8 @@ RECOMMENDERS: dict[str, type[Recommender]] = {
     "graph-filter": GraphFilter,
     "ease": Ease,
     "als": Als,
+    "bpr": Bpr,
+    "bm25": Bm25,
     "repeat": Repeat,
     "tifu": Tifu,
     "ranker": Ranker,

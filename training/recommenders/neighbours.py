@@ -10,22 +10,16 @@ as a whole one it costs known customers accuracy (docs/decisions/0003-baskets-of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from scipy import sparse
-
 from features.interactions import Interactions
-from training.recommenders.base import Reason
 from training.recommenders.gram import gram, normed
-from training.recommenders.reasons import because
-from training.recommenders.scorer import Places, Scorer, Scores
+from training.recommenders.similarity_scorer import SimilarityScorer
 
 
 @dataclass
-class Neighbours(Scorer):
+class Neighbours(SimilarityScorer):
     """Item neighbours. `neighbours`: how many are kept per item; few lose recall, 500 up to a sixth of it."""
 
     name: ClassVar[str] = "neighbours"
@@ -35,27 +29,9 @@ class Neighbours(Scorer):
     damping: float = 0.5
     own: float = 2.0
     basket: float = 0.3
-    similarity_: sparse.csr_matrix = field(init=False, repr=False)
 
     def fit(self, interactions: Interactions) -> Self:
         super().fit(interactions)
         rows = normed(interactions, self.damping, self.customer_norm, self.item_norm, self.basket)
         self.similarity_ = gram(rows, rows, self.neighbours, own=self.own)
         return self
-
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # weights carry time
-        scores: Scores = (histories.matrix @ self.similarity_).toarray()
-        return scores
-
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
-        similar = self.similarity_[history.item][:, places].toarray()
-        return because(history, places, history.weight[:, None] * similar, kind="customers_also")
-
-    def likeness(self, place: int) -> Scores:
-        """How often the two are bought by the same customers, corrected for how common they are."""
-        similar: Scores = self.similarity_[place].toarray()[0]
-        return similar
-
-    def likeness_among(self, places: Places) -> Scores:
-        near: Scores = self.similarity_[places][:, places].toarray()
-        return near
