@@ -6,6 +6,7 @@ import difflib
 
 from training.recommenders.als import Als
 from training.recommenders.base import Recommender
+from training.recommenders.blend import Blend
 from training.recommenders.bm25 import Bm25
 from training.recommenders.bpr import Bpr
 from training.recommenders.ease import Ease
@@ -27,6 +28,7 @@ RECOMMENDERS: dict[str, type[Recommender]] = {
     "bm25": Bm25,
     "repeat": Repeat,
     "tifu": Tifu,
+    "blend": Blend,
     "ranker": Ranker,
 }
 

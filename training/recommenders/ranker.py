@@ -9,8 +9,7 @@ The earlier moment is `interactions.earlier`; without one a share of every custo
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,17 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.interactions import Interactions
-from training.recommenders import stored
+from training.recommenders import members, stored
 from training.recommenders.base import ItemFilter, Reason
 from training.recommenders.candidates import Candidates, Mask, candidates
 from training.recommenders.lesson import Lesson, lesson
+from training.recommenders.members import Given, Members
 from training.recommenders.pair_features import ItemFacts, pair_columns
 from training.recommenders.scorer import Places, Scorer, Scores, popularity
 from training.recommenders.topk import Block, over_blocks
 from training.recommenders.trees import Trees
 
-Members = dict[str, Scorer]
-DEFAULT: Mapping[str, Mapping[str, Any]] = {"graph-filter": {}, "als": {}, "repeat": {}, "popularity": {}}
+DEFAULT: Given = {"graph-filter": {}, "als": {}, "repeat": {}, "popularity": {}}
 
 
 @dataclass
@@ -42,7 +41,7 @@ class Ranker(Scorer):
     """
 
     name: ClassVar[str] = "ranker"
-    members: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(DEFAULT))
+    members: Given = field(default_factory=lambda: dict(DEFAULT))
     each: int = 40
     learners: int = 22_000
     rounds: int = 250
@@ -101,37 +100,25 @@ class Ranker(Scorer):
         folder.mkdir(parents=True, exist_ok=True)
         stored.write_parameters(folder, self)
         np.savez(folder / "items.npz", items=self.items_, chance=self.chance_, **vars(self.facts_))
-        for label, member in self.members_.items():
-            member.save(folder / "members" / label)
+        members.save(self.members_, folder)
         self.trees_.save(folder / "trees")
-        (folder / "members.json").write_text(json.dumps({label: m.name for label, m in self.members_.items()}))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        from training.recommenders import scorer
-
         model = cls(**stored.read_parameters(folder))
         with np.load(folder / "items.npz", allow_pickle=False) as kept:
             arrays = dict(kept)
         model.items_, model.popularity_ = arrays.pop("items"), arrays["popularity"]
         model.chance_ = arrays.pop("chance")
         model.facts_ = ItemFacts(**arrays)
-        names = json.loads((folder / "members.json").read_text())
-        model.members_ = {label: scorer(name).load(folder / "members" / label) for label, name in names.items()}
+        model.members_ = members.load(folder)
         model.trees_ = Trees.load(folder / "trees")
         return model
 
     def _known(self, log: Interactions) -> tuple[Members, ItemFacts]:
         """The members and the items' facts as this log shows them."""
-        from training.recommenders import scorer
-
-        members: Members = {}
-        for label, given in self.members.items():
-            parameters = dict(given)
-            kind = scorer(parameters.pop("model", label))
-            chance = {name: getattr(self, name) for name in ("seed", "threads") if stored.takes(kind, name)}
-            members[label] = kind(**(chance | parameters)).fit(log)
-        return members, ItemFacts.of(log, popularity(log))
+        known = members.fitted(self.members, log, seed=self.seed, threads=self.threads)
+        return known, ItemFacts.of(log, popularity(log))
 
     def _taught(self, learned: Lesson, rows: NDArray[np.intp]) -> Trees:
         """The trees that rank the candidates of these customers as they bought."""

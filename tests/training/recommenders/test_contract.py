@@ -12,11 +12,12 @@ from training.recommenders import RECOMMENDERS, known_recommender
 from training.recommenders.base import ItemFilter
 
 AS_OF = datetime.fromisoformat("2024-06-01")
-PERSONAL = ("neighbours", "graph-filter", "ease", "als", "bpr", "bm25", "ranker")
+PERSONAL = ("neighbours", "graph-filter", "ease", "als", "bpr", "bm25", "blend", "ranker")
 MEMBERS = {"neighbours": {}, "als": {"factors": 16}, "repeat": {}}
 SMALL = {
     "als": {"threads": 1, "factors": 16},
     "bpr": {"factors": 16, "learning_rate": 0.1},
+    "blend": {"threads": 1, "members": MEMBERS},
     "ranker": {"threads": 1, "members": MEMBERS, "rounds": 20},
 }
 DRAWN = {"als", "bpr"}  # which customer gets which draw depends on their order
