@@ -33,6 +33,8 @@ from features.workspace import InteractionSettings
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
+    from features.catalog import Catalog
+
 FILE = "interactions.npz"
 PAIR = ("customer", "item", "weight", "purchases", "first", "last")  # what a pair is made of
 Code = Callable[[str], Any]
@@ -56,6 +58,7 @@ class Interactions:
     baskets: Interactions | None = None  # over the same items; a row is an order, its id says nothing
     lines: Lines | None = None  # purchases one by one, where somebody asked for them
     earlier: Interactions | None = None  # the same log as of an earlier moment: what followed can be learned from
+    catalog: Catalog | None = None  # what is known of items, bought or not, where somebody has it
 
     def __len__(self) -> int:
         return len(self.weight)

@@ -91,12 +91,13 @@ def _customers(release: Release) -> Names:
 def _frames(
     release: Release, workspace: Workspace, known: Names, kept: NDArray[np.intp], bar: Step
 ) -> Iterator[pd.DataFrame]:
-    stock = read_catalog(workspace).out_of_stock
+    catalog = read_catalog(workspace)
+    model = release.recommender and release.recommender.admit(catalog)
     for start in range(0, len(kept), BATCH):
         rows = kept[start : start + BATCH]
-        if release.recommender is not None and release.interactions is not None:
+        if model is not None and release.interactions is not None:
             histories = release.interactions.rows(known[rows].tolist())
-            yield _ranked(release.recommender, histories, stock, workspace, release.as_of)
+            yield _ranked(model, histories, catalog.out_of_stock, workspace, release.as_of)
         elif release.effects is not None:
             yield _effects(release.effects.effects, known[rows], rows)
         bar.advance(len(rows))

@@ -44,11 +44,12 @@ class State:
     def read(cls, workspace: Workspace) -> State:
         """Everything of a workspace but the journal; an error in one line where a file of it is wrong."""
         folders = {kind: current(workspace, kind) for kind in KINDS}
-        releases = {kind: load_release(folder) for kind, folder in folders.items() if folder}
+        catalog = read_catalog(workspace)
+        releases = {kind: _released(folder, catalog) for kind, folder in folders.items() if folder}
         return cls(
             settings=workspace.settings,
             workspace_hash=workspace.hash,
-            catalog=read_catalog(workspace),
+            catalog=catalog,
             offers=read_offers(workspace.folder),
             experiments=read_experiments(workspace.folder),
             recommender=releases.get("recommender"),
@@ -62,11 +63,12 @@ class State:
         """What a bento carries: item sides of releases and the workspace's rules; no customers, no ledger."""
         if not (folder / SETTINGS).is_file():
             raise ValueError("there is no workspace and no bento here; run `attune serve -w WORKSPACE`")
-        found = {kind: load_release(folder / kind) for kind in KINDS if (folder / kind).is_dir()}
+        catalog = read_bundled(folder)
+        found = {kind: _released(folder / kind, catalog) for kind in KINDS if (folder / kind).is_dir()}
         return cls(
             settings=read_yaml(folder / SETTINGS, Settings),
             workspace_hash=json.loads((folder / BUNDLED_HASH).read_text())["hash"],
-            catalog=read_bundled(folder),
+            catalog=catalog,
             offers=read_offers(folder),
             experiments=read_experiments(folder),
             recommender=found.get("recommender"),
@@ -81,3 +83,11 @@ def read_bundled(folder: Path) -> Catalog:
     path = folder / "catalog.csv"
     frame = pd.read_csv(path, dtype={"item": str}) if path.exists() else pd.DataFrame({"item": []})
     return Catalog.of(frame)
+
+
+def _released(folder: Path, catalog: Catalog) -> Release:
+    """The release, its recommender with what entered the catalogue since it was trained."""
+    release = load_release(folder)
+    if release.recommender is None:
+        return release
+    return replace(release, recommender=release.recommender.admit(catalog))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from features.catalog import read_catalog
 from features.events import Events
 from features.interactions import Interactions
 from features.progress import step
@@ -125,13 +126,13 @@ def costed(name: str, found: Trial, workspace: Workspace, seed: int) -> tuple[Ju
 
 
 def interactions_before(events: Events, as_of: datetime, workspace: Workspace) -> Interactions:
-    """The interaction matrix as of this moment."""
+    """The interaction matrix as of this moment, with the catalogue as it is now: it has no past."""
     found = Interactions.build(events, as_of, workspace.settings.interactions)
     if not len(found):
         raise ValueError(
             f"no event of a known customer with an item before {as_of:%Y-%m-%d}; a recommender needs some to learn from"
         )
-    return found
+    return replace(found, catalog=read_catalog(workspace))
 
 
 def fitted(name: str, interactions: Interactions, seed: int) -> Recommender:

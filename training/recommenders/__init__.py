@@ -9,6 +9,7 @@ from training.recommenders.base import Recommender
 from training.recommenders.blend import Blend
 from training.recommenders.bm25 import Bm25
 from training.recommenders.bpr import Bpr
+from training.recommenders.content import Content
 from training.recommenders.ease import Ease
 from training.recommenders.graph_filter import GraphFilter
 from training.recommenders.neighbours import Neighbours
@@ -27,6 +28,7 @@ RECOMMENDERS: dict[str, type[Recommender]] = {
     "bpr": Bpr,
     "bm25": Bm25,
     "repeat": Repeat,
+    "content": Content,
     "tifu": Tifu,
     "blend": Blend,
     "ranker": Ranker,

@@ -17,6 +17,7 @@ from typing import ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from features.catalog import Catalog
 from features.interactions import Interactions
 
 
@@ -126,6 +127,10 @@ class Recommender(Protocol):
 
     def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:
         """A reason per recommended item, aligned with `rankings`."""
+        ...
+
+    def admit(self, catalog: Catalog) -> Self:
+        """A model that also knows the catalogue's items that are in no event; itself where it can learn no more."""
         ...
 
     def save(self, folder: Path) -> None:

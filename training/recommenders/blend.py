@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.catalog import Catalog
 from features.interactions import Interactions
 from training.recommenders import members, stored
 from training.recommenders.base import Reason
@@ -46,6 +47,16 @@ class Blend(Scorer):
         self._check()
         self.members_ = members.fitted(self.members, interactions, seed=self.seed, threads=self.threads)
         return self
+
+    def admit(self, catalog: Catalog) -> Self:
+        """This blend of members that each know what they can of the catalogue."""
+        model = type(self)(**stored.parameters(self))
+        model.members_ = {label: member.admit(catalog) for label, member in self.members_.items()}
+        model.items_ = reduce(np.union1d, [self.items_, *(member.items_ for member in model.members_.values())])
+        known = np.searchsorted(model.items_, self.items_)
+        model.popularity_, model.chance_ = np.zeros((2, len(model.items_)), dtype=np.float32)
+        model.popularity_[known], model.chance_[known] = self.popularity_, self.chance_
+        return model
 
     def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         everything = np.ones((len(histories.customers), len(self.items_)), dtype=bool)

@@ -9,6 +9,7 @@ with the sum over customers of the squared length of their histories.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from features.interactions import Interactions
@@ -22,14 +23,27 @@ def normed(
     interactions: Interactions, damping: float, customer_norm: float, item_norm: float, basket: float
 ) -> sparse.csr_matrix:
     """Customers and baskets x items: d_ui |u|^-customer_norm |i|^-item_norm; a basket counts as `basket` customers."""
-    log = interactions.bought_together
-    counts = np.where(log.customer >= len(interactions.customers), basket, 1.0)
-    damped = log.weight.astype(np.float64) ** damping
+    log, damped, counts = _damped(interactions, damping, basket)
     customers = np.bincount(log.customer, damped, minlength=len(log.customers))
-    items = np.maximum(np.bincount(log.item, counts * damped, minlength=len(log.items)), TINY)
+    items = common(interactions, damping, basket)
     norms = customers[log.customer] ** customer_norm * items[log.item] ** item_norm
     shape = (len(log.customers), len(log.items))
     return sparse.csr_matrix(((np.sqrt(counts) * damped / norms).astype(np.float32), (log.customer, log.item)), shape)
+
+
+def common(interactions: Interactions, damping: float, basket: float) -> NDArray[np.float64]:
+    """|i|: per item the sum of its damped weights, above 0."""
+    log, damped, counts = _damped(interactions, damping, basket)
+    return np.maximum(np.bincount(log.item, counts * damped, minlength=len(log.items)), TINY)
+
+
+def _damped(
+    interactions: Interactions, damping: float, basket: float
+) -> tuple[Interactions, NDArray[np.float64], NDArray[np.float64]]:
+    """The pairs with those of baskets, their damped weights, and as how many customers each counts."""
+    log = interactions.bought_together
+    counts = np.where(log.customer >= len(interactions.customers), basket, 1.0)
+    return log, log.weight.astype(np.float64) ** damping, counts
 
 
 def gram(left: sparse.csr_matrix, right: sparse.csr_matrix, neighbours: int, *, own: float) -> sparse.csr_matrix:

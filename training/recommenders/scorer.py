@@ -4,6 +4,7 @@
     scores     histories -> (customers, items); 0 or less: no opinion
     explain    why these items were scored above 0 for one history       without it: popular
     likeness   how like one item all others are; 0 or less: no opinion    without it: none
+    admit      the same model with new items of a catalogue               without it: they are not known
     likeness_among    that between some items, where it can be had without all others
 
 Filters, exactly k, ties, filling by popularity, unknown items and files are written once, here and below.
@@ -22,6 +23,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from features.catalog import Catalog
 from features.interactions import Interactions
 from training.recommenders import stored
 from training.recommenders.base import ItemFilter, Rankings, Reason, positions
@@ -85,6 +87,10 @@ class Scorer(ABC):
     def likeness_among(self, places: Places) -> Scores:
         """The likeness of each of these items to each of them; shape (places, places)."""
         return np.stack([self.likeness(place)[places] for place in places.tolist()])
+
+    def admit(self, catalog: Catalog) -> Self:  # noqa: ARG002  # for models that read attributes
+        """Itself: what is in no event has no place in this model."""
+        return self
 
     def recommend_for(self, histories: Interactions, k: int, *, items: ItemFilter, as_of: datetime | None) -> Rankings:
         known = aligned(histories, self.items_)

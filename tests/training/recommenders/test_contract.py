@@ -5,18 +5,21 @@ from datetime import datetime
 from threading import Thread
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from features.catalog import Catalog
 from features.interactions import Interactions
 from training.recommenders import RECOMMENDERS, known_recommender
 from training.recommenders.base import ItemFilter
 
 AS_OF = datetime.fromisoformat("2024-06-01")
-PERSONAL = ("neighbours", "graph-filter", "ease", "als", "bpr", "bm25", "blend", "ranker")
+PERSONAL = ("neighbours", "graph-filter", "ease", "als", "bpr", "bm25", "content", "blend", "ranker")
 MEMBERS = {"neighbours": {}, "als": {"factors": 16}, "repeat": {}}
 SMALL = {
     "als": {"threads": 1, "factors": 16},
     "bpr": {"factors": 16, "learning_rate": 0.1},
+    "content": {"width": 64},
     "blend": {"threads": 1, "members": MEMBERS},
     "ranker": {"threads": 1, "members": MEMBERS, "rounds": 20},
 }
@@ -328,6 +331,16 @@ def test_a_cart_is_completed_by_what_is_bought_with_it(name):
 def test_similar_items_share_the_taste(name, log):
     (ids,) = made(name).fit(log).similar("item-07", 3, items=EVERYTHING).items
     assert {int(item[-2:]) % 6 for item in ids} == {1}
+
+
+def test_a_catalogue_is_admitted_by_another_model_that_answers_what_was_known_alike(model, log):
+    before = dict(vars(model))
+    catalog = Catalog.of(pd.DataFrame({"item": [*log.items[:9], "item-99"], "name": "Thing", "price": np.nan}))
+    admitted, known = model.admit(catalog), ItemFilter(allowed=log.items)
+    same(*(one.recommend_for(log, 36, items=known, as_of=AS_OF) for one in (model, admitted)))
+    answer = admitted.recommend_for(log, 50, items=EVERYTHING, as_of=AS_OF)
+    assert {tuple(sorted(ids)) for ids in answer.items} == {tuple(admitted.items_)}
+    assert all(vars(model)[name] is value for name, value in before.items())
 
 
 def test_many_threads_get_the_answers_of_one(model, log):
