@@ -18,6 +18,7 @@ BENCHMARKS = {
     "recommend-scale": "benchmarks.recommend_scale",
     "recommend-tafeng": "benchmarks.recommend_tafeng",
     "recommend-gowalla": "benchmarks.recommend_gowalla",
+    "recommend-simulated": "benchmarks.recommend_simulated",
     "training": "benchmarks.training",
 }
 VERSIONS = ("duckdb", "implicit", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy")

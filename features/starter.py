@@ -11,7 +11,7 @@ interactions:
   weights: {Product Viewed: 0.1, Product Added: 0.3, Order Completed: 1.0}
   half_life_days: 180
 recommender:
-  models: [popularity, neighbours, als, repeat]
+  models: [popularity, neighbours, graph-filter, als, repeat, ranker]
   horizon_days: 28        # the last four weeks judge what the weeks before taught
   k: 10
   include_bought: mixed   # never: only what is new; only: buy again; mixed: the new, and what is bought again and again

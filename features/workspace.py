@@ -56,7 +56,7 @@ class InteractionSettings(Frozen):
 class RecommenderSettings(Frozen):
     """What is trained and how it is judged."""
 
-    models: tuple[str, ...] = ("popularity", "neighbours", "als", "repeat")
+    models: tuple[str, ...] = ("popularity", "neighbours", "graph-filter", "als", "repeat", "ranker")
     horizon_days: int = Field(default=28, gt=0)  # length of the test period of the time split
     k: int = Field(default=10, gt=0, le=1000)
     include_bought: Bought = "mixed"

@@ -26,12 +26,26 @@ class TimeSplit:
     Models are chosen by fitting before `validate` and judging on [validate, test); the chosen one is judged once, by
     fitting before `test` and judging on [test, end). A split per customer (each one's last order) would let a model
     learn from other customers' future.
+
+    A model that learns what follows a history (the ranker) is also given the log as of `lesson`, `validate` and `test`:
+    always one horizon before the moment it is fitted as of.
+
+        choose    past before `lesson`, what followed in [lesson, validate)     judged on [validate, test)
+        judge     past before `validate`, what followed in [validate, test)     judged on [test, end)
+        serve     past before `test`, what followed in [test, end)              judged by what comes
     """
 
     start: datetime
     validate: datetime
     test: datetime
     end: datetime
+
+    @property
+    def lesson(self) -> datetime | None:
+        """One horizon before `validate`; None where less than a horizon of log lies before it."""
+        horizon = self.end - self.test
+        moment = self.validate - horizon
+        return moment if moment - self.start >= horizon else None
 
     @classmethod
     def of(cls, span: tuple[datetime, datetime] | None, horizon_days: int) -> TimeSplit:

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from features.consent import Basis, grant
-from features.events import ORDERED, SCHEMA, Events
+from features.events import ORDERED, SCHEMA, Events, utc
 from features.history import append, locked
 from features.ledger import Ledger
 from features.workspace import Settings, Workspace
@@ -22,6 +22,7 @@ from training import tracking
 from training.pipelines.recommend import interactions_before, learned, lines
 from training.pipelines.recommend_evaluation import judge, purchases_between, trial
 from training.recommenders import RECOMMENDERS
+from training.splits import TimeSplit
 
 START = datetime.fromisoformat("2024-01-01")
 CUSTOMERS, ITEMS, WEEKS = 60, 20, 26
@@ -223,3 +224,32 @@ def test_on_online_retail_every_personal_model_beats_popularity(data_dir, tmp_pa
     verdicts = {name: figures["against_baseline"]["verdict"] for name, figures in evaluation["models"].items()}
     assert verdicts == dict.fromkeys(RECOMMENDERS, "better") | {"popularity": "not distinguishable"}
     assert evaluation["models"]["neighbours"]["explore"]["ndcg"] > evaluation["models"]["popularity"]["explore"]["ndcg"]
+
+
+def moments(monkeypatch, events, place):
+    """As of when each model was fitted, and as of when was the earlier log that it was given."""
+    found = []
+    fit = RECOMMENDERS["repeat"].fit
+
+    def told(self, interactions):
+        earlier = interactions.earlier
+        found.append((interactions.as_of, earlier and earlier.as_of, earlier and earlier.earlier))
+        return fit(self, interactions)
+
+    monkeypatch.setattr(RECOMMENDERS["repeat"], "fit", told)
+    split = TimeSplit.of(events.span(), place.settings.recommender.horizon_days)
+    learned(events, place, ("repeat",), seed=0)
+    return found, split
+
+
+def test_what_a_model_learns_from_what_followed_ends_before_what_it_is_judged_on(tmp_path, monkeypatch):
+    found, split = moments(monkeypatch, Events.of(rows()), plain(tmp_path))
+    choose, judge_, serve = (split.validate, split.lesson), (split.test, split.validate), (split.end, split.test)
+    assert found == [(utc(now), utc(before), None) for now, before in (choose, judge_, serve)]
+
+
+def test_a_log_too_short_for_an_earlier_moment_is_trained_on_without_it(tmp_path, monkeypatch):
+    """Thirteen weeks: one horizon before `validate` hardly anything had happened yet."""
+    found, split = moments(monkeypatch, Events.of(rows(weeks=13)), plain(tmp_path, horizon_days=28))
+    assert split.lesson is None
+    assert [earlier for _, earlier, _ in found] == [None, utc(split.validate), utc(split.test)]

@@ -3,6 +3,9 @@
     events -> consent -> split by time -> fit all on [start, validate), choose on [validate, test)
            -> fit all on [start, test), judge once on [test, end) -> the chosen one again on everything -> MLflow
 
+What a model is fitted on knows itself as of one horizon earlier (`Interactions.earlier`), where the log reaches so far
+back: so a ranker learns from what followed, and from nothing that it is judged on.
+
 What a run leaves in `workspace.runs / run_id` (per-customer parts never leave the workspace): `interactions.npz` (the
 histories that the release answers from) and `evaluation.npz` (`customers`, how many items in the `history` of each,
 and per model `MODEL:PART:METRIC`). `evaluation.json`, aggregates only, goes to MLflow.
@@ -92,9 +95,13 @@ def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed
     names = list(dict.fromkeys([BASELINE, *models]))
     # Small products per customer: threads of BLAS would only wait for each other.
     with threadpool_limits(1, "blas"), step("interactions", total=3 + 2 * len(names)) as bar:
+        past = before_or_none(events, split.lesson, workspace) if split.lesson else None
 
-        def judged_between(start: datetime, end: datetime) -> tuple[Trial, dict[str, Judged], dict[str, Costs]]:
-            found = trial(events, interactions_before(events, start, workspace), start, end, rng)
+        def judged_between(
+            past: Interactions | None, start: datetime, end: datetime
+        ) -> tuple[Trial, dict[str, Judged], dict[str, Costs]]:
+            train = replace(interactions_before(events, start, workspace), earlier=past)
+            found = trial(events, train, start, end, rng)
             bar.advance()
             results, costs = {}, {}
             for name in names:
@@ -103,11 +110,11 @@ def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed
                 bar.advance()
             return found, results, costs
 
-        _, validated, _ = judged_between(split.validate, split.test)
+        chosen_on, validated, _ = judged_between(past, split.validate, split.test)
         best = max(models, key=lambda name: (validated[name].mean("all", METRIC), -names.index(name)))
-        tested, judged, costs = judged_between(split.test, split.end)
+        tested, judged, costs = judged_between(alone(chosen_on.train), split.test, split.end)
         bar.say(f"{best} on everything")
-        interactions = interactions_before(events, split.end, workspace)
+        interactions = replace(interactions_before(events, split.end, workspace), earlier=alone(tested.train))
         model = fitted(best, interactions, seed)
         bar.advance()
     evaluation = summary(judged, validated, best, split, k, rng)
@@ -125,10 +132,21 @@ def costed(name: str, found: Trial, workspace: Workspace, seed: int) -> tuple[Ju
     return judged, Costs(fit, answer)
 
 
-def interactions_before(events: Events, as_of: datetime, workspace: Workspace) -> Interactions:
-    """The interaction matrix as of this moment, with the catalogue as it is now: it has no past."""
+def alone(interactions: Interactions) -> Interactions:
+    """The same without its own earlier self: one step back is all that is learned from."""
+    return replace(interactions, earlier=None)
+
+
+def before_or_none(events: Events, as_of: datetime, workspace: Workspace) -> Interactions | None:
+    """The interaction matrix as of this moment, with the catalogue as it is now: it has no past. None: no event yet."""
     found = Interactions.build(events, as_of, workspace.settings.interactions)
-    if not len(found):
+    return replace(found, catalog=read_catalog(workspace)) if len(found) else None
+
+
+def interactions_before(events: Events, as_of: datetime, workspace: Workspace) -> Interactions:
+    """The interaction matrix as of this moment."""
+    found = before_or_none(events, as_of, workspace)
+    if found is None:
         raise ValueError(
             f"no event of a known customer with an item before {as_of:%Y-%m-%d}; a recommender needs some to learn from"
         )

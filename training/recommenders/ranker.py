@@ -30,6 +30,8 @@ from training.recommenders.topk import Block, over_blocks
 from training.recommenders.trees import Trees
 
 DEFAULT: Given = {"graph-filter": {}, "als": {}, "repeat": {}, "popularity": {}}
+FEWEST = 30  # rounds however little there is to learn from
+ROWS = 4000  # candidates that a round of trees is worth: more rounds on fewer only cost time
 
 
 @dataclass
@@ -135,7 +137,8 @@ class Ranker(Scorer):
         if not blocks:
             return Trees((), ())
         customer, bought, table = (np.concatenate([block[place] for block in blocks]) for place in (0, 1, 2))
-        return Trees.grow(table, bought, customer, blocks[0][3], self.rounds, self.seed, self.threads)
+        rounds = min(self.rounds, max(FEWEST, len(customer) // ROWS))
+        return Trees.grow(table, bought, customer, blocks[0][3], rounds, self.seed, self.threads)
 
     def _candidates(self, histories: Interactions, mask: Mask, each: int, as_of: datetime | None) -> Candidates:
         found = candidates(self.members_, histories, mask, each, as_of)
