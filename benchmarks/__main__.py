@@ -18,6 +18,7 @@ BENCHMARKS = {
     "recommend-scale": "benchmarks.recommend_scale",
     "recommend-tafeng": "benchmarks.recommend_tafeng",
     "recommend-gowalla": "benchmarks.recommend_gowalla",
+    "recommend-retail": "benchmarks.recommend_retail",
     "recommend-simulated": "benchmarks.recommend_simulated",
     "training": "benchmarks.training",
 }

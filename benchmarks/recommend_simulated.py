@@ -37,27 +37,13 @@ UNTIL, DAYS, HORIZON = datetime.fromisoformat("2026-01-01"), 180, timedelta(days
 CUSTOMERS, MANY, K = 5000, 20, 10
 Rows = NDArray[np.float64]
 SHOPPED = {events.VIEWED: 0.1, events.ADDED: 0.3, events.ORDERED: 1.0}
-VIEWED = {events.VIEWED: 1.0, events.ADDED: 0.3, events.ORDERED: 1.0}
+VIEWED = SHOPPED | {events.VIEWED: 0.3}  # most of what is known of a taste are views
+SMALL = {"model": "als", "factors": 16, "regularization": 30.0}
+MEMBERS = {"graph-filter": {}, "als": {}, "small": SMALL, "repeat": {}, "popularity": {}, "neighbours": {}}
 MODELS: dict[str, tuple[str, dict[str, Any], dict[str, float]]] = {
-    "popularity": ("popularity", {}, SHOPPED),
-    "neighbours": ("neighbours", {}, SHOPPED),
-    "repeat": ("repeat", {}, SHOPPED),
-    "als": ("als", {}, SHOPPED),
-    "als, views": ("als", {"factors": 16, "alpha": 10.0, "regularization": 30.0}, VIEWED),
-    "graph-filter": ("graph-filter", {}, SHOPPED),
-    "ranker": ("ranker", {}, SHOPPED),
-    "ranker, views": (
-        "ranker",
-        {
-            "members": {
-                "graph-filter": {},
-                "als": {"factors": 16, "alpha": 10.0, "regularization": 30.0},
-                "repeat": {},
-                "popularity": {},
-            }
-        },
-        VIEWED,
-    ),
+    **{name: (name, {}, SHOPPED) for name in ("popularity", "neighbours", "repeat", "als", "graph-filter", "ranker")},
+    "ranker, views": ("ranker", {}, VIEWED),
+    "ranker, views, six members": ("ranker", {"members": MEMBERS}, VIEWED),
 }
 
 
