@@ -42,7 +42,7 @@ def workspace(tmp_path):
 
 
 def answered(state, items):
-    request = RecommendRequest(history=items, k=12, include_bought=False)
+    request = RecommendRequest(history=items, k=12, include_bought="never")
     return [found["item"] for found in recommend(state, request, "d1", NOW)[1]["items"]]
 
 

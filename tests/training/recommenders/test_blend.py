@@ -34,7 +34,7 @@ def answer(**parameters):
 
 def test_the_weights_decide_which_member_is_heard():
     (personal, why), (popular, _) = answer(weights={"neighbours": 9}), answer(weights={"popularity": 9})
-    assert (personal.items[0][0], why[0].kind, why[0].cites) == ("milk", "because_you_bought", ("tea",))
+    assert (personal.items[0][0], why[0].kind, why[0].cites) == ("milk", "customers_also", ("tea",))
     assert popular.items[0].tolist() == ["cake", "coffee", "milk"]
 
 
