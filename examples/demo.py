@@ -21,6 +21,7 @@ import httpx
 ROOT = Path(__file__).resolve().parent.parent
 ATTUNE = Path(sys.executable).with_name("attune")
 EXPERIMENT = "checkout-badge"
+END = "2026-01-01"  # of the simulated year: as of today everything would be long ago
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
     shutil.copyfile(log / "catalog.csv", shop / "catalog.csv")
     attune("import", "events", log / "events.parquet", "--map", log / "map.yaml", "-w", shop)
     attune("import", "exposures", log / "exposures.parquet", "--map", log / "exposures.yaml", "-w", shop)
-    attune("features", "-w", shop)
+    attune("features", "--as-of", END, "-w", shop)
     trained = []
     for kind in ("recommender", "uplift"):
         attune("train", kind, "-w", shop)

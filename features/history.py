@@ -1,7 +1,8 @@
 """History: closed days as a Delta table; and the live events that wait in the ledger until their day closes.
 
-The watermark is the last ledger sequence that history holds. It is committed in the same Delta transaction as the rows,
-so that each event is read once: from history up to the watermark, from the ledger above it.
+The watermark is the last sequence of this ledger that history holds. It is committed in the same Delta transaction as
+the rows, so that each event is read once: from history up to the watermark, from the ledger above it. It bears the
+ledger's identity: another ledger, put under the same history, starts from none.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-WATERMARK = "ledger"  # the name under which Delta keeps the last sequence taken over
 SEQUENCE = pa.field("sequence", pa.int64())
 REMEDY = "`attune restore` brings a backup back"
 BATCH = 5_000  # SQLite takes 32,766 parameters in a statement
@@ -63,7 +63,7 @@ def read_events(workspace: Workspace) -> Events:
     live = _waiting(workspace) if Ledger(workspace.ledger).revision() else None
     version = newest_version(workspace)
     table = _of_version(workspace, version, backend)
-    waiting = None if live is None else _above(live, _watermark(version))
+    waiting = None if live is None else _above(live, _watermark(Ledger.at(workspace.ledger), version))
     if waiting is not None and waiting.num_rows:
         table = table.union(_created(backend, "live", waiting))
     return Events.of(table)
@@ -132,14 +132,13 @@ def close_days(workspace: Workspace, until: datetime) -> int:
     """Moves the live events received before `until` into the history; how many were moved."""
     ledger = Ledger.at(workspace.ledger)
     with locked(workspace):
-        rows, last = _waiting_until(workspace, _watermark(newest_version(workspace)), utc(until))
+        rows, last = _waiting_until(workspace, _watermark(ledger, newest_version(workspace)), utc(until))
         if last is not None:
-            transaction = Transaction(WATERMARK, last)
+            transaction = Transaction(watermark_name(ledger), last)
             _write(workspace, rows, CommitProperties(app_transactions=[transaction]))
+        taken = _watermark(ledger, newest_version(workspace))
         with ledger.write() as connection:
-            connection.execute(
-                delete(live_events).where(live_events.c.sequence <= _watermark(newest_version(workspace)))
-            )
+            connection.execute(delete(live_events).where(live_events.c.sequence <= taken))
     return int(rows.num_rows)
 
 
@@ -164,8 +163,13 @@ def _write(workspace: Workspace, rows: pa.Table, commit: CommitProperties) -> No
         raise OSError(f"{workspace.history}: of {rows.num_rows:,} rows none could be written: {fault}") from error
 
 
-def _watermark(version: DeltaTable | None) -> int:
-    return (version.transaction_version(WATERMARK) if version else None) or 0
+def watermark_name(ledger: Ledger) -> str:
+    """The name under which Delta keeps the last sequence taken over from this ledger."""
+    return f"ledger {ledger.identity()}"
+
+
+def _watermark(ledger: Ledger, version: DeltaTable | None) -> int:
+    return (version.transaction_version(watermark_name(ledger)) if version else None) or 0
 
 
 def _waiting(workspace: Workspace) -> pa.Table:

@@ -11,11 +11,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Engine, Integer, MetaData, create_engine, event, inspect
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    inspect,
+    select,
+)
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 metadata = MetaData()
 NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up in a column of type INTEGER only
+identities = Table("identity", metadata, Column("id", String(32), primary_key=True))  # one row
 BUSY_MS = 30_000  # a second process waits this long for the write lock before it gives up
 CONNECT_SECONDS = 10  # an address where nobody answers is told after this long
 WRITE_LOCK = 0x617474756E65  # "attune": PostgreSQL's advisory lock that stands for SQLite's one writer
@@ -59,6 +73,11 @@ class Ledger:
             return None
         with self.read() as connection:
             return revision(connection)
+
+    def identity(self) -> str:
+        """What no other ledger is called; sequences are its own, so whoever notes one notes this beside it."""
+        with self.read() as connection:
+            return str(connection.execute(select(identities.c.id)).scalar_one())
 
     def tables(self) -> list[str]:
         return sorted(inspect(self.engine).get_table_names())

@@ -137,7 +137,20 @@ def test_the_watermark_is_in_the_transaction_of_the_rows(shop: Workspace, ledger
     history.record(ledger, [event(1), event(2)])
     history.close_days(shop, LATER)
     assert DeltaTable(shop.history).version() == 0
-    assert DeltaTable(shop.history).transaction_version(history.WATERMARK) == 2
+    assert DeltaTable(shop.history).transaction_version(history.watermark_name(ledger)) == 2
+
+
+@pytest.mark.parametrize("shop", ["sqlite"], indirect=True)  # a file can be lost; a server's tables go with its backup
+def test_a_new_ledger_under_an_old_history_loses_no_event(shop: Workspace, ledger: Ledger) -> None:
+    history.record(ledger, [event(1), event(2)])
+    history.close_days(shop, LATER)
+    ledger.close()
+    for path in shop.ledger_file.parent.glob(shop.ledger_file.name + "*"):
+        path.unlink()
+    history.record(Ledger.at(shop.ledger), [event(3)])
+    assert messages(shop) == ["m1", "m2", "m3"]
+    assert history.close_days(shop, LATER) == 1
+    assert (waiting(Ledger.at(shop.ledger)), messages(shop)) == (0, ["m1", "m2", "m3"])
 
 
 @pytest.mark.parametrize("shop", ["sqlite"], indirect=True)  # the limit is SQLite's
