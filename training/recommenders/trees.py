@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -58,12 +60,15 @@ class Trees:
         data = lightgbm.Dataset(
             table[some], bought[some], group=groups, feature_name=columns, params=SETTINGS, free_raw_data=False
         )
-        models = tuple(
-            lightgbm.train(
-                SETTINGS | {"objective": objective, "seed": seed + turn, "num_threads": threads}, data, rounds
-            )
-            for turn, objective in enumerate(OBJECTIVES)
-        )
+        data.construct()
+
+        def grown(turn: int) -> lightgbm.Booster:
+            own = {"objective": OBJECTIVES[turn], "seed": seed + turn, "num_threads": 1}
+            return lightgbm.train(SETTINGS | own, data, rounds)
+
+        # a thread a model: threads that share one spin while they wait, four times the CPU time on busy cores
+        with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+            models = tuple(pool.map(grown, range(len(OBJECTIVES))))
         sample = table[some][:: max(1, int(some.sum()) // 100_000)]
         return cls(models, tuple(float(np.std(model.predict(sample, raw_score=True))) or 1.0 for model in models))
 
