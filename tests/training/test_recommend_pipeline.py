@@ -69,9 +69,40 @@ def test_the_model_that_knows_the_customer_is_chosen_and_better(tmp_path):
     assert "customer-" not in json.dumps(trained.evaluation)
 
 
-def test_the_same_seed_gives_the_same_evaluation(tmp_path):
-    first, second = (learned(Events.of(rows()), plain(tmp_path), MODELS, seed=3).evaluation for _ in range(2))
-    assert first == second
+def test_the_sample_holds_what_customers_bought_before_what_each_model_says_and_what_they_bought_next(tmp_path):
+    events = Events.of(rows())
+    trained = learned(events, plain(tmp_path), MODELS, seed=3)
+    start, end = (datetime.fromisoformat(trained.evaluation["split"][name]) for name in ("test", "end"))
+    later = purchases_between(events, start, end)
+    assert len({one["customer"] for one in trained.sample}) == 10
+    for one in trained.sample:
+        assert set(one["answers"]) == set(MODELS)
+        assert one["next"] == later[one["customer"]].tolist()
+        assert all(entry["last"] < f"{start:%Y-%m-%d}~" and entry["purchases"] > 0 for entry in one["history"])
+        own = f"item-{int(one['customer'][-2:]) % ITEMS:02d}"
+        best = one["answers"]["repeat"][0]
+        assert (best["item"], best["cites"]) == (own, [own])
+        assert best["reason"] in ("buy_again", "due_again")
+
+
+def test_the_ages_and_the_concentration_of_answers_and_purchases_are_kept(tmp_path):
+    trained = learned(Events.of(rows()), plain(tmp_path), MODELS, seed=0)
+    evaluation = trained.evaluation
+    assert evaluation["catalogue"] == ITEMS
+    for figures in (evaluation["purchases"]["by_age"], *(m["answered_by_age"] for m in evaluation["models"].values())):
+        assert sum(figures.values()) == pytest.approx(1)
+        assert figures["3 months to a year"] > 0.9
+    shares = {name: figures["gini"] for name, figures in evaluation["models"].items()}
+    assert shares["popularity"] > shares["repeat"] >= 0
+    assert (evaluation["variety"][0]["variety"], evaluation["variety"][0]["difference"]) == (0, 0)
+    (age,) = [row for row in trained.judged["repeat"].by_age.values() if not np.isnan(row).all()]
+    np.testing.assert_array_equal(age, trained.judged["repeat"].values["all"]["recall"])
+
+
+def test_the_same_seed_gives_the_same_evaluation_and_the_same_sample(tmp_path):
+    first, second = (learned(Events.of(rows()), plain(tmp_path), MODELS, seed=3) for _ in range(2))
+    assert first.evaluation == second.evaluation
+    assert first.sample == second.sample
 
 
 def test_nothing_after_the_moment_reaches_the_model(tmp_path):
@@ -158,6 +189,7 @@ def test_the_verb_registers_a_model_and_keeps_customers_out_of_mlflow(workspace,
     logged = [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
     assert {"evaluation.json", "models.png", "arrays.npz"} <= {path.name for path in logged}
     assert not [path for path in logged if b"customer-0" in path.read_bytes()]
+    assert all(one["customer"].startswith("customer-") for one in json.loads((run / "sample.json").read_text()))
 
 
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning", "ignore::UserWarning")

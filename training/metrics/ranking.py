@@ -44,3 +44,26 @@ def hit_rate(found: NDArray[np.bool_]) -> NDArray[np.float64]:
 def coverage(ranked: Sequence[Ids], items: int) -> float:
     """The share of the catalogue's items that anybody was recommended."""
     return len(set().union(*(ids.tolist() for ids in ranked))) / items if len(ranked) else 0.0
+
+
+def exposure(ranked: Sequence[Ids], items: int) -> NDArray[np.int64]:
+    """How often each item was answered, ascending; `items` is the size of the catalogue, most of which may be 0."""
+    answered = np.concatenate([np.asarray(ids, dtype=np.str_) for ids in ranked]) if len(ranked) else np.empty(0, str)
+    counts = np.unique(answered, return_counts=True)[1]
+    never = np.zeros(max(0, items - len(counts)), dtype=np.int64)
+    return np.concatenate([never, np.sort(counts)]).astype(np.int64)
+
+
+def gini(counts: NDArray[np.int64]) -> float:
+    """How unevenly: 0 where all items are answered equally often, towards 1 where one has everything; ascending."""
+    # Gini 1912: 2 * sum(i * x_i) / (n * sum(x)) - (n + 1) / n
+    size, total = len(counts), float(counts.sum())
+    if not total:
+        return float("nan")
+    return float(2 * (np.arange(1, size + 1) @ counts) / (size * total) - (size + 1) / size)
+
+
+def top_share(counts: NDArray[np.int64], share: float = 0.01) -> float:
+    """Of all answers those of the most answered share of the items (at least one item); ascending."""
+    most = max(1, round(share * len(counts)))
+    return float(counts[-most:].sum() / counts.sum()) if counts.sum() else float("nan")

@@ -7,8 +7,9 @@ What a model is fitted on knows itself as of one horizon earlier (`Interactions.
 back: so a ranker learns from what followed, and from nothing that it is judged on.
 
 What a run leaves in `workspace.runs / run_id` (per-customer parts never leave the workspace): `interactions.npz` (the
-histories that the release answers from) and `evaluation.npz` (`customers`, how many items in the `history` of each,
-and per model `MODEL:PART:METRIC`). `evaluation.json`, aggregates only, goes to MLflow.
+histories that the release answers from), `evaluation.npz` (`customers`, how many items in the `history` of each,
+and per model `MODEL:PART:METRIC` and `MODEL:age:GROUP`) and `sample.json` (what each model says to ten customers).
+`evaluation.json`, aggregates only, goes to MLflow.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ from features.workspace import Workspace
 from training import registration
 from training.cost import Cost, measured
 from training.intervals import Interval, mean_interval, paired_difference, verdict
+from training.metrics import ranking
+from training.pipelines import recommend_ages as ages
 from training.pipelines.recommend_evaluation import METRICS, PARTS, Judged, Trial, judge, trial
+from training.pipelines.recommend_sample import FILE as SAMPLE
+from training.pipelines.recommend_sample import Watch
 from training.recommenders import known_recommender, stored
 from training.recommenders.base import ItemFilter, Recommender
 from training.registration import EVALUATION, KEPT, REGISTERED, Finished, Registered
@@ -59,6 +64,7 @@ class Trained:
     as_of: datetime
     history: NDArray[np.int64]  # items that each customer had met before the test period
     costs: Mapping[str, Costs] = field(default_factory=dict)  # apart: they differ from run to run
+    sample: Sequence[Mapping[str, Any]] = ()  # customers for a person to look at
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed
         past = before_or_none(events, split.lesson, workspace) if split.lesson else None
 
         def judged_between(
-            past: Interactions | None, start: datetime, end: datetime
+            past: Interactions | None, start: datetime, end: datetime, watch: Watch | None
         ) -> tuple[Trial, dict[str, Judged], dict[str, Costs]]:
             train = replace(interactions_before(events, start, workspace), earlier=past)
             found = trial(events, train, start, end, rng)
@@ -106,30 +112,44 @@ def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed
             results, costs = {}, {}
             for name in names:
                 bar.say(f"{name} as of {start:%Y-%m-%d}")
-                results[name], costs[name] = costed(name, found, workspace, seed)
+                model, results[name], costs[name] = costed(name, found, workspace, seed)
+                if watch:
+                    watch.look(name, model, found)
                 bar.advance()
             return found, results, costs
 
-        chosen_on, validated, _ = judged_between(past, split.validate, split.test)
+        chosen_on, validated, _ = judged_between(past, split.validate, split.test, None)
         best = max(models, key=lambda name: (validated[name].mean("all", METRIC), -names.index(name)))
-        tested, judged, costs = judged_between(alone(chosen_on.train), split.test, split.end)
+        watch = Watch(settings.recommender, best, *rng.spawn(2))
+        tested, judged, costs = judged_between(alone(chosen_on.train), split.test, split.end, watch)
         bar.say(f"{best} on everything")
         interactions = replace(interactions_before(events, split.end, workspace), earlier=alone(tested.train))
         model = fitted(best, interactions, seed)
         bar.advance()
-    evaluation = summary(judged, validated, best, split, k, rng)
+    evaluation = summary(judged, validated, best, split, k, rng) | bought(tested) | {"variety": watch.costs()}
     history = np.diff(tested.train.rows(tested.customers).starts)
-    return Trained(model, interactions, tested.customers, judged, evaluation, split.end, history, costs)
+    return Trained(model, interactions, tested.customers, judged, evaluation, split.end, history, costs, watch.sample())
 
 
-def costed(name: str, found: Trial, workspace: Workspace, seed: int) -> tuple[Judged, Costs]:
+def costed(name: str, found: Trial, workspace: Workspace, seed: int) -> tuple[Recommender, Judged, Costs]:
     """The model of this name judged on the trial, and what that took."""
     settings = workspace.settings.recommender
     with measured() as fit:
         model = fitted(name, found.train, seed)
     with measured() as answer:
         judged = judge(model, found, settings.k, include_bought=settings.include_bought)
-    return judged, Costs(fit, answer)
+    return model, judged, Costs(fit, answer)
+
+
+def bought(found: Trial) -> dict[str, Any]:
+    """What there was to choose from, and how concentrated and how old what customers did choose is."""
+    items, chosen = found.train.items, found.relevant
+    counts = ranking.exposure(chosen, len(items))
+    by_age = ages.shares(chosen, items, found.age_groups)
+    return {
+        "catalogue": len(items),
+        "purchases": {"gini": ranking.gini(counts), "top_share": ranking.top_share(counts), "by_age": by_age},
+    }
 
 
 def alone(interactions: Interactions) -> Interactions:
@@ -194,6 +214,9 @@ def _figures(found: Judged, baseline: Judged, validated: Judged, rng: np.random.
     difference = paired_difference(ours[counted], theirs[counted], rng)
     return figures | {
         "coverage": found.coverage,
+        "gini": _finite(found.gini),
+        "top_share": _finite(found.top_share),
+        "answered_by_age": found.answered,
         "interval": _ends(mean_interval(ours[counted], rng), 0.0),
         "validation": _finite(validated.mean("all", METRIC)),
         "against_baseline": {
@@ -309,9 +332,13 @@ def _keep(trained: Trained, folder: Path) -> None:
         for part in PARTS
         for metric in METRICS
     }
+    rows |= {
+        f"{name}:age:{age}": recall for name, found in trained.judged.items() for age, recall in found.by_age.items()
+    }
     customers = np.array(trained.customers, dtype=np.str_)
     np.savez_compressed(folder / "evaluation.npz", customers=customers, history=trained.history, **rows)  # type: ignore[arg-type]  # numpy types the keyword `allow_pickle` among them
     (folder / EVALUATION).write_text(json.dumps(trained.evaluation, indent=1) + "\n", encoding="utf-8")
+    (folder / SAMPLE).write_text(json.dumps(trained.sample, indent=1) + "\n", encoding="utf-8")
 
 
 def _plot(evaluation: Mapping[str, Any], path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from features.events import ORDERED, Events
 from features.interactions import Interactions
 from features.workspace import Bought
 from training.metrics import ranking
+from training.pipelines import recommend_ages as ages
 from training.recommenders.base import ItemFilter, Recommender
 from training.recommenders.bought import allowed
 
@@ -42,13 +44,31 @@ class Trial:
         """True where the customer has a history in the training part."""
         return np.array([customer in self.train.position for customer in self.customers], dtype=bool)
 
+    @cached_property
+    def age_groups(self) -> NDArray[np.intp]:
+        """Per item of the training part its place in `ages.AGES`."""
+        return ages.groups_of(self.train, self.as_of)
+
+    def taken(self, rows: NDArray[np.intp]) -> Trial:
+        """The trial of these customers only."""
+        parts = (tuple(each[row] for row in rows.tolist()) for each in (self.customers, self.relevant, self.bought))
+        customers, relevant, bought = parts
+        return replace(self, customers=customers, relevant=relevant, bought=bought)
+
 
 @dataclass(frozen=True)
 class Judged:
-    """Per part of `PARTS` and metric one value per customer; NaN where the customer does not belong to the part."""
+    """Per part of `PARTS` and metric one value per customer; NaN where the customer does not belong to the part.
+
+    `by_age` is the Recall among the items of an age (`ages.AGES`), `answered` what share of the answers is that old.
+    """
 
     values: Mapping[str, Mapping[str, Row]]
     coverage: float
+    gini: float = float("nan")
+    top_share: float = float("nan")
+    by_age: Mapping[str, Row] = field(default_factory=dict)
+    answered: Mapping[str, float] = field(default_factory=dict)
 
     def mean(self, part: str, metric: str) -> float:
         """The mean over the part's customers; NaN when there are none."""
@@ -112,7 +132,20 @@ def judge(model: Recommender, trial: Trial, k: int, *, include_bought: Bought) -
     values = {"all": whole, "explore": explored, "repeat": repeated}
     values["known"] = {name: np.where(trial.known, row, np.nan) for name, row in whole.items()}
     values["new"] = {name: np.where(trial.known, np.nan, row) for name, row in whole.items()}
-    return Judged(values, ranking.coverage(shown, len(trial.train.items)))
+    return _judged(values, shown, trial)
+
+
+def _judged(values: Mapping[str, Mapping[str, Row]], shown: Sequence[Ids], trial: Trial) -> Judged:
+    items, counts = trial.train.items, ranking.exposure(shown, len(trial.train.items))
+    groups = trial.age_groups
+    return Judged(
+        values,
+        ranking.coverage(shown, len(items)),
+        ranking.gini(counts),
+        ranking.top_share(counts),
+        ages.recalls(shown, trial.relevant, items, groups),
+        ages.shares(shown, items, groups),
+    )
 
 
 def _split_relevant(trial: Trial) -> tuple[list[Ids], list[Ids]]:

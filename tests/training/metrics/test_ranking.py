@@ -32,3 +32,24 @@ def test_ndcg_equals_scikit_learns():
         ours = ranking.ndcg(ranking.hits([order[:10]], [bought], 10), ranking.sizes([bought]))
         theirs = ndcg_score([np.isin(order, bought)], [np.arange(40, 0, -1)], k=10)
         assert ours[0] == pytest.approx(theirs)
+
+
+def test_concentration_is_0_for_equal_shares_and_largest_where_one_item_has_everything():
+    even = ranking.exposure([ids("a", "b"), ids("c", "d")], 4)
+    assert ranking.gini(even) == pytest.approx(0)
+    one = ranking.exposure([ids("a"), ids("a")], 200)
+    assert one.tolist() == [0] * 199 + [2]
+    assert ranking.gini(one) == pytest.approx(1 - 1 / 200)
+    assert ranking.top_share(one) == 1
+
+
+def test_the_gini_coefficient_is_half_the_mean_difference_over_the_mean():
+    counts = np.sort(np.random.default_rng(0).poisson(3, 50))
+    expected = np.abs(counts[:, None] - counts[None, :]).mean() / (2 * counts.mean())
+    assert ranking.gini(counts) == pytest.approx(expected)
+
+
+def test_the_top_share_is_that_of_the_most_answered_hundredth():
+    counts = ranking.exposure([ids("a", "b", "c"), ids("a", "c"), ids("a")], 200)
+    assert ranking.top_share(counts) == pytest.approx(5 / 6)  # a and c: two of 200
+    assert np.isnan(ranking.top_share(ranking.exposure([], 3)))
