@@ -5,6 +5,7 @@ FOLDER/serving/bundled/recommender    the champion's item side: manifest and mod
 FOLDER/serving/bundled/uplift         the effects' parameters
 FOLDER/serving/bundled/catalog.csv    names and stock
 FOLDER/serving/bundled/attune.yaml, offers.yaml, experiments/   the workspace's own files, which hold no customers
+FOLDER/serving/bundled/PACKAGE        the code of a recommender of the user's own, where the champion is one
 FOLDER/serving/bundled/workspace.json the hash of the workspace that it was made from
 FOLDER/pyproject.toml                 what is built
 """
@@ -20,7 +21,8 @@ from features.offers import FILE as OFFERS
 from features.workspace import SETTINGS, Workspace
 from serving.decisions.state import BUNDLED_HASH
 from serving.experiments.definitions import FOLDER as EXPERIMENTS
-from training.release import MANIFEST, current, load_release
+from training.recommenders.own import Own
+from training.release import MANIFEST, Release, current, load_release
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("features", "training", "serving")
@@ -35,6 +37,8 @@ def write(workspace: Workspace, folder: Path) -> list[str]:
     releases = {kind: release for kind in KINDS if (release := current(workspace, kind)) is not None}
     if not releases:
         raise ValueError(f"{workspace.folder}: no release to bundle; run `attune promote recommender latest`")
+    own = Own.of(workspace)
+    codes = {path for release in releases.values() if (path := own_code(workspace, load_release(release, own), own))}
     for package in PACKAGES:
         skipped = shutil.ignore_patterns("__pycache__", "bundled")
         shutil.copytree(ROOT / package, folder / package, ignore=skipped)
@@ -42,7 +46,9 @@ def write(workspace: Workspace, folder: Path) -> list[str]:
     shutil.copyfile(ROOT / "requirements.lock", folder / "requirements.lock")
     bundled = folder / "serving" / "bundled"
     for kind, release in releases.items():
-        item_side(release, bundled / kind)
+        item_side(release, bundled / kind, own)
+    for path in codes:
+        carry(path, bundled)
     read_catalog(workspace).frame.reset_index().to_csv(bundled / "catalog.csv", index=False)
     rules(workspace, bundled)
     return [f"{kind} {release.name}" for kind, release in releases.items()]
@@ -58,9 +64,30 @@ def rules(workspace: Workspace, target: Path) -> None:
     (target / BUNDLED_HASH).write_text(json.dumps({"hash": workspace.hash}))
 
 
-def item_side(release: Path, target: Path) -> None:
+def own_code(workspace: Workspace, release: Release, own: Own) -> Path | None:
+    """The user's code that answers from this release, None where it is ours; refused where the workspace lacks it."""
+    if release.recommender is None or not own.is_own(release.name):
+        return None
+    path = own.code(release.name)
+    if not path.resolve().is_relative_to(workspace.folder):
+        raise ValueError(
+            f"{own.path(release.name)}: its code is {path}, outside of {workspace.folder}; a bento carries the code "
+            "of the workspace and the packages of requirements.lock only"
+        )
+    return path
+
+
+def carry(path: Path, target: Path) -> None:
+    """Copies a module's file or a package's folder."""
+    if path.is_dir():
+        shutil.copytree(path, target / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copyfile(path, target / path.name)
+
+
+def item_side(release: Path, target: Path, own: Own) -> None:
     """Copies a release without its customers; the copy is a release that `load_release` accepts."""
-    load_release(release)
+    load_release(release, own)
     manifest = json.loads((release / MANIFEST).read_text())
     kept = {name: checksum for name, checksum in manifest["files"].items() if name.startswith(MODEL)}
     for name in kept:

@@ -12,6 +12,7 @@ import numpy as np
 from features.workspace import Workspace
 from training import release, tracking
 from training.intervals import paired_difference
+from training.recommenders.own import Own
 
 SAME = ("split", "metric", "log", "outcome")  # two evaluations are comparable where these agree
 
@@ -34,7 +35,7 @@ def promote(workspace: Workspace, kind: str, version: str, *, reason: str | None
         model = tracking.download(chosen, Path(folder))
         facts = {**_facts(chosen, evaluation), "inputs": tracking.inputs(Path(folder)), **tags}
         release.write_release(workspace, model, version=str(chosen.version), run_id=chosen.run_id, facts=facts)
-    release.load_release(workspace.releases / kind / str(chosen.version))
+    release.load_release(workspace.releases / kind / str(chosen.version), Own.of(workspace))
     tracking.crown(chosen, tags)
     release.point(workspace, kind, str(chosen.version))
     return f"{kind} {chosen.version} is the champion and is served: {_words(evaluation)}"
@@ -44,7 +45,7 @@ def rollback(workspace: Workspace, kind: str) -> str:
     """Serves the release before the current one again, once it was found whole; says so in one line."""
     tracking.require_kind(kind)
     version = release.previous(workspace, kind)
-    release.load_release(workspace.releases / kind / version)
+    release.load_release(workspace.releases / kind / version, Own.of(workspace))
     tracking.crown(tracking.find(kind, version), {})
     release.point(workspace, kind, version)
     return f"{kind} {version} is the champion and is served again"

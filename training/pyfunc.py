@@ -17,6 +17,7 @@ from mlflow.pyfunc.model import PythonModel
 from features.interactions import Interactions
 from features.table import Feature, FeatureTable
 from training.recommenders.base import ItemFilter
+from training.recommenders.own import Own
 from training.release import load_model
 
 K = 10
@@ -26,7 +27,8 @@ class Model(PythonModel):
     """Wraps a recommender or an uplift model."""
 
     def load_context(self, context: Any) -> None:
-        self.facts, self.model = load_model(Path(context.artifacts["model"]))
+        own = Own((context.model_config or {}).get("own", ()))
+        self.facts, self.model = load_model(Path(context.artifacts["model"]), own)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002  # the protocol's
         answer = self._recommend if self.facts["kind"] == "recommender" else self._effect

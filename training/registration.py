@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,6 +33,7 @@ class Finished:
     metrics: Mapping[str, float]
     example: pd.DataFrame
     answer: pd.DataFrame
+    own: Mapping[str, Path] = field(default_factory=dict)  # the user's classes in the model, each with its code
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def register(workspace: Workspace, finished: Finished, folder: Path) -> Register
 
     Only the newest counts: `latest` always names what was trained last.
     """
-    content = tracking.content([folder / KEPT, folder / REGISTERED], finished.params)
+    held = [folder / KEPT, folder / REGISTERED, *finished.own.values()]
+    content = tracking.content(held, finished.params)
     newest = next(iter(tracking.versions(finished.kind)), None)
     if newest and newest.content == content and (workspace.runs / newest.run_id).is_dir():
         return Registered(newest.version, again=True)
@@ -68,5 +70,7 @@ def register(workspace: Workspace, finished: Finished, folder: Path) -> Register
         for path in (folder / KEPT / EVALUATION, *sorted(folder.glob("*.png"))):
             run.log_file(path)
         (folder / KEPT).rename(workspace.runs / run.run_id)
-        version = run.register(folder / REGISTERED, finished.example, finished.answer, content=content)
+        version = run.register(
+            folder / REGISTERED, finished.example, finished.answer, content=content, own=finished.own
+        )
     return Registered(version, again=False)

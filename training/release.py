@@ -29,11 +29,13 @@ from features.interactions import FILE as INTERACTIONS
 from features.interactions import Interactions
 from features.workspace import Workspace
 from training.recommenders.base import Recommender
+from training.recommenders.own import Own
 from training.uplift.base import Effects, UpliftModel
 
 MANIFEST = "manifest.json"
 CURRENT = "current.json"
 EFFECTS = "effects.npz"
+OURS = Own()
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,10 @@ def save_model(model: Recommender | UpliftModel, folder: Path, facts: Mapping[st
     (folder / "model.json").write_text(json.dumps(dict(facts), indent=2, default=str))
 
 
-def load_model(folder: Path) -> tuple[dict[str, Any], Any]:
-    """The facts and the model of a folder that `save_model` wrote."""
+def load_model(folder: Path, own: Own = OURS) -> tuple[dict[str, Any], Any]:
+    """The facts and the model of a folder that `save_model` wrote; `own` says which classes a name may mean."""
     facts: dict[str, Any] = json.loads((folder / "model.json").read_text())
-    return facts, _model(facts["kind"], facts["name"], folder / "model")
+    return facts, _model(facts["kind"], facts["name"], folder / "model", own)
 
 
 def write_release(
@@ -181,13 +183,16 @@ def serves(workspace: Workspace, kind: str, *, version: str) -> bool:
     return left == held
 
 
-def load_release(folder: Path) -> Release:
-    """The release, after its checksums were found right; one line that names the file where they are not."""
+def load_release(folder: Path, own: Own = OURS) -> Release:
+    """The release, after its checksums were found right; one line that names the file where they are not.
+
+    A recommender that is not ours is of a class in `own`: see `Own.of`.
+    """
     manifest = _manifest(folder)
     if broken := _broken(folder, manifest):
         raise ValueError(f"{folder / broken}: the checksum is not the manifest's; promote the model again")
     kind, customers = manifest["kind"], folder / "customers"
-    model = _model(kind, manifest["name"], folder / "model")
+    model = _model(kind, manifest["name"], folder / "model", own)
     as_of = datetime.fromisoformat(manifest["as_of"]) if manifest.get("as_of") else None
     facts = {"kind": kind, "name": manifest["name"], "version": str(manifest["version"]), "as_of": as_of}
     if kind == "recommender":
@@ -202,14 +207,14 @@ def _beside(model: Any, known: Interactions | None) -> Any:
     return model.beside(known) if known is not None and hasattr(model, "beside") else model
 
 
-def _model(kind: str, name: str, folder: Path) -> Any:
-    from training.recommenders import RECOMMENDERS
+def _model(kind: str, name: str, folder: Path, own: Own) -> Any:
     from training.uplift import LEARNERS
 
-    registry: Mapping[str, Any] = RECOMMENDERS if kind == "recommender" else LEARNERS
-    if name not in registry:
-        raise ValueError(f"{folder}: the release names {name!r}; known {kind} models are {sorted(registry)}")
-    entry = registry[name]
+    if kind == "recommender":
+        return own.loaded(name, folder)
+    if name not in LEARNERS:
+        raise ValueError(f"{folder}: the release names {name!r}; known {kind} models are {sorted(LEARNERS)}")
+    entry: Any = LEARNERS[name]
     learned: Any = entry if isinstance(entry, type) else type(entry())
     return learned.load(folder)
 

@@ -29,6 +29,7 @@ from features.registered import register_file
 from features.workspace import Workspace
 from training.recommenders.base import Recommender
 from training.recommenders.bought import allowed
+from training.recommenders.own import Own
 from training.recommenders.variety import recommend_varied
 from training.release import Release, current, load_release
 from training.tracking import require_kind
@@ -58,7 +59,7 @@ def score(workspace: Workspace, kind: str, out: Path, *, as_of: datetime) -> lis
     folder = current(workspace, kind)
     if folder is None:
         raise ValueError(f"{kind} has no release in {workspace.folder}; run `attune promote {kind} latest`")
-    release, ledger = load_release(folder), Ledger.at(workspace.ledger)
+    release, ledger = load_release(folder, Own.of(workspace)), Ledger.at(workspace.ledger)
     known, kept, said = _agreed(release, ledger, as_of)
     register_file(ledger, out, kind=f"score {kind}", time=as_of)  # before it is there: an erasure must find it
     with step(f"Scoring {len(kept):,} customers", max(len(kept), 1)) as bar:

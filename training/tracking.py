@@ -64,10 +64,19 @@ class Run:
 
         mlflow.log_artifact(str(path))
 
-    def register(self, folder: Path, example: pd.DataFrame, answer: pd.DataFrame, *, content: str = "") -> int:
+    def register(
+        self,
+        folder: Path,
+        example: pd.DataFrame,
+        answer: pd.DataFrame,
+        *,
+        content: str = "",
+        own: Mapping[str, Path] | None = None,
+    ) -> int:
         """Registers the model's folder (`model.json` and `model/`) under the run's kind; the new version's number.
 
-        What is kept as the input example is one row that stands for nobody: see `typical`.
+        What is kept as the input example is one row that stands for nobody: see `typical`. `own`: the user's classes
+        that the model needs, each with the code that is carried along.
         """
         import mlflow
         from mlflow.models import infer_signature
@@ -77,7 +86,8 @@ class Run:
                 name="model",
                 python_model=str(Path(__file__).with_name("pyfunc.py")),
                 artifacts={"model": str(folder)},
-                code_paths=[str(ROOT / package) for package in CODE],
+                code_paths=[*(str(ROOT / package) for package in CODE), *map(str, (own or {}).values())],
+                model_config={"own": list(own or {})},
                 signature=infer_signature(example, answer),
                 input_example=typical(example),
                 registered_model_name=self.kind,
@@ -199,12 +209,12 @@ def fingerprint(parts: Sequence[bytes]) -> str:
     return digest.hexdigest()[:16]
 
 
-def content(folders: Sequence[Path], params: Mapping[str, Any]) -> str:
-    """A name for all that a version holds: these folders' files, parameters, our code and the libraries' versions."""
-    places = [*folders, *(ROOT / package for package in CODE)]
+def content(places: Sequence[Path], params: Mapping[str, Any]) -> str:
+    """A name for all that a version holds: these folders and files, parameters, our code, the libraries' versions."""
     parts = [repr(sorted(params.items())).encode(), "\n".join(_requirements()).encode()]
-    for place in places:
-        for path in sorted(path for path in place.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+    for place in [*places, *(ROOT / package for package in CODE)]:
+        files = place.rglob("*") if place.is_dir() else [place]
+        for path in sorted(path for path in files if path.is_file() and path.suffix != ".pyc"):
             parts += [path.relative_to(place).as_posix().encode(), path.read_bytes()]
     return fingerprint(parts)
 

@@ -12,6 +12,7 @@ from features.offers import Offer, read_offers
 from features.workspace import SETTINGS, Settings, Workspace, read_yaml
 from serving.decisions.journal import Journal
 from serving.experiments.definitions import Experiment, read_experiments
+from training.recommenders.own import Own
 from training.release import Release, current, load_release
 
 KINDS = ("recommender", "uplift")
@@ -45,7 +46,8 @@ class State:
         """Everything of a workspace but the journal; an error in one line where a file of it is wrong."""
         folders = {kind: current(workspace, kind) for kind in KINDS}
         catalog = read_catalog(workspace)
-        releases = {kind: _released(folder, catalog) for kind, folder in folders.items() if folder}
+        own = Own.of(workspace)
+        releases = {kind: _released(folder, catalog, own) for kind, folder in folders.items() if folder}
         return cls(
             settings=workspace.settings,
             workspace_hash=workspace.hash,
@@ -64,9 +66,11 @@ class State:
         if not (folder / SETTINGS).is_file():
             raise ValueError("there is no workspace and no bento here; run `attune serve -w WORKSPACE`")
         catalog = read_bundled(folder)
-        found = {kind: _released(folder / kind, catalog) for kind in KINDS if (folder / kind).is_dir()}
+        settings = read_yaml(folder / SETTINGS, Settings)
+        own = Own.among(settings.recommender.models, folder)
+        found = {kind: _released(folder / kind, catalog, own) for kind in KINDS if (folder / kind).is_dir()}
         return cls(
-            settings=read_yaml(folder / SETTINGS, Settings),
+            settings=settings,
             workspace_hash=json.loads((folder / BUNDLED_HASH).read_text())["hash"],
             catalog=catalog,
             offers=read_offers(folder),
@@ -85,9 +89,9 @@ def read_bundled(folder: Path) -> Catalog:
     return Catalog.of(frame)
 
 
-def _released(folder: Path, catalog: Catalog) -> Release:
+def _released(folder: Path, catalog: Catalog, own: Own) -> Release:
     """The release, its recommender with what entered the catalogue since it was trained."""
-    release = load_release(folder)
+    release = load_release(folder, own)
     if release.recommender is None:
         return release
     return replace(release, recommender=release.recommender.admit(catalog))

@@ -21,6 +21,7 @@ from serving.decisions.requests import Request
 from serving.decisions.state import State
 from serving.http.counters import count
 from serving.http.errors import HttpError
+from training.recommenders.guarded import BrokenModelError
 
 Answer = dict[str, Any]
 Decide = Callable[[State, Any, str, datetime], tuple[Decision, Answer]]
@@ -90,6 +91,8 @@ def _decide(state: State, asked: Asked, decision_id: str, now: datetime) -> tupl
         return asked.decide(state, asked.request, decision_id, now)
     except UnavailableError as error:
         raise HttpError(503, "unavailable", str(error)) from None
+    except BrokenModelError as error:
+        raise HttpError(500, "broken_model", str(error)) from None
     except ValueError as error:
         raise HttpError(400, "bad_request", str(error)) from None
 

@@ -39,8 +39,9 @@ from training.pipelines import recommend_ages as ages
 from training.pipelines.recommend_evaluation import METRICS, PARTS, Judged, Trial, judge, trial
 from training.pipelines.recommend_sample import FILE as SAMPLE
 from training.pipelines.recommend_sample import Watch
-from training.recommenders import known_recommender, stored
+from training.recommenders import contract, stored
 from training.recommenders.base import ItemFilter, Recommender
+from training.recommenders.own import Own, parameters
 from training.registration import EVALUATION, KEPT, REGISTERED, Finished, Registered
 from training.release import save_model
 from training.splits import TimeSplit
@@ -81,12 +82,16 @@ class Costs:
 
 
 def train(workspace: Workspace, models: Sequence[str], *, now: datetime, seed: int) -> tuple[Trained, str, Registered]:
-    """Trains, judges and registers; with the line on consent and the version registered."""
+    """Trains, judges and registers; with the line on consent and the version registered.
+
+    A model of the user's own is first held against the contract.
+    """
     from features.consent import consented
     from features.history import read_events
 
-    for name in models:
-        known_recommender(name)
+    own = Own.of(workspace)
+    for name in filter(own.is_own, own.names(models)):
+        contract.check(own.kind(name), own.path(name))
     events, left_out = consented(read_events(workspace), workspace, purpose="personalisation", as_of=now)
     trained = learned(events, workspace, models, seed=seed)
     return trained, left_out, register(trained, workspace, seed=seed)
@@ -94,7 +99,8 @@ def train(workspace: Workspace, models: Sequence[str], *, now: datetime, seed: i
 
 def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed: int) -> Trained:
     """The best of these models by the validation period, judged against the baseline on the test period."""
-    settings = workspace.settings
+    settings, own = workspace.settings, Own.of(workspace)
+    models = own.names(models)
     k = settings.recommender.k
     split = TimeSplit.of(events.span(), settings.recommender.horizon_days)
     rng = np.random.default_rng(seed)
@@ -112,7 +118,7 @@ def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed
             results, costs = {}, {}
             for name in names:
                 bar.say(f"{name} as of {start:%Y-%m-%d}")
-                model, results[name], costs[name] = costed(name, found, workspace, seed)
+                model, results[name], costs[name] = costed(name, found, workspace, own, seed)
                 if watch:
                     watch.look(name, model, found)
                 bar.advance()
@@ -124,18 +130,18 @@ def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed
         tested, judged, costs = judged_between(alone(chosen_on.train), split.test, split.end, watch)
         bar.say(f"{best} on everything")
         interactions = replace(interactions_before(events, split.end, workspace), earlier=alone(tested.train))
-        model = fitted(best, interactions, seed)
+        model = fitted(best, interactions, own, seed)
         bar.advance()
     evaluation = summary(judged, validated, best, split, k, rng) | bought(tested) | {"variety": watch.costs()}
     history = np.diff(tested.train.rows(tested.customers).starts)
     return Trained(model, interactions, tested.customers, judged, evaluation, split.end, history, costs, watch.sample())
 
 
-def costed(name: str, found: Trial, workspace: Workspace, seed: int) -> tuple[Recommender, Judged, Costs]:
+def costed(name: str, found: Trial, workspace: Workspace, own: Own, seed: int) -> tuple[Recommender, Judged, Costs]:
     """The model of this name judged on the trial, and what that took."""
     settings = workspace.settings.recommender
     with measured() as fit:
-        model = fitted(name, found.train, seed)
+        model = fitted(name, found.train, own, seed)
     with measured() as answer:
         judged = judge(model, found, settings.k, include_bought=settings.include_bought)
     return model, judged, Costs(fit, answer)
@@ -173,11 +179,10 @@ def interactions_before(events: Events, as_of: datetime, workspace: Workspace) -
     return replace(found, catalog=read_catalog(workspace))
 
 
-def fitted(name: str, interactions: Interactions, seed: int) -> Recommender:
+def fitted(name: str, interactions: Interactions, own: Own, seed: int) -> Recommender:
     """The model of this name, fitted; what it draws comes from the seed."""
-    kind = known_recommender(name)
-    chance = {"seed": seed} if stored.takes(kind, "seed") else {}
-    return kind(**chance).fit(interactions)
+    chance = {"seed": seed} if stored.takes(own.kind(name), "seed") else {}
+    return own.made(name, chance).fit(interactions)
 
 
 def summary(
@@ -239,14 +244,16 @@ def _finite(value: float) -> float | None:
 def register(trained: Trained, workspace: Workspace, *, seed: int) -> Registered:
     """The run in MLflow with the per-customer parts in the workspace; what was registered before stays as it is."""
     name, evaluation = trained.model.name, trained.evaluation
-    params = {"model": name, "seed": seed, **stored.parameters(trained.model), **_settings(workspace)}
+    params = {"model": name, "seed": seed, **parameters(trained.model), **_settings(workspace)}
+    own = Own.of(workspace)
+    code = {own.path(name): own.code(name)} if own.is_own(name) else {}
     facts = {"kind": "recommender", "name": name, "as_of": trained.as_of.isoformat(), "params": params}
     metrics, mark = _flat(evaluation["models"]) | _costs(trained.costs), fingerprint(trained.interactions)
     with registration.building(workspace) as folder:
         _keep(trained, folder / KEPT)
         _plot(evaluation, folder / "models.png")
         save_model(trained.model, folder / REGISTERED, facts)
-        finished = Finished("recommender", params, mark, metrics, *_example(trained.model))
+        finished = Finished("recommender", params, mark, metrics, *_example(trained.model), code)
         return registration.register(workspace, finished, folder)
 
 
