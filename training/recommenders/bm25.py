@@ -19,6 +19,7 @@ from implicit.nearest_neighbours import ItemItemRecommender, bm25_weight
 from scipy import sparse
 
 from features.interactions import Interactions
+from training.recommenders.gram import shortened
 from training.recommenders.similarity_scorer import SimilarityScorer
 
 
@@ -34,7 +35,7 @@ class Bm25(SimilarityScorer):
 
     def fit(self, interactions: Interactions) -> Self:
         super().fit(interactions)
-        weighted = bm25_weight(interactions.matrix.T, self.k1, self.b).T.tocsr()
+        weighted = bm25_weight(shortened(interactions).matrix.T, self.k1, self.b).T.tocsr()
         learner = ItemItemRecommender(K=self.neighbours, num_threads=self.threads)
         learner.fit(weighted, show_progress=False)
         self.similarity_ = sparse.csr_matrix(learner.similarity, dtype=np.float32)

@@ -21,6 +21,7 @@ from scipy import linalg, sparse
 
 from features.interactions import Interactions
 from training.recommenders.base import Reason
+from training.recommenders.gram import shortened
 from training.recommenders.reasons import because
 from training.recommenders.scorer import Places, Scorer, Scores
 
@@ -40,7 +41,7 @@ class Ease(Scorer):
         super().fit(interactions)
         buyers = np.bincount(interactions.item, minlength=len(self.items_))
         self.places_ = np.sort(np.argsort(-buyers, kind="stable")[: self.densest])
-        X = self._rows(interactions)
+        X = self._rows(shortened(interactions))
         self.weights_ = closed_form((X.T @ X).toarray(), self.ridge)
         return self
 

@@ -3,19 +3,23 @@
     G(i, j) = sum over customers of d_ui d_uj |u|^-2a |i|^-b |j|^-c      d: weight^damping, |.|: sum of d
 
 a = b = c = 0.5 is the first-order filter of GF-CF (Shen et al. 2021). The work is one sparse product: it grows
-with the sum over customers of the squared length of their histories.
+with the sum over customers of the squared length of their histories, of which no more than `LONGEST` items count.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from features.interactions import Interactions
+from features.interactions import PAIR, Interactions
 
 PAIRS = 80_000_000  # similarities held at most: 640 MB
 TINY = 1e-12  # of an item whose baskets do not count, so that nothing is divided by 0
+LONGEST = 2500  # items of one customer: who has more is a reseller or a robot, and would cost more than everybody else
 BLOCK = 2_000_000  # cells of the Gram matrix computed at once
 
 
@@ -41,9 +45,20 @@ def _damped(
     interactions: Interactions, damping: float, basket: float
 ) -> tuple[Interactions, NDArray[np.float64], NDArray[np.float64]]:
     """The pairs with those of baskets, their damped weights, and as how many customers each counts."""
-    log = interactions.bought_together
+    log = shortened(interactions.bought_together)
     counts = np.where(log.customer >= len(interactions.customers), basket, 1.0)
     return log, log.weight.astype(np.float64) ** damping, counts
+
+
+def shortened(log: Interactions) -> Interactions:
+    """The log with the `LONGEST` largest weights of each row; ties by item."""
+    lengths = np.bincount(log.customer, minlength=len(log.customers))
+    if not (lengths > LONGEST).any():
+        return log
+    order = np.lexsort((log.item, -log.weight, log.customer))
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    kept = np.sort(order[rank < LONGEST])
+    return replace(log, **{name: getattr(log, name)[kept] for name in PAIR})
 
 
 def gram(left: sparse.csr_matrix, right: sparse.csr_matrix, neighbours: int, *, own: float) -> sparse.csr_matrix:
@@ -51,13 +66,11 @@ def gram(left: sparse.csr_matrix, right: sparse.csr_matrix, neighbours: int, *, 
 
     Per row the `neighbours` largest values are kept, and fewer of the longest rows where all would be above `PAIRS`.
     """
-    items = left.shape[1]
     transposed = left.T.tocsr()
-    rows = max(1, BLOCK // items)
-    matrix = sparse.csr_matrix((0, items), dtype=np.float32)
+    matrix = sparse.csr_matrix((0, left.shape[1]), dtype=np.float32)
     blocks: list[sparse.csr_matrix] = []
-    for start in range(0, items, rows):
-        blocks.append(largest((transposed[start : start + rows] @ right).tocsr(), neighbours))
+    for start, stop in pairwise(_cuts(transposed, right)):
+        blocks.append(largest((transposed[start:stop] @ right).tocsr(), neighbours))
         if matrix.nnz + sum(block.nnz for block in blocks) > PAIRS:
             matrix = _within(sparse.vstack([matrix, *blocks], format="csr"), PAIRS // 2)
             blocks = []
@@ -66,6 +79,15 @@ def gram(left: sparse.csr_matrix, right: sparse.csr_matrix, neighbours: int, *, 
     matrix.eliminate_zeros()
     matrix.sort_indices()
     return matrix
+
+
+def _cuts(transposed: sparse.csr_matrix, right: sparse.csr_matrix) -> list[int]:
+    """Where runs of rows end whose part of the product has at most about `BLOCK` cells above 0."""
+    lengths = np.diff(right.indptr)[transposed.indices]
+    ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[transposed.indptr]
+    cells = np.cumsum(np.minimum(np.diff(ends), right.shape[1]))
+    inner = np.flatnonzero(np.diff(cells // BLOCK)) + 1
+    return [0, *inner.tolist(), len(cells)]
 
 
 def largest(block: sparse.csr_matrix, kept: int) -> sparse.csr_matrix:
