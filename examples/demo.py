@@ -136,7 +136,8 @@ def summary(
         f"  test arm     {answers['assign']['arm']} of {EXPERIMENT}",
         "",
         "Look at",
-        f"  uplift report   {_shown(newest(shop / '.attune' / 'reports', '*.html'))}",
+        f"  uplift report   {_shown(newest(shop / '.attune' / 'reports', 'uplift-*.html'))}",
+        f"  model report    .venv/bin/attune report model -w {_shown(shop)}",
         "  MLflow          .venv/bin/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db",
         f"  API docs        {url}/v1/docs" + ("  (Ctrl-C stops the service)" if serving else "  (make demo SERVE=1)"),
     ]

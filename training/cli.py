@@ -1,4 +1,4 @@
-"""The verbs of the middle floor: train, compare, promote, rollback, score, report uplift."""
+"""The verbs of the middle floor: train, compare, promote, rollback, score, report."""
 
 from __future__ import annotations
 
@@ -139,5 +139,21 @@ def report_uplift(
     Example: attune report uplift -w shop
     """
     from training.reports.uplift import write
+
+    typer.echo(write(opened(workspace), run))
+
+
+@reports.command("model")
+def report_model(
+    run: Annotated[str, typer.Argument(help="A version or a run's id; default: the champion's, else the newest.")] = "",
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write how a run's recommenders compare, and what they say to ten customers, as one HTML file that works offline.
+
+    Its numbers stand beside it as JSON. Both show what customers bought, under pseudonyms: they stay in the workspace.
+
+    Example: attune report model -w shop
+    """
+    from training.reports.model import write
 
     typer.echo(write(opened(workspace), run))

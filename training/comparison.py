@@ -106,8 +106,12 @@ def groups(ours: Kept, theirs: Kept) -> Iterator[tuple[str, Row, Row]]:
     for least, most in LENGTHS:
         among = (ours.history >= least) & (ours.history <= (most or np.inf))
         counted = among & ~np.isnan(ours.values["all"])
-        name = f"{least}+ items" if most is None else f"{least} to {most} items"
-        yield name, ours.values["all"][counted], theirs.values["all"][counted]
+        yield length(least, most), ours.values["all"][counted], theirs.values["all"][counted]
+
+
+def length(least: int, most: int | None) -> str:
+    """What a group of `LENGTHS` is called."""
+    return f"{least}+ items" if most is None else f"{least} to {most} items"
 
 
 def _line(name: str, ours: Row, theirs: Row) -> str:
@@ -137,7 +141,7 @@ def pareto_lines(kind: str) -> list[str]:
     if kind != "recommender" or newest is None:
         return []
     metric = tracking.evaluation(newest)["metric"]
-    models = sorted(_offered(newest.metrics, metric.partition("@")[0]), key=lambda one: -one.quality)
+    models = sorted(offered(newest.metrics, metric.partition("@")[0]), key=lambda one: -one.quality)
     if not models:
         return []
     best = pareto(models)
@@ -150,7 +154,8 @@ def pareto_lines(kind: str) -> list[str]:
     return shown
 
 
-def _offered(metrics: Mapping[str, float], metric: str) -> list[Offered]:
+def offered(metrics: Mapping[str, float], metric: str) -> list[Offered]:
+    """The models whose costs stand among a run's metrics."""
     ends = (f".all.{metric}", ".fit_cpu_s", ".answer_cpu_s", ".memory_mb")
     names = [name.removesuffix(ends[1]) for name in metrics if name.endswith(ends[1])]
     found = []

@@ -43,6 +43,28 @@ def mean_interval(
     return Interval(estimate, float(lower), float(upper))
 
 
+def mean_intervals(
+    columns: NDArray[np.float64], rng: np.random.Generator, *, draws: int = DRAWS, level: float = 0.95
+) -> list[Interval]:
+    """As `mean_interval` per column over the rows where it is no NaN, all with the same draws of customers."""
+    counted = ~np.isnan(columns)
+    values, here = np.where(counted, columns, 0.0), counted.astype(np.float64)
+    sums, sizes = (np.empty((draws, columns.shape[1])) for _ in range(2))
+    start = 0
+    for counts in resampled(len(columns), draws, rng) if len(columns) else ():
+        rows = slice(start, start := start + len(counts))
+        sums[rows], sizes[rows] = counts @ values, counts @ here
+    found = []
+    for place, size in enumerate(counted.sum(axis=0).tolist()):
+        estimate = float(values[:, place].sum() / size) if size else float("nan")
+        ends = (float("-inf"), float("inf"))
+        if size >= MIN_ROWS:
+            means = sums[:, place] / np.maximum(sizes[:, place], 1)
+            ends = tuple(np.quantile(means, [(1 - level) / 2, (1 + level) / 2]).tolist())
+        found.append(Interval(estimate, *ends))
+    return found
+
+
 def paired_difference(
     ours: NDArray[np.float64], theirs: NDArray[np.float64], rng: np.random.Generator, *, draws: int = DRAWS
 ) -> Interval:

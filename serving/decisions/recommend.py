@@ -16,6 +16,7 @@ from serving.decisions.fatigue import tired
 from serving.decisions.histories import described, history_of, may
 from serving.decisions.requests import BasketRequest, RecommendRequest, SimilarRequest
 from serving.decisions.state import State
+from training.recommenders import reasons as why
 from training.recommenders.base import ItemFilter, Rankings, Reason, Recommender
 from training.recommenders.bought import allowed
 from training.recommenders.reasons import POPULAR
@@ -194,16 +195,5 @@ def facts(decision: Decision) -> Answer:
 
 def worded(state: State, item: str, reason: Reason) -> Answer:
     """The reason for a person: its kind, a text, and the items it cites."""
-    others = [state.catalog.name(cited) for cited in reason.cites if cited != item][:2]
-    cited = ", ".join(others) or "it before"  # an item may be its own reason
-    texts = {
-        "because_you_bought": f"because you bought {cited}",
-        "because_you_viewed": f"because you looked at {cited}",
-        "customers_also": f"customers who chose {cited} also chose it",
-        "buy_again": "you bought it before",
-        "due_again": "due again: you bought it before",
-        "similar": f"goes with {cited}",
-        "goes_with": f"goes with {cited}",
-        "popular": "popular now",
-    }
-    return {"kind": reason.kind, "text": texts.get(reason.kind, reason.kind), "cites": list(reason.cites)}
+    others = [state.catalog.name(cited) for cited in reason.cites if cited != item]
+    return {"kind": reason.kind, "text": why.worded(reason.kind, others), "cites": list(reason.cites)}

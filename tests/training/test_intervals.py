@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from training.intervals import Interval, mean_interval, paired_difference, resampled, verdict
+from training.intervals import Interval, mean_interval, mean_intervals, paired_difference, resampled, verdict
 
 
 def test_every_resample_draws_as_many_rows_as_there_are():
@@ -47,3 +47,16 @@ def test_too_few_rows_say_nothing():
 )
 def test_the_verdict_follows_the_interval(lower, upper, word):
     assert verdict(Interval(0.0, lower, upper)) == word
+
+
+def test_many_columns_at_once_have_the_intervals_of_each_alone():
+    values = np.random.default_rng(4).normal(size=(300, 3))
+    values[::2, 1], values[5:, 2] = np.nan, np.nan
+    whole, half, few = mean_intervals(values, np.random.default_rng(0), draws=4000)
+    alone = mean_interval(values[:, 0], np.random.default_rng(0), draws=4000)
+    assert (whole.estimate, whole.lower, whole.upper) == pytest.approx((alone.estimate, alone.lower, alone.upper))
+    some = mean_interval(values[1::2, 1], np.random.default_rng(0), draws=4000)
+    assert half.estimate == pytest.approx(some.estimate)
+    assert (half.lower, half.upper) == pytest.approx((some.lower, some.upper), abs=0.02)
+    assert (few.lower, few.upper) == (-np.inf, np.inf)
+    assert np.isnan(mean_intervals(np.full((3, 1), np.nan), np.random.default_rng(0))[0].estimate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from features.interactions import Interactions
 from training.recommenders.base import Reason
 
 CITED = 3  # items named at most
+NAMED = 2  # of them in words
 SHARE = 0.25  # and only those that carry at least this share of the largest term
 POPULAR = Reason("popular")
 
@@ -34,6 +36,22 @@ def carried(cart: NDArray[np.str_], terms: NDArray[Any]) -> Reason:
         return POPULAR
     order = order[terms[order] >= SHARE * terms[order[0]]]
     return Reason("goes_with", tuple(cart[order[:CITED]].tolist()))
+
+
+def worded(kind: str, cited: Sequence[str]) -> str:
+    """The reason for a person; `cited` are the names of other items that it cites."""
+    others = ", ".join(cited[:NAMED]) or "it before"  # an item may be its own reason
+    texts = {
+        "because_you_bought": f"because you bought {others}",
+        "because_you_viewed": f"because you looked at {others}",
+        "customers_also": f"customers who chose {others} also chose it",
+        "buy_again": "you bought it before",
+        "due_again": "due again: you bought it before",
+        "similar": f"goes with {others}",
+        "goes_with": f"goes with {others}",
+        "popular": "popular now",
+    }
+    return texts.get(kind, kind)
 
 
 def _reason(history: Interactions, place: int, terms: NDArray[Any], kind: str) -> Reason:

@@ -9,7 +9,10 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.workspace import Workspace
 
 if TYPE_CHECKING:
     import altair as alt
@@ -37,7 +40,7 @@ figure { margin: 1rem 0; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .3rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-td.words { text-align: left; white-space: normal; min-width: 11rem; }
+.words.words { text-align: left; white-space: normal; min-width: 11rem; }
 details { margin: .5rem 0; }
 summary { cursor: pointer; color: var(--soft); }
 @media print { details > * { display: block; } h2, figure { break-inside: avoid; } }
@@ -52,6 +55,7 @@ for (const node of document.querySelectorAll("script[data-chart]")) {
 }
 """
 
+WORDS = ' class="words"'
 Cell = str | float | int | None
 
 
@@ -99,12 +103,16 @@ class Page:
             f"<figcaption>{escape(caption)}</figcaption></figure>"
         )
 
-    def table(self, rows: Sequence[Mapping[str, Cell]], *, summary: str | None = None) -> None:
-        """Rows with the same keys; with a `summary` the table is folded behind it."""
+    def table(
+        self, rows: Sequence[Mapping[str, Cell]], *, summary: str | None = None, words: Sequence[str] = ()
+    ) -> None:
+        """Rows with the same keys; with a `summary` the table is folded behind it. `words`: columns of plain words."""
         if not rows:
             return
-        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in rows[0])
-        body = "".join("<tr>" + "".join(_cell(value) for value in row.values()) + "</tr>" for row in rows)
+        wrapped = {*words, *(name for row in rows for name, value in row.items() if _wraps(value))}
+        head = "".join(_head(name, wraps=name in wrapped) for name in rows[0])
+        cells = ("".join(_cell(value, wraps=name in wrapped) for name, value in row.items()) for row in rows)
+        body = "".join(f"<tr>{row}</tr>" for row in cells)
         table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         folded = f"<details><summary>{escape(summary or '')}</summary>{table}</details>"
         self._parts.append(table if summary is None else folded)
@@ -121,10 +129,17 @@ class Page:
         )
 
 
-def _cell(value: Cell) -> str:
-    if isinstance(value, str) and len(value) > 24:  # long words wrap, numbers and names do not
-        return f'<td class="words">{escape(value)}</td>'
-    return f"<td>{escape(shown(value))}</td>"
+def _wraps(value: Cell) -> bool:
+    """Long words wrap, and their column stands to the left; numbers and names do not."""
+    return isinstance(value, str) and len(value) > 24
+
+
+def _head(name: str, *, wraps: bool) -> str:
+    return f'<th scope="col"{WORDS if wraps else ""}>{escape(name)}</th>'
+
+
+def _cell(value: Cell, *, wraps: bool) -> str:
+    return f"<td{WORDS if wraps else ''}>{escape(shown(value))}</td>"
 
 
 def shown(value: Cell) -> str:
@@ -147,6 +162,25 @@ def interval(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return shown(None)
     return f"{shown(float(low))} to {shown(float(high))}"
+
+
+def signed(value: float) -> str:
+    """A difference with its sign."""
+    return f"{'+' if value >= 0 else '−'}{shown(abs(value))}"
+
+
+def kind_of(lower: float, upper: float) -> str:
+    """The kind of verdict that this interval of a difference allows."""
+    return "good" if lower > 0 else "bad" if upper < 0 else "flat"
+
+
+def stored(workspace: Workspace, name: str, found: Mapping[str, Any], page: Page) -> Path:
+    """The path of the page among the workspace's reports, with its numbers beside it as JSON."""
+    path: Path = workspace.reports / f"{name}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".json").write_text(json.dumps(found, indent=1, allow_nan=False), encoding="utf-8")
+    path.write_text(page.html, encoding="utf-8")
+    return path
 
 
 def _bundle() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,9 @@ from features.workspace import Workspace
 from training.metrics.uplift import PER
 from training.pipelines.uplift_evaluation import CHOSEN
 from training.reports import uplift_charts as charts
-from training.reports.page import Page, interval, shown
+from training.reports.charts import forest
+from training.reports.page import Page, interval, kind_of, shown, stored
+from training.reports.runs import kept, starting
 from training.reports.uplift_figures import TOP, Evidence, figures
 from training.reports.uplift_words import METHOD, effect_words, headline, ranking_words, warnings_of
 
@@ -22,25 +23,13 @@ Figures = dict[str, Any]
 def write(workspace: Workspace, run: str = "") -> Path:
     """The report's path; the newest run with evidence where `run` is empty. The numbers stand beside it as JSON."""
     found = figures(Evidence.read(run_folder(workspace, run)))
-    path = workspace.reports / f"uplift-{found['run'][:8]}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".json").write_text(json.dumps(found, indent=1, allow_nan=False), encoding="utf-8")
-    path.write_text(report(found).html, encoding="utf-8")
-    return path
+    return stored(workspace, f"uplift-{found['run'][:8]}", found, report(found))
 
 
 def run_folder(workspace: Workspace, run: str) -> Path:
     """The folder of this run (its id or the start of it), or of the newest one."""
-    known = sorted(workspace.runs.glob("*/oof.npz"), key=lambda path: path.stat().st_mtime)
-    if not known:
-        raise ValueError(f"{workspace.folder}: no uplift run here; run `attune train uplift`")
-    if not run:
-        return known[-1].parent
-    matching = [path.parent for path in known if path.parent.name.startswith(run)]
-    if len(matching) != 1:
-        names = [path.parent.name for path in known]
-        raise ValueError(f"--run == {run!r} names {len(matching)} runs, must name one of {names} ({workspace.folder})")
-    return matching[0]
+    known = kept(workspace, "oof.npz", "uplift")
+    return starting(known, run, workspace) if run else known[-1]
 
 
 def report(found: Figures) -> Page:
@@ -62,17 +51,13 @@ def report(found: Figures) -> Page:
 
 
 def _verdict(page: Page, found: Figures) -> None:
-    page.verdict(*headline(found), kind=_kind(found["lower"], found["upper"]))
+    page.verdict(*headline(found), kind=kind_of(found["lower"], found["upper"]))
     for offer, one in found["offers"].items():
         effect = one["effect"]
         title, detail = effect_words(offer, one, found["unit"])
-        page.verdict(title, f"{detail} {ranking_words(offer, one)}", kind=_kind(effect["lower"], effect["upper"]))
+        page.verdict(title, f"{detail} {ranking_words(offer, one)}", kind=kind_of(effect["lower"], effect["upper"]))
     for warning in warnings_of(found):
         page.warning(warning)
-
-
-def _kind(lower: float, upper: float) -> str:
-    return "good" if lower > 0 else "bad" if upper < 0 else "flat"
 
 
 def _tested(page: Page, found: Figures) -> None:
@@ -103,9 +88,7 @@ def _effects(page: Page, found: Figures) -> None:
         "An interval that crosses the dashed line is not distinguishable from no effect.",
     )
     rows = [{"offer": offer, **one["effect"]} for offer, one in found["offers"].items()]
-    page.chart(
-        charts.forest(rows, "offer", f"effect, {found['unit']}"), "Average effect of each offer, 95 % intervals."
-    )
+    page.chart(forest(rows, "offer", f"effect, {found['unit']}"), "Average effect of each offer, 95 % intervals.")
     page.table([_estimate({"offer": row["offer"]}, row, found["unit"]) for row in rows])
 
 
@@ -200,7 +183,7 @@ def _segments(page: Page, found: Figures, one: Figures) -> None:
     caption = (
         f"The {len(picked)} segments with the largest and the smallest effect, of {len(rows)}; corrected intervals."
     )
-    page.chart(charts.forest(picked, "label", f"effect, {found['unit']}", colour="says"), caption)
+    page.chart(charts.segments(picked, f"effect, {found['unit']}"), caption)
     table = [
         _estimate({"segment": row["label"], "rows": row["rows"]}, row, f"effect, {found['unit']}") | {"it": row["says"]}
         for row in rows

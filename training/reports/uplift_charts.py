@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import altair as alt
 import pandas as pd
 
-OURS, THEIRS, CHANCE = "#1b5e9e", "#c46a00", "#7d8794"
-GOOD, BAD, FLAT = "#14714a", "#b3261e", "#8a7a1c"
+from training.reports.charts import BAD, CHANCE, FLAT, GOOD, OURS, THEIRS, Rows, forest, rule_at_zero, wide
+
 RANKINGS = {"uplift": "by uplift", "response": "by likelihood to respond", "random": "at random"}
-Rows = Sequence[Mapping[str, Any]]
-
-
-def forest(rows: Rows, label: str, unit: str, *, colour: str | None = None) -> alt.LayerChart:
-    """One line per row: the effect and its interval, and a rule at no effect."""
-    frame = pd.DataFrame(rows)
-    order = alt.Y(f"{label}:N", sort=None, title=None, axis=alt.Axis(labelLimit=190))
-    base = alt.Chart(frame).encode(y=order, color=_says(colour))
-    band = base.mark_rule(strokeWidth=3, opacity=0.55).encode(x=alt.X("lower:Q", title=unit), x2="upper:Q")
-    return _wide(
-        _zero() + band + base.mark_point(filled=True, size=80, opacity=1).encode(x="value:Q"), 40 + 26 * len(frame)
-    )
 
 
 def qini(curve: Rows, unit: str) -> alt.LayerChart:
@@ -45,7 +30,7 @@ def qini(curve: Rows, unit: str) -> alt.LayerChart:
         color=alt.Color("ranking:N", scale=colours, legend=legend),
         strokeDash=alt.StrokeDash("ranking:N", scale=dashes, legend=legend),
     )
-    return _wide(band.encode(x=share, y=alt.Y("lower:Q", title=f"extra {unit}"), y2="upper:Q") + drawn, 340)
+    return wide(band.encode(x=share, y=alt.Y("lower:Q", title=f"extra {unit}"), y2="upper:Q") + drawn, 340)
 
 
 def deciles(rows: Rows, unit: str) -> alt.LayerChart:
@@ -62,8 +47,8 @@ def deciles(rows: Rows, unit: str) -> alt.LayerChart:
     shapes = alt.Scale(domain=["observed", "predicted"], range=["circle", "diamond"])
     shape = alt.Shape("what:N", scale=shapes, legend=legend)
     bands = band.encode(y=alt.Y("lower:Q", title=f"effect, {unit}"), y2="upper:Q")
-    return _wide(
-        _zero("y")
+    return wide(
+        rule_at_zero("y")
         + bands
         + value.encode(y="value:Q", color=color, shape=shape)
         + guess.encode(y="predicted:Q", color=color, shape=shape),
@@ -78,7 +63,7 @@ def top(rows: Rows, unit: str) -> alt.LayerChart:
         x=alt.X("share:O", title="best ranked customers treated (%)", axis=alt.Axis(labelAngle=0))
     )
     bars = base.mark_bar(color=OURS, opacity=0.55).encode(y=alt.Y("extra:Q", title=f"extra {unit}"))
-    return _wide(bars + base.mark_rule(strokeWidth=2).encode(y=alt.Y("lower:Q"), y2="upper:Q"), 280)
+    return wide(bars + base.mark_rule(strokeWidth=2).encode(y=alt.Y("lower:Q"), y2="upper:Q"), 280)
 
 
 def balance(rows: Rows) -> alt.LayerChart:
@@ -89,25 +74,11 @@ def balance(rows: Rows) -> alt.LayerChart:
     limits = alt.Chart(pd.DataFrame({"difference": [-0.1, 0.1]})).mark_rule(strokeDash=[4, 4], color=BAD).encode(x=x)
     y = alt.Y("feature:N", sort=None, title=None, axis=alt.Axis(labelLimit=190))
     points = alt.Chart(frame).mark_point(filled=True, size=70, color=OURS, opacity=1).encode(x=x, y=y)
-    return _wide(limits + points, 40 + 22 * len(frame))
+    return wide(limits + points, 40 + 22 * len(frame))
 
 
-def _says(column: str | None) -> Any:
-    if column is None:
-        return alt.value(OURS)
+def segments(rows: Rows, unit: str) -> alt.LayerChart:
+    """The effect in each segment, coloured by what may be said about it."""
     scale = alt.Scale(domain=["works", "hurts", "not distinguishable"], range=[GOOD, BAD, FLAT])
-    return alt.Color(f"{column}:N", scale=scale, legend=alt.Legend(orient="top", title=None, columns=1))
-
-
-def _zero(axis: str = "x") -> alt.Chart:
-    rule = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=CHANCE, strokeDash=[3, 3])
-    drawn: alt.Chart = rule.encode(x="zero:Q") if axis == "x" else rule.encode(y="zero:Q")
-    return drawn
-
-
-def _wide(chart: alt.LayerChart, height: int) -> alt.LayerChart:
-    wide = chart.properties(width="container", height=height).configure_view(stroke=None)
-    drawn: alt.LayerChart = wide.configure_axis(
-        labelFontSize=12, titleFontSize=12, titleFontWeight="normal", gridColor="#eceff3"
-    )
-    return drawn
+    colour = alt.Color("says:N", scale=scale, legend=alt.Legend(orient="top", title=None, columns=1))
+    return forest(rows, "label", unit, colour=colour)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from training.reports.page import interval, shown
+from training.reports.page import interval, shown, signed
 
 FLAT = "not distinguishable"
 FEW_OUTCOMES = 100  # below it chance alone moves a count by more than a tenth
@@ -57,7 +57,7 @@ def headline(found: Figures) -> tuple[str, str]:
     baseline, offers = baseline_in_words(found["baseline"]), len(found["offers"])
     over = f", mean of {offers} offers" if offers > 1 else ""
     by = (
-        f"Choosing by predicted uplift against {baseline}: {_signed(found['difference'])} {found['unit']} "
+        f"Choosing by predicted uplift against {baseline}: {signed(found['difference'])} {found['unit']} "
         f"(95 % interval {interval(found['lower'], found['upper'])}, over all shares treated{over})."
     )
     if found["lower"] > 0:
@@ -71,7 +71,7 @@ def headline(found: Figures) -> tuple[str, str]:
 def effect_words(offer: str, one: Figures, unit: str) -> tuple[str, str]:
     """Whether the offer works on average."""
     effect = one["effect"]
-    by = f"{_signed(effect['value'])} {unit} (95 % interval {interval(effect['lower'], effect['upper'])})."
+    by = f"{signed(effect['value'])} {unit} (95 % interval {interval(effect['lower'], effect['upper'])})."
     if effect["lower"] > 0:
         return f"{offer} works on average", by
     return (f"{offer} hurts on average", by) if effect["upper"] < 0 else (f"{offer}: {FLAT} from no offer", by)
@@ -81,7 +81,7 @@ def ranking_words(offer: str, one: Figures) -> str:
     """For one offer, how the choice compares with its better baseline."""
     against = one["against"]
     baseline = baseline_in_words(against["baseline"])
-    by = f"{_signed(against['difference'])} in Qini, 95 % interval {interval(against['lower'], against['upper'])}"
+    by = f"{signed(against['difference'])} in Qini, 95 % interval {interval(against['lower'], against['upper'])}"
     if against["lower"] > 0:
         return f"For {offer}, choosing by uplift is better than {baseline} ({by})."
     if against["upper"] < 0:
@@ -112,7 +112,3 @@ def _doubts(offer: str, one: Figures) -> list[str]:
     if unlike:
         said.append(f"{offer}: the arms differ in {', '.join(unlike[:5])} by more than {DIFFERENCE} deviations.")
     return said
-
-
-def _signed(value: float) -> str:
-    return f"{'+' if value >= 0 else '−'}{shown(abs(value))}"
