@@ -40,6 +40,7 @@ def train_recommender(
     workspace: WorkspaceOption = None,
     model: Annotated[str | None, typer.Option(help="One model only; default: those of attune.yaml.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all chance; default: the workspace's.", min=0)] = None,
+    tune: Annotated[int, typer.Option(help="Attempts per model and for the events' weights; 0: none.", min=0)] = 0,
 ) -> None:
     """Fits recommenders, judges them on a split by time and registers the best.
 
@@ -52,7 +53,7 @@ def train_recommender(
     place = opened(workspace)
     models = (model,) if model else place.settings.recommender.models
     chance = place.settings.seed if seed is None else seed
-    trained, left_out, registered = recommend.train(place, models, now=datetime.now(UTC), seed=chance)
+    trained, left_out, registered = recommend.train(place, models, now=datetime.now(UTC), seed=chance, tune=tune)
     typer.echo(left_out)
     for line in recommend.lines(trained):
         typer.echo(line)

@@ -7,7 +7,7 @@ FOLDER/*.png         pictures for MLflow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,7 @@ class Finished:
     example: pd.DataFrame
     answer: pd.DataFrame
     own: Mapping[str, Path] = field(default_factory=dict)  # the user's classes in the model, each with its code
+    attempts: Sequence[tracking.Attempted] = ()  # what was tried before
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def register(workspace: Workspace, finished: Finished, folder: Path) -> Register
         return Registered(newest.version, again=True)
     with tracking.start(finished.kind, params=finished.params, fingerprint=finished.fingerprint) as run:
         run.log_metrics(finished.metrics)
+        run.log_attempts(finished.attempts)
         for path in (folder / KEPT / EVALUATION, *sorted(folder.glob("*.png"))):
             run.log_file(path)
         (folder / KEPT).rename(workspace.runs / run.run_id)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from features.interactions import FILE as INTERACTIONS
 from features.interactions import Interactions
-from features.workspace import Workspace
+from features.workspace import InteractionSettings, Workspace
 from training.recommenders.base import Recommender
 from training.recommenders.own import Own
 from training.uplift.base import Effects, UpliftModel
@@ -95,6 +95,7 @@ class Release:
     recommender: Recommender | None = None
     uplift: UpliftModel | None = None
     interactions: Interactions | None = None
+    weighed: InteractionSettings | None = None  # how events became the interactions; None: nobody said
     effects: CustomerEffects | None = None
 
 
@@ -197,9 +198,20 @@ def load_release(folder: Path, own: Own = OURS) -> Release:
     facts = {"kind": kind, "name": manifest["name"], "version": str(manifest["version"]), "as_of": as_of}
     if kind == "recommender":
         known = Interactions.load(customers) if (customers / INTERACTIONS).exists() else None
-        return Release(**facts, manifest=manifest, recommender=_beside(model, known), interactions=known)
+        return Release(
+            **facts,
+            manifest=manifest,
+            recommender=_beside(model, known),
+            interactions=known,
+            weighed=_weighed(manifest),
+        )
     effects = CustomerEffects.load(customers) if (customers / EFFECTS).exists() else None
     return Release(**facts, manifest=manifest, uplift=model, effects=effects)
+
+
+def _weighed(manifest: Mapping[str, Any]) -> InteractionSettings | None:
+    given = manifest.get("interactions")
+    return None if given is None else InteractionSettings.model_validate(given)
 
 
 def _beside(model: Any, known: Interactions | None) -> Any:

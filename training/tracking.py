@@ -47,6 +47,15 @@ class Version:
     content: str = ""  # what `content` said of all that it holds
 
 
+@dataclass(frozen=True)
+class Attempted:
+    """What a run tried on its way: a run of its own below it."""
+
+    name: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+
+
 class Run:
     """A run that is open."""
 
@@ -58,6 +67,16 @@ class Run:
         import mlflow
 
         mlflow.log_metrics({name: float(value) for name, value in metrics.items() if math.isfinite(value)})
+
+    def log_attempts(self, attempts: Sequence[Attempted]) -> None:
+        """Each as a run nested under this one."""
+        import mlflow
+
+        experiment = _experiment(self.kind)
+        for attempt in attempts:
+            with mlflow.start_run(experiment_id=experiment, nested=True, run_name=attempt.name):
+                mlflow.log_params({name: str(value)[:500] for name, value in attempt.params.items()})
+                self.log_metrics(attempt.metrics)
 
     def log_file(self, path: Path) -> None:
         import mlflow

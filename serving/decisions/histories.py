@@ -32,7 +32,8 @@ def history_of(
     agreed: bool,
 ) -> tuple[Interactions, str | None]:
     """The history to answer for: the one that was given, else that of a customer who agreed; and why it is neither."""
-    settings, nothing = state.settings.interactions, described([], state.settings.interactions, now)
+    settings = release.weighed or state.settings.interactions  # as the model learned it, also where it was tuned
+    nothing = described([], settings, now)
     if given is not None:
         history = described(given, settings, now)
         return history, _unheard(history, release.recommender)

@@ -19,6 +19,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from features.catalog import read_catalog
 from features.events import Events
 from features.interactions import Interactions
 from features.progress import step
-from features.workspace import Workspace
+from features.workspace import InteractionSettings, Workspace
 from training import registration
 from training.cost import Cost, measured
 from training.intervals import Interval, mean_interval, paired_difference, verdict
@@ -39,16 +40,20 @@ from training.pipelines import recommend_ages as ages
 from training.pipelines.recommend_evaluation import METRICS, PARTS, Judged, Trial, judge, trial
 from training.pipelines.recommend_sample import FILE as SAMPLE
 from training.pipelines.recommend_sample import Watch
+from training.pipelines.recommend_tuning import Tuned
+from training.pipelines.recommend_tuning import tuned as tune_models
 from training.recommenders import contract, stored
 from training.recommenders.base import ItemFilter, Recommender
 from training.recommenders.own import Own, parameters
 from training.registration import EVALUATION, KEPT, REGISTERED, Finished, Registered
 from training.release import save_model
 from training.splits import TimeSplit
+from training.tracking import Attempted
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Parameters = Mapping[str, Any]
 BASELINE = "popularity"
 METRIC = "ndcg"
 
@@ -66,6 +71,8 @@ class Trained:
     history: NDArray[np.int64]  # items that each customer had met before the test period
     costs: Mapping[str, Costs] = field(default_factory=dict)  # apart: they differ from run to run
     sample: Sequence[Mapping[str, Any]] = ()  # customers for a person to look at
+    weighed: InteractionSettings = field(default_factory=InteractionSettings)  # how events became the interactions
+    tuned: Tuned | None = None
 
 
 @dataclass(frozen=True)
@@ -81,10 +88,12 @@ class Costs:
         return {"fit_cpu_s": self.fit.cpu_s, "answer_cpu_s": self.answer.cpu_s, "memory_mb": peak}
 
 
-def train(workspace: Workspace, models: Sequence[str], *, now: datetime, seed: int) -> tuple[Trained, str, Registered]:
+def train(
+    workspace: Workspace, models: Sequence[str], *, now: datetime, seed: int, tune: int = 0
+) -> tuple[Trained, str, Registered]:
     """Trains, judges and registers; with the line on consent and the version registered.
 
-    A model of the user's own is first held against the contract.
+    A model of the user's own is first held against the contract. `tune`: attempts per model, 0 for none.
     """
     from features.consent import consented
     from features.history import read_events
@@ -93,16 +102,20 @@ def train(workspace: Workspace, models: Sequence[str], *, now: datetime, seed: i
     for name in filter(own.is_own, own.names(models)):
         contract.check(own.kind(name), own.path(name))
     events, left_out = consented(read_events(workspace), workspace, purpose="personalisation", as_of=now)
-    trained = learned(events, workspace, models, seed=seed)
+    trained = learned(events, workspace, models, seed=seed, tune=tune)
     return trained, left_out, register(trained, workspace, seed=seed)
 
 
-def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed: int) -> Trained:
+def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed: int, tune: int = 0) -> Trained:
     """The best of these models by the validation period, judged against the baseline on the test period."""
-    settings, own = workspace.settings, Own.of(workspace)
+    own = Own.of(workspace)
     models = own.names(models)
+    split = TimeSplit.of(events.span(), workspace.settings.recommender.horizon_days)
+    tuned = tuned_on(events, split, workspace, own, models, seed=seed, trials=tune) if tune else None
+    workspace = reweighed(workspace, tuned.interactions) if tuned else workspace
+    tuned_to: Mapping[str, Parameters] = tuned.parameters if tuned else {}
+    settings = workspace.settings
     k = settings.recommender.k
-    split = TimeSplit.of(events.span(), settings.recommender.horizon_days)
     rng = np.random.default_rng(seed)
     names = list(dict.fromkeys([BASELINE, *models]))
     # Small products per customer: threads of BLAS would only wait for each other.
@@ -118,7 +131,7 @@ def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed
             results, costs = {}, {}
             for name in names:
                 bar.say(f"{name} as of {start:%Y-%m-%d}")
-                model, results[name], costs[name] = costed(name, found, workspace, own, seed)
+                model, results[name], costs[name] = costed(name, found, workspace, own, seed, tuned_to.get(name, {}))
                 if watch:
                     watch.look(name, model, found)
                 bar.advance()
@@ -130,18 +143,60 @@ def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed
         tested, judged, costs = judged_between(alone(chosen_on.train), split.test, split.end, watch)
         bar.say(f"{best} on everything")
         interactions = replace(interactions_before(events, split.end, workspace), earlier=alone(tested.train))
-        model = fitted(best, interactions, own, seed)
+        model = fitted(best, interactions, own, seed, tuned_to.get(best, {}))
         bar.advance()
     evaluation = summary(judged, validated, best, split, k, rng) | bought(tested) | {"variety": watch.costs()}
     history = np.diff(tested.train.rows(tested.customers).starts)
-    return Trained(model, interactions, tested.customers, judged, evaluation, split.end, history, costs, watch.sample())
+    if tuned:
+        evaluation |= {"tuning": tuned.figures()}
+    sample, weighed = watch.sample(), settings.interactions
+    return Trained(
+        model, interactions, tested.customers, judged, evaluation, split.end, history, costs, sample, weighed, tuned
+    )
 
 
-def costed(name: str, found: Trial, workspace: Workspace, own: Own, seed: int) -> tuple[Recommender, Judged, Costs]:
-    """The model of this name judged on the trial, and what that took."""
+def tuned_on(
+    events: Events, split: TimeSplit, workspace: Workspace, own: Own, models: Sequence[str], *, seed: int, trials: int
+) -> Tuned:
+    """What tuning finds on the validation period: it is given nothing of the test period."""
+    known = trial(
+        events,
+        interactions_before(events, split.validate, workspace),
+        split.validate,
+        split.test,
+        np.random.default_rng(seed),
+    )
+    mode, k = workspace.settings.recommender.include_bought, workspace.settings.recommender.k
+
+    @lru_cache(maxsize=1)  # a model's attempts share one
+    def weighed_as(settings: str) -> Interactions:
+        found = InteractionSettings.model_validate_json(settings)
+        return interactions_before(events, split.validate, reweighed(workspace, found))
+
+    def value(name: str, given: Parameters, interactions: InteractionSettings) -> float:
+        train = weighed_as(interactions.model_dump_json())
+        model = fitted(name, train, own, seed, given)
+        return judge(model, replace(known, train=train), k, include_bought=mode).mean("all", METRIC)
+
+    kinds = {name: own.kind(name) for name in models if name != BASELINE}
+    table = events.before(split.validate)
+    occurring = table.select("name").distinct().to_pyarrow()["name"].to_pylist()
+    with threadpool_limits(1, "blas"):
+        return tune_models(kinds, workspace.settings.interactions, occurring, value, trials=trials, seed=seed)
+
+
+def reweighed(workspace: Workspace, interactions: InteractionSettings) -> Workspace:
+    """The workspace where events are weighed like this."""
+    return Workspace(workspace.folder, workspace.settings.model_copy(update={"interactions": interactions}))
+
+
+def costed(
+    name: str, found: Trial, workspace: Workspace, own: Own, seed: int, given: Parameters
+) -> tuple[Recommender, Judged, Costs]:
+    """The model of this name and parameters judged on the trial, and what that took."""
     settings = workspace.settings.recommender
     with measured() as fit:
-        model = fitted(name, found.train, own, seed)
+        model = fitted(name, found.train, own, seed, given)
     with measured() as answer:
         judged = judge(model, found, settings.k, include_bought=settings.include_bought)
     return model, judged, Costs(fit, answer)
@@ -179,10 +234,10 @@ def interactions_before(events: Events, as_of: datetime, workspace: Workspace) -
     return replace(found, catalog=read_catalog(workspace))
 
 
-def fitted(name: str, interactions: Interactions, own: Own, seed: int) -> Recommender:
-    """The model of this name, fitted; what it draws comes from the seed."""
+def fitted(name: str, interactions: Interactions, own: Own, seed: int, given: Parameters) -> Recommender:
+    """The model of this name with these parameters, fitted; what it draws comes from the seed."""
     chance = {"seed": seed} if stored.takes(own.kind(name), "seed") else {}
-    return own.made(name, chance).fit(interactions)
+    return own.made(name, {**chance, **given}).fit(interactions)
 
 
 def summary(
@@ -247,14 +302,28 @@ def register(trained: Trained, workspace: Workspace, *, seed: int) -> Registered
     params = {"model": name, "seed": seed, **parameters(trained.model), **_settings(workspace)}
     own = Own.of(workspace)
     code = {own.path(name): own.code(name)} if own.is_own(name) else {}
-    facts = {"kind": "recommender", "name": name, "as_of": trained.as_of.isoformat(), "params": params}
+    weighed = trained.weighed.model_dump()
+    params |= {f"interactions_{name}": value for name, value in weighed.items()}
+    facts: dict[str, Any] = {"kind": "recommender", "name": name, "as_of": trained.as_of.isoformat()}
+    facts |= {"params": params, "interactions": weighed}
     metrics, mark = _flat(evaluation["models"]) | _costs(trained.costs), fingerprint(trained.interactions)
     with registration.building(workspace) as folder:
         _keep(trained, folder / KEPT)
         _plot(evaluation, folder / "models.png")
         save_model(trained.model, folder / REGISTERED, facts)
-        finished = Finished("recommender", params, mark, metrics, *_example(trained.model), code)
+        finished = Finished("recommender", params, mark, metrics, *_example(trained.model), code, _trials(trained))
         return registration.register(workspace, finished, folder)
+
+
+def _trials(trained: Trained) -> list[Attempted]:
+    """The attempts of the tuning, for MLflow."""
+    if trained.tuned is None:
+        return []
+    return [
+        Attempted(f"{stage} {number}", {"model": stage, **attempt.given}, {METRIC: attempt.value})
+        for stage, made in trained.tuned.attempts.items()
+        for number, attempt in enumerate(made)
+    ]
 
 
 def fingerprint(interactions: Interactions) -> str:
@@ -277,8 +346,18 @@ def lines(trained: Trained) -> list[str]:
         f"  against {BASELINE}",
     ]
     shown += [_line(name, figures, trained.costs[name]) for name, figures in evaluation["models"].items()]
+    shown += [_tuned_line(stage, found) for stage, found in evaluation.get("tuning", {}).items()]
     shown.append(f"chosen by the validation period: {evaluation['chosen']}, {_said(evaluation)}")
     return shown
+
+
+def _tuned_line(stage: str, found: Mapping[str, Any]) -> str:
+    """One stage of the tuning: on the validation period, so that nobody takes it for a result."""
+    best = ", ".join(f"{name} {value:.4g}" for name, value in found["best"].items())
+    return (
+        f"tuned {stage}: {METRIC} {found['untuned']:.4f} -> {found['validation']:.4f} on the validation period "
+        f"in {found['attempts']} attempts: {best}"
+    )
 
 
 def _said(evaluation: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ from training.recommenders.base import Reason
 from training.recommenders.factor_scorer import FactorScorer
 from training.recommenders.reasons import because
 from training.recommenders.scorer import Places, Scores
+from training.recommenders.search import Space, Span
 
 TINY = np.float32(1e-12)  # the length of an item without factors, so that nothing is divided by 0
 
@@ -35,6 +36,11 @@ class Als(FactorScorer):
     """Latent factors of customers and items. `threads`: of the fit, 0 for all cores; the answer is the same."""
 
     name: ClassVar[str] = "als"
+    search: ClassVar[Space] = {
+        "factors": Span(32, 128, log=True),
+        "alpha": Span(1.0, 200.0, log=True),
+        "regularization": Span(1.0, 300.0, log=True),
+    }
     factors: int = 64
     alpha: float = 30.0  # implicit's own default of 1 is its worst setting; 30 to 100 is right
     regularization: float = 100.0

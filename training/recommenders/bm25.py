@@ -20,6 +20,7 @@ from scipy import sparse
 
 from features.interactions import Interactions
 from training.recommenders.gram import shortened
+from training.recommenders.search import Space, Span
 from training.recommenders.similarity_scorer import SimilarityScorer
 
 
@@ -28,6 +29,11 @@ class Bm25(SimilarityScorer):
     """The defaults are those of implicit's BM25Recommender. `threads`: of the fit, 0 for all cores."""
 
     name: ClassVar[str] = "bm25"
+    search: ClassVar[Space] = {
+        "neighbours": Span(10, 500, log=True),
+        "k1": Span(0.1, 10.0, log=True),
+        "b": Span(0.0, 1.0),
+    }
     neighbours: int = 20
     k1: float = 1.2
     b: float = 0.75

@@ -26,6 +26,7 @@ from features.interactions import Interactions
 from training.recommenders.base import Reason
 from training.recommenders.reasons import because
 from training.recommenders.scorer import Places, Scorer, Scores
+from training.recommenders.search import Space, Span
 
 Matrix = NDArray[np.float32]
 TINY = np.float32(1e-12)  # the length of an item without factors, so that nothing is divided by 0
@@ -36,6 +37,10 @@ class Bpr(Scorer):
     """Pairwise factors. `ridge`: of the regression that folds in, as a share of its mean variance."""
 
     name: ClassVar[str] = "bpr"
+    search: ClassVar[Space] = {
+        "learning_rate": Span(0.005, 0.3, log=True),
+        "regularization": Span(0.0001, 0.1, log=True),
+    }
     factors: int = 64
     learning_rate: float = 0.05
     regularization: float = 0.01

@@ -34,6 +34,7 @@ from training.recommenders.gram import common, normed
 from training.recommenders.low_rank import decomposed
 from training.recommenders.reasons import because
 from training.recommenders.scorer import Places, Scorer, Scores
+from training.recommenders.search import Space, Span
 
 Matrix = NDArray[np.float32]
 FEW = 4  # one direction to so many items: with all of them nothing would be alike
@@ -47,6 +48,11 @@ class Content(Scorer):
     """Attributes in the space of the items' factors. `width`: columns that words and values are hashed into."""
 
     name: ClassVar[str] = "content"
+    search: ClassVar[Space] = {
+        "rank": Span(16, 256, log=True),
+        "damping": Span(0.0, 1.0),
+        "ridge": Span(0.01, 100.0, log=True),
+    }
     rank: int = 64
     damping: float = 0.5
     basket: float = 0.3

@@ -24,6 +24,7 @@ from training.recommenders.base import Reason
 from training.recommenders.gram import shortened
 from training.recommenders.reasons import because
 from training.recommenders.scorer import Places, Scorer, Scores
+from training.recommenders.search import Space, Span
 
 
 @dataclass
@@ -31,6 +32,10 @@ class Ease(Scorer):
     """Linear weights between items. `ridge`: larger for more customers; 100 to 1,000 is usual."""
 
     name: ClassVar[str] = "ease"
+    search: ClassVar[Space] = {
+        "ridge": Span(10.0, 3000.0, log=True),
+        "damping": Span(0.0, 1.0),
+    }
     ridge: float = 200.0
     damping: float = 0.5
     densest: int = 10_000

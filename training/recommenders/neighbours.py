@@ -15,6 +15,7 @@ from typing import ClassVar, Self
 
 from features.interactions import Interactions
 from training.recommenders.gram import gram, normed
+from training.recommenders.search import Space, Span
 from training.recommenders.similarity_scorer import SimilarityScorer
 
 
@@ -23,6 +24,12 @@ class Neighbours(SimilarityScorer):
     """Item neighbours. `neighbours`: how many are kept per item; few lose recall, 500 up to a sixth of it."""
 
     name: ClassVar[str] = "neighbours"
+    search: ClassVar[Space] = {
+        "customer_norm": Span(0.0, 1.0),
+        "item_norm": Span(0.0, 1.0),
+        "damping": Span(0.0, 1.0),
+        "own": Span(0.0, 8.0),
+    }
     neighbours: int = 5000
     customer_norm: float = 0.5
     item_norm: float = 0.5

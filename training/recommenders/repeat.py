@@ -27,6 +27,7 @@ from features.interactions import Interactions
 from training.recommenders.base import Reason
 from training.recommenders.cycles import DAY, cycles
 from training.recommenders.scorer import Places, Scorer, Scores
+from training.recommenders.search import Space, Span
 
 NEARLY = 0.8  # of a cycle: from here on an item is said to be due again
 
@@ -40,6 +41,10 @@ class Repeat(Scorer):
     """
 
     name: ClassVar[str] = "repeat"
+    search: ClassVar[Space] = {
+        "frequency": Span(0.0, 2.0),
+        "patience": Span(0.0, 1.0),
+    }
     frequency: float = 1.0
     patience: float = 0.75
     cycle_: NDArray[np.float32] = field(init=False, repr=False)

@@ -29,6 +29,7 @@ from training.recommenders import stored
 from training.recommenders.base import ItemFilter, Rankings, Reason, positions
 from training.recommenders.cycles import chance_of_repeat
 from training.recommenders.reasons import POPULAR, carried
+from training.recommenders.search import Space
 from training.recommenders.topk import aligned, at_least_1, best, filled, ranked, ranked_others
 
 Ids = NDArray[np.str_]
@@ -41,6 +42,7 @@ class Scorer(ABC):
     """A recommender that scores all items. What it has no opinion on comes last, the popular first."""
 
     name: ClassVar[str]
+    search: ClassVar[Space] = {}  # what `attune train recommender --tune` may change
     items_: Ids = field(init=False, repr=False)  # sorted
     popularity_: Scores = field(init=False, repr=False)
     chance_: Scores = field(init=False, repr=False)  # that a buyer of the item buys it again

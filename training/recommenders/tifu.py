@@ -24,6 +24,7 @@ from features.interactions import Interactions
 from training.recommenders.base import Reason
 from training.recommenders.reasons import POPULAR
 from training.recommenders.scorer import Places, Scorer, Scores
+from training.recommenders.search import Space, Span
 from training.recommenders.topk import aligned
 
 BLOCK = 500  # histories compared with all customers at once
@@ -34,6 +35,12 @@ class Tifu(Scorer):
     """The defaults are the paper's for Ta-Feng."""
 
     name: ClassVar[str] = "tifu"
+    search: ClassVar[Space] = {
+        "within": Span(0.5, 1.0),
+        "across": Span(0.3, 1.0),
+        "alpha": Span(0.0, 1.0),
+        "k": Span(50, 900, log=True),
+    }
     neighbours: ClassVar[Any] = None  # the customers' vectors, sparse; set by `beside` on a copy, never saved
     groups: int = 7
     within: float = 0.9
