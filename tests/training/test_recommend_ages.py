@@ -52,3 +52,12 @@ def test_the_shares_of_all_ages_sum_to_one(log):
     found = shares(ids(["coffee", "juice"], ["tea", "coffee"]), log.items, groups_of(log, AS_OF))
     assert found == dict.fromkeys(AGES, 0.0) | {UNSEEN: 0.25, "under 4 weeks": 0.5, "over a year": 0.25}
     assert set(shares([], log.items, groups_of(log, AS_OF)).values()) == {0.0}
+
+
+def test_an_age_begins_on_its_day(log):
+    log.first[:] = np.datetime64(AS_OF) - np.array([28, 91, 28, 365]) * np.timedelta64(1, "D")
+    assert [AGES[group] for group in groups_of(log, AS_OF)] == [
+        "4 weeks to 3 months",
+        "3 months to a year",
+        "over a year",
+    ]

@@ -22,7 +22,7 @@ from training.recommenders.bought import allowed
 FILE = "sample.json"
 CUSTOMERS = 10
 LATEST = 20  # items of a history that are kept
-VARIED = 1000  # customers that the cost of variety is measured on: it ranks every answer anew at each step
+VARIED = 500  # customers that the cost of variety is measured on: it ranks every answer anew at each step
 
 Said = list[list[dict[str, Any]]]
 

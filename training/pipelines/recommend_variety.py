@@ -11,9 +11,9 @@ from features.workspace import Bought
 from training.intervals import Interval, paired_difference
 from training.metrics import ranking
 from training.pipelines.recommend_evaluation import Ids, Row, Trial
-from training.recommenders.base import Recommender
+from training.recommenders.base import Rankings, Recommender
 from training.recommenders.bought import allowed
-from training.recommenders.variety import recommend_varied
+from training.recommenders.variety import pooled, varied
 
 STEPS = (0.0, 0.25, 0.5, 0.75)
 
@@ -35,11 +35,11 @@ def cost_of_variety(
     histories = trial.train.rows(trial.customers)
     items = allowed(include_bought, trial.bought, model)
 
-    def answered(variety: float) -> Sequence[Ids]:
-        answer = recommend_varied(model, histories, k, items=items, as_of=trial.as_of, variety=variety)
-        return answer.items
+    def asked(count: int) -> Rankings:
+        return model.recommend_for(histories, count, items=items, as_of=trial.as_of)
 
-    answers = [answered(variety) for variety in STEPS]
+    pools = {count: asked(count) for count in {pooled(k, variety) for variety in STEPS}}  # two: without, and with
+    answers = [varied(model, pools[pooled(k, variety)], k, variety=variety).items for variety in STEPS]
     recalls = [_recall(answer, trial.relevant, k) for answer in answers]
     return tuple(
         VarietyCost(variety, float(recall.mean()), paired_difference(recall, recalls[0], rng), _alike(model, answer))
