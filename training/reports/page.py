@@ -43,6 +43,7 @@ th:first-child, td:first-child { text-align: left; }
 .words.words { text-align: left; white-space: normal; min-width: 11rem; }
 details { margin: .5rem 0; }
 summary { cursor: pointer; color: var(--soft); }
+@media (max-width: 30rem) { th, td { padding: .3rem .4rem; } .words.words { min-width: 7rem; } }
 @media print { details > * { display: block; } h2, figure { break-inside: avoid; } }
 """
 
