@@ -66,6 +66,7 @@ class EventMap(Frozen):
 def read(path: Path, using: EventMap, settings: Settings, received_at: datetime) -> Parsed:
     """The file's rows as events, and its rejects with their reasons."""
     with readable(path), duckdb.connect() as connection:
+        connection.execute(f"SET TimeZone = {_quoted(using.timezone)}")  # of times without a zone of their own
         source = relation(connection, path)
         source.create_view("source")
         if using.format == "attune":
@@ -101,7 +102,7 @@ def as_yaml(using: EventMap) -> str:
 def _guessed_names(source: duckdb.DuckDBPyRelation, column: str | None) -> dict[str, str]:
     if column is None:
         return {}
-    found = source.project(f'"{column}"::VARCHAR AS name').distinct().limit(200).fetchall()
+    found = source.project(f"{_identifier(column)}::VARCHAR AS name").distinct().limit(200).fetchall()
     given = sorted(name for (name,) in found if name)
     return {name: NAMES[name.lower().replace(" ", "_")] for name in given if name.lower().replace(" ", "_") in NAMES}
 
@@ -127,7 +128,9 @@ def _check(path: Path, using: EventMap, columns: list[str]) -> None:
 
 def _typed(using: EventMap, columns: list[str], settings: Settings) -> str:
     def text(name: str) -> str:
-        return f"nullif(trim(\"{using.columns[name]}\"::VARCHAR), '')" if name in using.columns else "NULL::VARCHAR"
+        if name not in using.columns:
+            return "NULL::VARCHAR"
+        return f"nullif(trim(c{columns.index(using.columns[name])}::VARCHAR), '')"
 
     cases = " ".join(f"WHEN {_quoted(given)} THEN {_quoted(ours)}" for given, ours in using.names.items())
     name = f"coalesce({text('name')}, {_quoted(using.event)})"
@@ -135,7 +138,8 @@ def _typed(using: EventMap, columns: list[str], settings: Settings) -> str:
     rates = {settings.currency: 1.0, **settings.rates}
     rate = " ".join(f"WHEN {_quoted(code)} THEN {float(value)!r}" for code, value in rates.items())
     money = f"coalesce(upper({text('currency')}), {_quoted(using.currency)})"
-    every = ", ".join(f'"{column}"' for column in columns)
+    every = ", ".join(f"{_identifier(column)} AS c{i}" for i, column in enumerate(columns))  # no name meets ours
+    packed = ", ".join(f"c{i} := c{i}" for i in range(len(columns)))
     needs_price = f"event IN ('{ORDERED}', '{REFUNDED}')"
     return f"""
     CREATE TEMP VIEW typed AS SELECT *,
@@ -146,18 +150,15 @@ def _typed(using: EventMap, columns: list[str], settings: Settings) -> str:
                   AND coalesce(units, 0) = 0 THEN 'quantity is absent or 0'
              WHEN {needs_price} AND (unit_price IS NULL OR NOT isfinite(unit_price)) THEN 'price is absent'
              WHEN {needs_price} AND unit_price < 0 THEN 'price is negative' END AS reason
-    FROM (SELECT *, row_number() OVER () AS position, TRY_CAST({text("time")} AS TIMESTAMP) AS moment,
+    FROM (SELECT *, row_number() OVER () AS position, {text("time")} AS original,
+        timezone('UTC', TRY_CAST({text("time")} AS TIMESTAMPTZ)) AS moment,
         {text("customer")} AS who, {text("item")} AS what, {event} AS event,
         {f"TRY_CAST({text('quantity')} AS DOUBLE)" if "quantity" in using.columns else "1.0::DOUBLE"} AS units,
         TRY_CAST({text("price")} AS DOUBLE) AS unit_price, {money} AS money, CASE {money} {rate} END AS rate,
         {text("order_id")} AS the_order, {text("channel")} AS the_channel, {text("campaign")} AS the_campaign,
-        coalesce({text("message_id")}, md5(to_json(struct_pack({_packed(columns)}))::VARCHAR)) AS message
+        coalesce({text("message_id")}, md5(to_json(struct_pack({packed}))::VARCHAR)) AS message
         FROM (SELECT {every} FROM source))
     """
-
-
-def _packed(columns: list[str]) -> str:
-    return ", ".join(f'c{i} := "{column}"' for i, column in enumerate(columns))
 
 
 def _parsed(
@@ -167,15 +168,16 @@ def _parsed(
         f"""
         SELECT {_quoted(using.source)} AS source, message AS message_id, 0::INTEGER AS line,
             CASE WHEN event = '{ORDERED}' AND units < 0 THEN '{REFUNDED}' ELSE event END AS name, who AS customer,
-            NULL::VARCHAR AS anonymous, timezone('UTC', timezone($zone, moment)) AS time,
-            moment::VARCHAR AS original_time, $received_at::TIMESTAMP AS received_at, false AS live, what AS item,
+            NULL::VARCHAR AS anonymous, moment AS time,
+            original AS original_time, $received_at::TIMESTAMP AS received_at, false AS live, what AS item,
             abs(units) AS quantity, unit_price * rate AS price, the_order AS order_id, the_channel AS channel,
             the_campaign AS campaign, false AS machine, NULL::VARCHAR AS properties
         FROM typed WHERE reason IS NULL
         """,
-        {"zone": using.timezone, "received_at": utc(received_at)},
+        {"received_at": utc(received_at)},
     ).to_arrow_table()
-    every = ", ".join(f'"{column}"::VARCHAR AS "{column}"' for column in columns)
+    kept = ["reason given" if column == "reason" else column for column in columns]
+    every = ", ".join(f"c{i}::VARCHAR AS {_identifier(column)}" for i, column in enumerate(kept))
     rejected = connection.execute(f"SELECT reason, {every} FROM typed WHERE reason IS NOT NULL ORDER BY position")
     lost = rejected.to_arrow_table()
     odd = {
@@ -191,3 +193,7 @@ def _parsed(
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -47,6 +47,46 @@ def test_times_are_kept_in_utc_and_prices_per_unit(tmp_path: Path) -> None:
     assert (row["customer"], row["item"], row["quantity"], row["price"]) == ("ann", "tea", 2.0, 3.5)
 
 
+@pytest.mark.parametrize(
+    ("given", "hour"),
+    [
+        ("2025-07-01T10:00:00Z", 10),
+        ("2025-07-01T10:00:00.000+02:00", 8),
+        ("2025-07-01 10:00:00-0500", 15),
+        ("2025-07-01 10:00:00", 8),
+    ],
+)
+def test_a_zone_in_a_time_counts_and_the_maps_zone_only_without_one(tmp_path: Path, given: str, hour: int) -> None:
+    using = EventMap(columns=COLUMNS, names={"purchase": ORDERED}, timezone="Europe/Berlin")
+    text = HEAD + TEA.replace("2025-07-01 10:00:00", given)
+    (row,) = read(csv(tmp_path, text), using, SETTINGS, NOW).events.to_pylist()
+    assert row["time"] == datetime(2025, 7, 1, hour)  # noqa: DTZ001  the table's times are UTC without a zone
+    assert row["original_time"] == given
+
+
+def test_a_parquet_time_with_a_zone_is_that_moment(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    pq.write_table(pa.table({"user": ["ann"], "ts": [NOW], "sku": ["tea"], "qty": [2], "price": [3.5]}), path)
+    columns = {ours: given for ours, given in COLUMNS.items() if ours != "name"}
+    (row,) = read(path, EventMap(columns=columns, timezone="America/Lima"), SETTINGS, NOW).events.to_pylist()
+    assert row["time"] == NOW.replace(tzinfo=None)
+
+
+def test_a_column_may_have_any_name(tmp_path: Path) -> None:
+    """Also one with a quotation mark, or one that the import's own query might use."""
+    odd = ['The "user"', "moment", "event", "units", "what", "reason"]
+    columns = dict(zip(["customer", "time", "name", "quantity", "item", "price"], odd, strict=True))
+    head = '"The ""user""",moment,event,units,what,reason\n'
+    path = csv(tmp_path, head + "ann,2025-07-01,purchase,tea,2,3.5\nann,2025-07-01,purchase,tea,2,\n")
+    columns |= {"quantity": "what", "item": "units"}
+    assert propose(path, SETTINGS)[0].columns["name"] == "event"
+    parsed = read(path, EventMap(columns=columns, names={"purchase": ORDERED}), SETTINGS, NOW)
+    (row,) = parsed.events.to_pylist()
+    assert (row["customer"], row["name"], row["item"], row["quantity"]) == ("ann", ORDERED, "tea", 2.0)
+    assert row["price"] == 3.5
+    assert parsed.rejected["reason"].to_pylist() == ["price is absent"]
+
+
 def test_a_negative_quantity_is_a_return(tmp_path: Path) -> None:
     using = EventMap(columns=COLUMNS, names={"purchase": ORDERED})
     (row,) = read(csv(tmp_path, HEAD + TEA.replace(",2,", ",-2,")), using, SETTINGS, NOW).events.to_pylist()
