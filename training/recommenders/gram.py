@@ -21,6 +21,7 @@ PAIRS = 80_000_000  # similarities held at most: 640 MB
 TINY = 1e-12  # of an item whose baskets do not count, so that nothing is divided by 0
 LONGEST = 2500  # items of one customer: who has more is a reseller or a robot, and would cost more than everybody else
 BLOCK = 2_000_000  # cells of the Gram matrix computed at once
+TOGETHER = 1_000_000  # similarities added up at once: 8 MB, which stay near the core
 
 
 def normed(
@@ -81,6 +82,15 @@ def gram(left: sparse.csr_matrix, right: sparse.csr_matrix, neighbours: int, *, 
     return matrix
 
 
+def gram_times(
+    left: sparse.csr_matrix, right: sparse.csr_matrix, vectors: NDArray[np.float32], *, own: float
+) -> NDArray[np.float32]:
+    """left' right, its diagonal times `own`, nothing cut off, times the vectors; the matrix itself is not formed."""
+    more = np.asarray(left.multiply(right).sum(axis=0)).ravel() * np.float32(own - 1)
+    product: NDArray[np.float32] = left.T @ (right @ vectors) + more[:, None] * vectors
+    return product
+
+
 def _cuts(transposed: sparse.csr_matrix, right: sparse.csr_matrix) -> list[int]:
     """Where runs of rows end whose part of the product has at most about `BLOCK` cells above 0."""
     lengths = np.diff(right.indptr)[transposed.indices]
@@ -90,18 +100,40 @@ def _cuts(transposed: sparse.csr_matrix, right: sparse.csr_matrix) -> list[int]:
     return [0, *inner.tolist(), len(cells)]
 
 
+def added(histories: Interactions, matrix: sparse.csr_matrix, scores: NDArray[np.float32]) -> None:
+    """Adds to the scores the histories times the matrix.
+
+    A row that holds an item twice is summed where it becomes dense: cheaper than a sparse product with a dense result.
+    """
+    work = np.append(0, np.cumsum(np.diff(matrix.indptr)[histories.item], dtype=np.int64))[histories.starts]
+    inner = np.flatnonzero(np.diff(work[1:] // TOGETHER)) + 1
+    for start, stop in pairwise([0, *inner.tolist(), len(scores)]):
+        few = work[stop] - work[start] <= 2 * TOGETHER
+        rows = histories.between(start, stop)
+        scores[start:stop] += (_weighed(rows, matrix) if few else rows.matrix @ matrix).toarray()
+
+
+def _weighed(histories: Interactions, matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The histories times the matrix, not yet summed: a row holds an item once per item of its history."""
+    rows = matrix[histories.item]
+    rows.data *= np.repeat(histories.weight, np.diff(rows.indptr))
+    shape = (len(histories.customers), matrix.shape[1])
+    return sparse.csr_matrix((rows.data, rows.indices, rows.indptr[histories.starts]), shape)
+
+
 def largest(block: sparse.csr_matrix, kept: int) -> sparse.csr_matrix:
     """The block with the `kept` largest values of each row; ties at the edge by position."""
     long = np.flatnonzero(np.diff(block.indptr) > kept)
     if not len(long):
         return block
-    block.sort_indices()
     keep = np.ones(block.nnz, dtype=bool)
     for row in long.tolist():
         values = block.data[block.indptr[row] : block.indptr[row + 1]]
         edge = np.partition(values, len(values) - kept)[len(values) - kept]
         chosen = values > edge
-        chosen[np.flatnonzero(values == edge)[: kept - int(chosen.sum())]] = True
+        ties = np.flatnonzero(values == edge)
+        first = np.argsort(block.indices[block.indptr[row] + ties])[: kept - int(chosen.sum())]
+        chosen[ties[first]] = True
         keep[block.indptr[row] : block.indptr[row + 1]] = chosen
     ends = np.concatenate([[0], np.cumsum(keep)])[block.indptr]
     return sparse.csr_matrix((block.data[keep], block.indices[keep], ends), shape=block.shape)

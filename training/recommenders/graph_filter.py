@@ -1,30 +1,33 @@
 """Graph filter: the Gram matrix, a low-pass part and a sharpening, in closed form.
 
-    N        = D_u^-1/2 R D_i^-1/2, its Gram matrix N'N = V diag(w) V' + what is left out        (rank `rank`)
+    N        = D_u^-1/2 R D_i^-1/2, its Gram matrix N'N = V diag(w) V' + what is left out        (rank `smooth_rank`)
     blurred  = G + smooth * D_i^-1/2 V_r V_r' D_i^1/2        GF-CF's first-order and ideal low-pass filter
     W        = blurred (1 - V (1 - exp(-sharpen w)) V')      heat run backwards: what everybody shares is taken off
     score    = r W = r G + (r A) B'
 
 GF-CF: Shen and others 2021. Sharpening: the idea of BSPM (Choi and others 2023), solved on the decomposition in place
 of an integration in steps. The diagonal of G counts `own` times, so that what is bought often can be recommended again.
-Meant for catalogues up to about 100,000 items: A and B hold `smooth_rank` + `sharpen_rank` numbers an item.
+Meant for catalogues up to about 100,000 items: A and B hold `rank` numbers an item, those of the `smooth_rank` +
+`sharpen_rank` directions that matter to the scores of the customers of the log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from features.interactions import Interactions
 from training.recommenders.base import Reason
-from training.recommenders.gram import gram, normed
-from training.recommenders.low_rank import decomposed
+from training.recommenders.gram import added, gram, gram_times, normed
+from training.recommenders.low_rank import decomposed, narrowed
 from training.recommenders.reasons import because
 from training.recommenders.scorer import Places, Scorer, Scores
 
@@ -43,7 +46,8 @@ class GraphFilter(Scorer):
     damping: float = 0.5
     own: float = 2.0
     basket: float = 0.3
-    neighbours: int = 5000
+    neighbours: int = 2000
+    rank: int = 256
     smooth_rank: int = 256
     smooth: float = 0.2
     sharpen_rank: int = 128
@@ -58,13 +62,14 @@ class GraphFilter(Scorer):
         left = normed(interactions, self.damping, self.customer_norm, self.item_norm_from, self.basket)
         right = normed(interactions, self.damping, self.customer_norm, self.item_norm_to, self.basket)
         self.gram_ = gram(left, right, self.neighbours, own=self.own)
-        self.from_, self.to_ = self._low_rank(interactions)
+        whole = partial(gram_times, left, right, own=self.own)
+        with threadpool_limits(1, "blas"):  # threads of these short products wait for each other more than they work
+            self.from_, self.to_ = self._low_rank(interactions, whole)
         return self
 
     def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # weights carry time
-        rows = histories.matrix
-        scores: Scores = (rows @ self.gram_).toarray()
-        scores += (rows @ self.from_) @ self.to_.T
+        scores: Scores = (histories.matrix @ self.from_) @ self.to_.T
+        added(histories, self.gram_, scores)
         return scores
 
     def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
@@ -80,25 +85,27 @@ class GraphFilter(Scorer):
         near: Scores = self.gram_[places][:, places].toarray()
         return near
 
-    def _low_rank(self, interactions: Interactions) -> tuple[Matrix, Matrix]:
-        """A and B of the formula above."""
+    def _low_rank(self, interactions: Interactions, whole: Callable[[Matrix], Matrix]) -> tuple[Matrix, Matrix]:
+        """A and B of the formula above; `whole` is G times some vectors, with nothing cut off."""
         rank = min(max(self.smooth_rank, self.sharpen_rank), max(1, len(self.items_) // FEW))
         values, vectors = decomposed(normed(interactions, self.damping, 0.5, 0.5, self.basket), rank, self.seed)
+        low_from, low_to = self._low_pass(interactions, vectors[:, : self.smooth_rank], whole)
+        sharp, values = vectors[:, : self.sharpen_rank], values[: self.sharpen_rank]
+        blurred = whole(sharp) + low_from @ (low_to.T @ sharp)
+        taken: Matrix = blurred * (np.exp(-self.sharpen * values) - 1).astype(np.float32)
+        both = np.hstack([low_from, taken]), np.hstack([low_to, sharp]).astype(np.float32)
+        return narrowed(*both, interactions.matrix, self.rank)
+
+    def _low_pass(
+        self, interactions: Interactions, low: Matrix, whole: Callable[[Matrix], Matrix]
+    ) -> tuple[Matrix, Matrix]:
+        """The low-pass part, `smooth` times as large as the Gram part in the sum over all customers and items."""
         degree: Matrix = np.sqrt(
             np.bincount(interactions.item, interactions.weight**self.damping, len(self.items_))
         ).astype(np.float32)
-        low_from, low_to = self._low_pass(interactions, vectors, degree)
-        sharp, values = vectors[:, : self.sharpen_rank], values[: self.sharpen_rank]
-        blurred = self.gram_ @ sharp + low_from @ (low_to.T @ sharp)
-        taken: Matrix = blurred * (np.exp(-self.sharpen * values) - 1).astype(np.float32)
-        return np.hstack([low_from, taken]), np.hstack([low_to, sharp]).astype(np.float32)
-
-    def _low_pass(self, interactions: Interactions, vectors: Matrix, degree: Matrix) -> tuple[Matrix, Matrix]:
-        """The low-pass part, `smooth` times as large as the Gram part in the sum over all customers and items."""
-        low = vectors[:, : self.smooth_rank]
         to = low * degree[:, None]
         source = low / np.maximum(degree, np.float32(1e-12))[:, None]
         seen = np.asarray(interactions.matrix.sum(axis=0)).ravel()
         size = (seen @ source) @ to.sum(axis=0)
-        share = self.smooth * float(seen @ (self.gram_ @ np.ones(len(seen), np.float32))) / float(size)
+        share = self.smooth * float(seen @ whole(np.ones((len(seen), 1), np.float32))[:, 0]) / float(size)
         return np.asarray(source * np.float32(share), np.float32), to

@@ -31,6 +31,19 @@ def decomposed(matrix: sparse.csr_matrix, rank: int, seed: int) -> tuple[Matrix,
     return values[order].astype(np.float32), basis @ turned[:, order].astype(np.float32)
 
 
+def narrowed(left: Matrix, right: Matrix, rows: sparse.csr_matrix, rank: int) -> tuple[Matrix, Matrix]:
+    """Factors of at most `rank` columns that come nearest to `rows` left right', by its principal components."""
+    if left.shape[1] <= rank:
+        return left, right
+    values, vectors = linalg.eigh((right.T @ right).astype(np.float64))
+    kept = values > NOTHING * values.max()
+    vectors, root = vectors[:, kept], np.sqrt(values[kept])
+    seen = (rows @ left).astype(np.float64) @ (vectors * root)
+    _, turned = linalg.eigh(seen.T @ seen)
+    turned = turned[:, ::-1][:, :rank]
+    return left @ (vectors * root @ turned).astype(np.float32), right @ (vectors / root @ turned).astype(np.float32)
+
+
 def orthonormal(columns: Matrix) -> Matrix:
     """An orthonormal basis of what the columns span, by their inner products: five times cheaper than Householder."""
     values, vectors = linalg.eigh((columns.T @ columns).astype(np.float64))

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
 from scipy import sparse
 
 from features.interactions import Interactions
 from training.recommenders.base import Reason
+from training.recommenders.gram import added
 from training.recommenders.reasons import because
 from training.recommenders.scorer import Places, Scorer, Scores
 
@@ -21,7 +23,8 @@ class SimilarityScorer(Scorer):
     similarity_: sparse.csr_matrix = field(init=False, repr=False)
 
     def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # weights carry time
-        scores: Scores = (histories.matrix @ self.similarity_).toarray()
+        scores: Scores = np.zeros((len(histories.customers), len(self.items_)), dtype=np.float32)
+        added(histories, self.similarity_, scores)
         return scores
 
     def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002

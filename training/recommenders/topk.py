@@ -59,13 +59,16 @@ def at_least_1(k: int) -> int:
 
 def over_blocks(work: Callable[[Block], Found], histories: Interactions, items: ItemFilter) -> list[Found]:
     """What `work` gives for runs of histories small enough to score at once, in order; a core works on each run."""
-    blocks = (
-        (part, part_items.mask(histories.items, len(part.customers))) for part, part_items in _parts(histories, items)
-    )
+
+    def found(part: tuple[Interactions, ItemFilter]) -> Found:  # makes its own mask: a pool takes all parts at once
+        rows, rule = part
+        return work((rows, rule.mask(histories.items, len(rows.customers))))
+
+    parts = _parts(histories, items)
     if len(histories.customers) <= _rows(histories):
-        return [work(block) for block in blocks]
+        return [found(part) for part in parts]
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(work, blocks))
+        return list(pool.map(found, parts))
 
 
 def filled(scores: NDArray[np.float32], popularity: NDArray[np.float32]) -> NDArray[np.float32]:
