@@ -204,7 +204,11 @@ class Interactions:
     def _lines_of(self, rows: NDArray[np.int64]) -> Lines | None:
         if self.lines is None:
             return None
-        return self.lines.taken(*runs(self.lines.starts(len(self.customers)), rows))
+        return self.lines.taken(*runs(self._line_starts, rows))
+
+    @cached_property
+    def _line_starts(self) -> NDArray[np.int64]:
+        return self.lines.starts(len(self.customers)) if self.lines is not None else self.starts
 
     def _lines_between(self, start: int, stop: int) -> Lines | None:
         if self.lines is None:

@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features.events import ORDERED, Events
@@ -51,16 +52,23 @@ class Lines:
 
         A row without an `order_id` is in one basket with the customer's other rows of that moment.
         """
-        rows = events.before(as_of)
-        bought = rows.filter(rows.name == ORDERED, rows.customer.notnull(), rows.item.notnull(), ~rows.machine)
-        frame = bought.select("customer", "item", "source", "order_id", "time").to_pyarrow().to_pandas()
-        frame["who"] = frame.customer.map(interactions.position)
-        frame["what"] = frame.item.map(interactions.item_position)
-        frame = frame.dropna(subset=["who", "what"])
-        name = (frame.source + "\n" + frame.order_id).fillna("")
-        frame["order"] = name.where(frame.order_id.notna(), frame.time.astype(str))
-        frame["opened"] = frame.groupby(["who", "order"]).time.transform("min")
-        return cls.of(frame.who.to_numpy(), frame.what.to_numpy(), _ordinals(frame), frame.time.to_numpy("M8[us]"))
+        past = events.past(as_of)
+        rows = past.rows.filter(past.rows.name == past.code(ORDERED), past.rows.item.notnull())
+        bought = rows.select("customer", "item", "order_id", "time").to_pyarrow().combine_chunks()
+        who = _places(past.customers, interactions.customers)[bought["customer"].to_numpy()]
+        what = _places(past.items, interactions.items)[bought["item"].to_numpy()]
+        time = bought["time"].to_numpy().astype("datetime64[us]")
+        known = (who >= 0) & (what >= 0)
+        basket = _ordinals(who[known], _orders(bought["order_id"].combine_chunks(), time)[known], time[known])
+        return cls.of(who[known], what[known], basket, time[known])
+
+    @classmethod
+    def of_pairs(cls, interactions: Interactions) -> Lines:
+        """What pairs still tell: each item once, with the others of the last time it was bought."""
+        bought = interactions.purchases > 0
+        who, time = interactions.customer[bought].astype(np.int64), interactions.last[bought]
+        moments = np.unique(time, return_inverse=True)[1].astype(np.int64)
+        return cls.of(who, interactions.item[bought], _ordinals(who, moments, time), time)
 
     def starts(self, customers: int) -> NDArray[np.int64]:
         """Customer i's lines are `starts[i]:starts[i + 1]`."""
@@ -104,9 +112,31 @@ def runs(starts: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[np
     return np.repeat(np.arange(len(rows), dtype=np.int32), lengths), places
 
 
-def _ordinals(frame: pd.DataFrame) -> NDArray[np.int64]:
+def _places(known: pa.Array, wanted: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Where each known id stands among the wanted ones; -1 where it does not."""
+    found = pc.index_in(known, pa.array(wanted.tolist(), pa.string()))
+    places: NDArray[np.int64] = pc.fill_null(found, -1).to_numpy().astype(np.int64)
+    return places
+
+
+def _orders(ids: pa.Array, time: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """A number per row, the same for one order, in the order of their ids; below 0 the moment of a row without one."""
+    coded = ids.dictionary_encode()
+    rank = np.argsort(pc.sort_indices(coded.dictionary).to_numpy())
+    code = pc.fill_null(coded.indices, 0).to_numpy()
+    named = rank[code] if len(rank) else np.zeros(len(ids), np.int64)
+    return np.where(pc.is_null(ids).to_numpy(zero_copy_only=False), -1 - np.abs(time.astype(np.int64)), named)
+
+
+def _ordinals(who: NDArray[np.int64], order: NDArray[np.int64], time: NDArray[np.datetime64]) -> NDArray[np.int64]:
     """Per row the place of its order among the customer's, by the order's first moment."""
-    orders = frame[["who", "opened", "order"]].drop_duplicates().sort_values(["who", "opened", "order"])
-    orders["basket"] = orders.groupby("who").cumcount()
-    joined = frame[["who", "order"]].merge(orders, on=["who", "order"], how="left", validate="many_to_one")
-    return joined.basket.to_numpy(dtype=np.int64)
+    rows = np.lexsort((time, order, who))
+    new = np.r_[True, (np.diff(who[rows]) != 0) | (np.diff(order[rows]) != 0)][: len(rows)]
+    number = np.empty(len(rows), dtype=np.int64)
+    number[rows] = np.cumsum(new) - 1
+    first = rows[new]  # the earliest row of each order
+    by_time = np.lexsort((order[first], time[first], who[first]))
+    start = np.searchsorted(who[first][by_time], who[first][by_time])
+    place = np.empty(len(first), dtype=np.int64)
+    place[by_time] = np.arange(len(first)) - start
+    return place[number]

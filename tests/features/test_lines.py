@@ -53,6 +53,12 @@ def told(found: Interactions) -> list[tuple[str, str, int]]:
 ANN = [("ann", "coffee", 0), ("ann", "tea", 0), ("ann", "tea", 1)]
 
 
+def test_pairs_alone_tell_each_item_once_with_the_others_of_its_last_time() -> None:
+    found = built([*LOG, event("Order Completed", "ann", 12, "cup", "a")])
+    pairs = replace(found, lines=Lines.of_pairs(found))
+    assert told(pairs) == [("ann", "coffee", 0), ("ann", "cup", 1), ("ann", "tea", 1), ("bob", "tea", 0)]
+
+
 @pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
 def test_rows_of_one_order_are_one_basket_and_baskets_come_by_time_however_the_log_lies(order: slice) -> None:
     assert told(built(LOG[order])) == [*ANN, ("bob", "tea", 0)]

@@ -30,6 +30,7 @@ from threadpoolctl import threadpool_limits
 from features.catalog import read_catalog
 from features.events import Events
 from features.interactions import Interactions
+from features.lines import Lines
 from features.progress import step
 from features.workspace import InteractionSettings, Workspace
 from training import registration
@@ -219,9 +220,14 @@ def alone(interactions: Interactions) -> Interactions:
 
 
 def before_or_none(events: Events, as_of: datetime, workspace: Workspace) -> Interactions | None:
-    """The interaction matrix as of this moment, with the catalogue as it is now: it has no past. None: no event yet."""
+    """The interactions as of this moment, with purchases one by one and the catalogue as it is now: it has no past.
+
+    None: no event yet.
+    """
     found = Interactions.build(events, as_of, workspace.settings.interactions)
-    return replace(found, catalog=read_catalog(workspace)) if len(found) else None
+    if not len(found):
+        return None
+    return replace(found, lines=Lines.build(events, as_of, found), catalog=read_catalog(workspace))
 
 
 def interactions_before(events: Events, as_of: datetime, workspace: Workspace) -> Interactions:

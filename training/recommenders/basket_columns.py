@@ -78,11 +78,12 @@ def basket_columns(row: Places, item: Places, lines: Lines, customers: int, fact
 
 def _of_pair(row: Places, item: Places, pairs: PairHistory, baskets: Places, facts: BasketFacts) -> Columns:
     wanted = row.astype(np.int64) * len(facts.buyers) + item
-    place = np.minimum(np.searchsorted(pairs.key, wanted), len(pairs.key) - 1)
-    known = pairs.key[place] == wanted
-    purchases = np.where(known, pairs.purchases[place], 0)
-    since = np.where(known, pairs.since[place], np.nan)
-    first = np.where(known, pairs.since_first[place], np.nan)
+    place = np.searchsorted(pairs.key, wanted)
+    known = np.append(pairs.key, -1)[place] == wanted
+    place = np.where(known, place, len(pairs.key))
+    purchases = np.append(pairs.purchases, 0)[place]
+    since = np.where(known, np.append(pairs.since, 0)[place], np.nan)
+    first = np.where(known, np.append(pairs.since_first, 0)[place], np.nan)
     gap = np.where(purchases > 1, (first - since) / np.maximum(purchases - 1, 1), np.nan)
     usual = np.where(purchases > 1, gap, facts.gap[item])
     columns = {
@@ -93,7 +94,10 @@ def _of_pair(row: Places, item: Places, pairs: PairHistory, baskets: Places, fac
         "pair.baskets_since_first": first,
         "pair.gap": gap,
         "pair.gaps_since": (since + 1) / np.maximum(usual, 1),
-        **{f"pair.last_{last}": np.where(known, pairs.lately[at][place], 0) for at, last in enumerate(LATELY)},
+        **{
+            f"pair.last_{last}": np.where(known, np.append(pairs.lately[at], 0)[place], 0)
+            for at, last in enumerate(LATELY)
+        },
         **{f"item.{name}": value[item] for name, value in vars(facts).items()},
     }
     return {name: np.asarray(value, dtype=np.float32) for name, value in columns.items()}

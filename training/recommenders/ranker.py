@@ -19,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.interactions import Interactions
+from features.lines import Lines
 from training.recommenders import members, stored
 from training.recommenders.base import ItemFilter, Reason
+from training.recommenders.basket_columns import BasketFacts, basket_columns
 from training.recommenders.candidates import Candidates, Mask, candidates
 from training.recommenders.lesson import Lesson, lesson
 from training.recommenders.members import Given, Members
@@ -30,6 +32,7 @@ from training.recommenders.topk import Block, over_blocks
 from training.recommenders.trees import Trees
 
 DEFAULT: Given = {"graph-filter": {}, "als": {}, "repeat": {}, "popularity": {}}
+BASKETS = "baskets.npz"
 FEWEST = 30  # rounds however little there is to learn from
 ROWS = 4000  # candidates that a round of trees is worth: more rounds on fewer only cost time
 
@@ -51,15 +54,16 @@ class Ranker(Scorer):
     threads: int = 0
     members_: Members = field(init=False, repr=False)
     facts_: ItemFacts = field(init=False, repr=False)
+    baskets_: BasketFacts | None = field(init=False, repr=False)  # where purchases were known one by one
     trees_: Trees = field(init=False, repr=False)
 
     def fit(self, interactions: Interactions) -> Self:
         super().fit(interactions)
         learned = lesson(interactions, self.seed)
         rows = learned.learners(self.learners, self.seed)
-        self.members_, self.facts_ = self._known(learned.past)
+        self._know(learned.past)
         self.trees_ = self._taught(learned, rows)
-        self.members_, self.facts_ = self._known(interactions)
+        self._know(interactions)
         return self
 
     def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
@@ -102,6 +106,8 @@ class Ranker(Scorer):
         folder.mkdir(parents=True, exist_ok=True)
         stored.write_parameters(folder, self)
         np.savez(folder / "items.npz", items=self.items_, chance=self.chance_, **vars(self.facts_))
+        if self.baskets_ is not None:
+            np.savez(folder / BASKETS, **vars(self.baskets_))
         members.save(self.members_, folder)
         self.trees_.save(folder / "trees")
 
@@ -113,14 +119,21 @@ class Ranker(Scorer):
         model.items_, model.popularity_ = arrays.pop("items"), arrays["popularity"]
         model.chance_ = arrays.pop("chance")
         model.facts_ = ItemFacts(**arrays)
+        model.baskets_ = None
+        if (folder / BASKETS).exists():
+            with np.load(folder / BASKETS, allow_pickle=False) as kept:
+                model.baskets_ = BasketFacts(**kept)
         model.members_ = members.load(folder)
         model.trees_ = Trees.load(folder / "trees")
         return model
 
-    def _known(self, log: Interactions) -> tuple[Members, ItemFacts]:
+    def _know(self, log: Interactions) -> None:
         """The members and the items' facts as this log shows them."""
-        known = members.fitted(self.members, log, seed=self.seed, threads=self.threads)
-        return known, ItemFacts.of(log, popularity(log))
+        self.members_ = members.fitted(self.members, log, seed=self.seed, threads=self.threads)
+        self.facts_ = ItemFacts.of(log, popularity(log))
+        self.baskets_ = None
+        if log.lines is not None:
+            self.baskets_ = BasketFacts.of(log.lines, len(log.customers), len(log.items))
 
     def _taught(self, learned: Lesson, rows: NDArray[np.intp]) -> Trees:
         """The trees that rank the candidates of these customers as they bought."""
@@ -143,6 +156,11 @@ class Ranker(Scorer):
     def _candidates(self, histories: Interactions, mask: Mask, each: int, as_of: datetime | None) -> Candidates:
         found = candidates(self.members_, histories, mask, each, as_of)
         columns = found.columns | pair_columns(found, histories, self.facts_, as_of)
+        if self.baskets_ is not None:
+            rows = len(histories.customers)
+            lines = Lines.of_pairs(histories) if histories.lines is None else histories.lines
+            of_baskets = basket_columns(found.row, found.item, lines, rows, self.baskets_)
+            columns |= {f"baskets.{name}": values for name, values in of_baskets.items()}
         return Candidates(found.row, found.item, columns)
 
 
