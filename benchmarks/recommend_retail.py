@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from features.events import Events
 from features.interactions import Interactions
+from features.lines import Lines
 from features.sources.online_retail import read
 from features.workspace import InteractionSettings
 from training.cost import measured
@@ -32,6 +33,7 @@ from training.pipelines.recommend_evaluation import purchases_between
 from training.recommenders import RECOMMENDERS, known_recommender, stored
 from training.recommenders.base import ItemFilter
 from training.recommenders.scorer import Scorer, Scores
+from training.recommenders.tifu import Tifu
 from training.splits import TimeSplit
 
 K, HORIZON = 10, timedelta(days=28)
@@ -117,18 +119,24 @@ def main() -> None:
 def judged(log: Events, name: str, period: tuple[datetime, datetime], seed: int) -> tuple[Row, dict[str, float]]:
     """Recall@10 of every customer known before the period who bought in it, and the cost of fit and answers."""
     start, end = period
-    settings = InteractionSettings()
-    train = Interactions.build(log, start, settings)
-    train = replace(train, earlier=Interactions.build(log, start - HORIZON, settings))
+    train = replace(known(log, start), earlier=known(log, start - HORIZON))
     bought = {one: items for one, items in purchases_between(log, start, end).items() if one in train.position}
     customers, relevant = sorted(bought), [bought[one] for one in sorted(bought)]
     kind = PersonalTop if name == TOP else known_recommender(name)
     chance = {"seed": seed} if stored.takes(kind, "seed") else {}
     with measured() as cost:
         model = kind(**chance).fit(train)
+        if isinstance(model, Tifu):
+            model = model.beside(train)
         answers = model.recommend_for(train.rows(customers), K, items=ItemFilter(), as_of=start)
     recall = ranking.recall(ranking.hits(answers.items, relevant, K), ranking.sizes(relevant))
     return recall, {"cpu_s": cost.cpu_s, "memory_mb": cost.memory_mb}
+
+
+def known(log: Events, moment: datetime) -> Interactions:
+    """What was known then, purchases one by one with it."""
+    found = Interactions.build(log, moment, InteractionSettings())
+    return replace(found, lines=Lines.build(log, moment, found))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from features import events
 from features.events import Events
 from features.interactions import Interactions
+from features.lines import Lines
 from features.sources.simulator.shop import Shop, simulate_events
 from features.sources.simulator.truth import History, expected_orders
 from features.sources.simulator.world import SHOP
@@ -141,15 +142,20 @@ def main() -> None:
 def judged(log: Log, name: str, cut: datetime, seed: int) -> dict[str, float]:
     """The recalls of the model fitted as of `cut`; what followed one horizon earlier is its lesson."""
     model, parameters, weights = MODELS[name]
-    settings = InteractionSettings(weights=weights)
-    train = Interactions.build(log.events, cut, settings)
-    train = replace(train, earlier=Interactions.build(log.events, cut - HORIZON, settings))
+    train, earlier = (known(log.events, moment, weights) for moment in (cut, cut - HORIZON))
+    train = replace(train, earlier=earlier)
     kind = known_recommender(model)
     chance = {"seed": seed} if stored.takes(kind, "seed") else {}
     fitted = kind(**parameters, **chance).fit(train)
     histories = train.rows([f"customer-{row:07d}" for row in range(CUSTOMERS)])
     answers = fitted.recommend_for(histories, K, items=ItemFilter(), as_of=cut)
     return recalls(log, cut, np.array([[int(item.split("-")[1]) for item in row] for row in answers.items]))
+
+
+def known(log: Events, moment: datetime, weights: dict[str, float]) -> Interactions:
+    """What was known then, purchases one by one with it."""
+    found = Interactions.build(log, moment, InteractionSettings(weights=weights))
+    return replace(found, lines=Lines.build(log, moment, found))
 
 
 if __name__ == "__main__":

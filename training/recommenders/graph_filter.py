@@ -30,6 +30,7 @@ from training.recommenders.gram import added, gram, gram_times, normed
 from training.recommenders.low_rank import decomposed, narrowed
 from training.recommenders.reasons import because
 from training.recommenders.scorer import Places, Scorer, Scores
+from training.recommenders.search import Space, Span
 
 Matrix = NDArray[np.float32]
 FEW = 8  # one direction to so many items: with all of them nothing would be filtered
@@ -40,6 +41,13 @@ class GraphFilter(Scorer):
     """Item-item weights as a filter."""
 
     name: ClassVar[str] = "graph-filter"
+    search: ClassVar[Space] = {
+        "customer_norm": Span(0.2, 0.6),
+        "item_norm_to": Span(0.2, 0.6),
+        "own": Span(1.0, 8.0, log=True),
+        "smooth": Span(0.05, 1.0, log=True),
+        "sharpen": Span(0.2, 4.0, log=True),
+    }
     customer_norm: float = 0.3
     item_norm_from: float = 0.55
     item_norm_to: float = 0.4

@@ -28,6 +28,7 @@ from training.recommenders.lesson import Lesson, lesson
 from training.recommenders.members import Given, Members
 from training.recommenders.pair_features import ItemFacts, pair_columns
 from training.recommenders.scorer import Places, Scorer, Scores, popularity
+from training.recommenders.search import Space, Span
 from training.recommenders.topk import Block, over_blocks
 from training.recommenders.trees import Trees
 
@@ -46,6 +47,7 @@ class Ranker(Scorer):
     """
 
     name: ClassVar[str] = "ranker"
+    search: ClassVar[Space] = {"each": Span(20, 80), "rounds": Span(60, 400, log=True)}
     members: Given = field(default_factory=lambda: dict(DEFAULT))
     each: int = 40
     learners: int = 22_000
