@@ -109,8 +109,6 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ.setdefault(name, "true")
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
-    if not debug:
-        sys.excepthook = _unforeseen
     try:
         code = app([word for word in given if word != "--debug"], standalone_mode=False)
     except typer.Abort:
@@ -122,6 +120,9 @@ def main(arguments: list[str] | None = None) -> None:
         code = _fail(error, 2, debug=debug)
     except (OSError, RuntimeError) as error:
         code = _fail(error, 1, debug=debug)
+    finally:
+        if not debug:
+            sys.excepthook = _unforeseen  # only now: Typer puts its own there
     if code == INTERRUPTED:
         _say("interrupted", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)

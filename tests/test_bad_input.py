@@ -1,6 +1,7 @@
 """Bad input, as a user gives it: one line that says what was given, what is needed and where; 2, or 1 for a failure."""
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -201,6 +202,17 @@ def test_broken_state_is_a_failure_that_names_the_file(
 def test_debug_shows_the_trace(place: Path) -> None:
     with pytest.raises(ValueError, match="no such file"):
         main(["--debug", "import", "events", "none.csv", "-w", "shop"])
+
+
+def test_what_nobody_foresaw_is_one_line_too_and_debug_shows_where() -> None:
+    program = (
+        "import sys; from serving.cli import app, main; app.command('burst')(lambda: {}['gone']); main(sys.argv[1:])"
+    )
+    for words, ends in (["burst"], "attune: KeyError: 'gone' (--debug shows where)"), (["--debug", "burst"], "'gone'"):
+        done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.strip().endswith(ends)
+        assert (len(done.stderr.splitlines()) > 1) == ("--debug" in words)
 
 
 def test_ctrl_c_in_an_import_is_said_and_the_same_command_completes_it(

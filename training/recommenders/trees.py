@@ -27,6 +27,7 @@ SETTINGS = {
     "deterministic": True,
     "force_row_wise": True,  # the same sums in the same order, whatever LightGBM measures to be faster
 }
+FEWEST = 2 * int(SETTINGS["min_data_in_leaf"])  # rows: with fewer no tree has a split
 OBJECTIVES = ("lambdarank", "lambdarank", "binary")  # each with a seed of its own
 
 
@@ -48,12 +49,12 @@ class Trees:
         seed: int,
         threads: int,
     ) -> Self:
-        """Trees learned from the candidates of customers who bought at least one; none where nobody did.
+        """Trees learned from the candidates of customers who bought one; none where they are too few to split.
 
         A customer's rows stand together.
         """
         some = np.isin(customer, np.unique(customer[bought]))
-        if not some.any():
+        if some.sum() < FEWEST:
             return cls((), ())
         ends = np.flatnonzero(np.diff(customer[some])) + 1
         groups = np.diff(np.concatenate([[0], ends, [int(some.sum())]]))

@@ -1,7 +1,7 @@
 """What every recommender of the registry keeps, on logs small enough to know the answer."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Thread
 
 import numpy as np
@@ -368,7 +368,9 @@ def test_many_threads_get_the_answers_of_one(model, log):
 def test_one_customer_or_one_item_is_enough(name):
     lonely = interactions([("ann", "tea", 2, 30, 3), ("ann", "jam", 1, 9, 9)])
     single = interactions([("ann", "tea", 2, 30, 3), ("bob", "tea", 1, 9, 9)])
-    for log in (lonely, single):
+    past = interactions([("ann", "tea", 1, 30, 30)], as_of=AS_OF - timedelta(days=28))
+    both = replace(interactions([("ann", "tea", 2, 58, 3)]), earlier=past)
+    for log in (lonely, single, both):
         answer = made(name).fit(log).recommend_for(log, 10, items=EVERYTHING, as_of=AS_OF)
         assert {len(ids) for ids in answer.items} == {len(log.items)}
 
