@@ -11,16 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.interactions import Interactions
 from training.recommenders.scorer import Scorer, Scores
+from training.recommenders.topk import LEAST, NEVER, near
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
-Columns = dict[str, NDArray[np.float32]]
+Numbers = NDArray[np.float32]
+Columns = dict[str, Numbers]
 TINY = np.float32(1e-12)
 
 
@@ -41,36 +45,51 @@ def candidates(
     `histories` are aligned with the members' items.
     """
     scores = {name: member.scores(histories, as_of) for name, member in members.items()}
-    best = {name: _best(found, allowed, each) for name, found in scores.items()}
-    chosen = np.zeros(allowed.shape, dtype=bool)
-    for name, places in best.items():
-        before = np.take_along_axis(chosen, places, axis=1)
-        opinion = np.take_along_axis(scores[name], places, axis=1) > 0
-        np.put_along_axis(chosen, places, before | opinion, axis=1)
-    row, item = np.nonzero(chosen & allowed)
+    best = {name: Best.of(found, allowed, each) for name, found in scores.items()}
+    keys = reduce(np.union1d, [found.keys for found in best.values()])
+    row, item = np.divmod(keys, allowed.shape[1])
     columns: Columns = {}
     for name, found in scores.items():
-        columns |= _words(name, found, best[name], row, item)
+        columns |= _words(name, found[row, item], best[name].top[row], best[name].place(keys))
     return Candidates(row, item, columns)
 
 
-def _best(scores: Scores, allowed: Mask, each: int) -> Rows:
-    """Per row the places of the `each` best allowed items, best first."""
-    each = min(each, scores.shape[1])
-    masked = np.where(allowed, -scores, np.float32(np.inf))
-    places = np.argpartition(masked, each - 1, axis=1)[:, :each]
-    order = np.argsort(np.take_along_axis(masked, places, axis=1), axis=1, kind="stable")
-    best: Rows = np.take_along_axis(places, order, axis=1)
-    return best
+@dataclass(frozen=True)
+class Best:
+    """What a member puts first: `keys`, row * items + item, sorted, and `places`, 0 for a row's best.
+
+    `top` is a row's best score, 0 where the member has no opinion; `each` is the place of all that is not there.
+    """
+
+    keys: Rows
+    places: Numbers
+    top: Numbers
+    each: int
+
+    @classmethod
+    def of(cls, scores: Scores, allowed: Mask, each: int) -> Self:
+        """The `each` best allowed items of a row with a score above 0, ties by item."""
+        each = min(each, scores.shape[1])
+        masked = np.where(allowed, scores, NEVER)
+        row, item = near(masked, each, floor=LEAST)
+        order = np.lexsort((item, -masked[row, item], row))
+        row, item = row[order], item[order]
+        starts = np.searchsorted(row, np.arange(len(scores)))
+        places = np.arange(len(row)) - starts[row]
+        top = np.zeros(len(scores), dtype=np.float32)
+        top[row[places == 0]] = masked[row[places == 0], item[places == 0]]
+        kept = places < each
+        keys = row[kept] * scores.shape[1] + item[kept]
+        order = np.argsort(keys)
+        return cls(keys[order], places[kept][order].astype(np.float32), top, each)
+
+    def place(self, keys: Rows) -> Numbers:
+        """The place of each of these, sorted, that hold all of its own."""
+        places = np.full(len(keys), self.each, dtype=np.float32)
+        places[np.searchsorted(keys, self.keys)] = self.places
+        return places
 
 
-def _words(name: str, scores: Scores, best: Rows, row: Rows, item: Rows) -> Columns:
-    place = np.full(scores.shape, best.shape[1], dtype=np.int16)
-    np.put_along_axis(place, best, np.arange(best.shape[1], dtype=np.int16)[None, :], axis=1)
-    top = np.take_along_axis(scores, best[:, :1], axis=1)[:, 0]
-    score = scores[row, item]
-    return {
-        f"{name}.score": score,
-        f"{name}.share": (score / np.maximum(top[row], TINY)).astype(np.float32),
-        f"{name}.place": place[row, item].astype(np.float32),
-    }
+def _words(name: str, score: Numbers, top: Numbers, place: Numbers) -> Columns:
+    share = (score / np.maximum(top, TINY)).astype(np.float32)
+    return {f"{name}.score": score, f"{name}.share": share, f"{name}.place": place}

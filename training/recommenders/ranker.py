@@ -65,6 +65,7 @@ class Ranker(Scorer):
         rows = learned.learners(self.learners, self.seed)
         self._know(learned.past)
         self.trees_ = self._taught(learned, rows)
+        self.members_ = {}  # room for those that come
         self._know(interactions)
         return self
 

@@ -101,12 +101,12 @@ def best_each(
     own = None if scores.flags.owndata else True  # a view may be what the model learned
     masked = np.array(scores, dtype=np.float32, copy=own, order="C")
     masked.ravel()[np.flatnonzero(~allowed)] = NEVER
-    row, item = _near(masked, k, floor=LEAST)
+    row, item = near(masked, k, floor=LEAST)
     few = np.flatnonzero(np.bincount(row, minlength=len(masked)) < k)  # the k-th best of these is filled
     if len(few):
         masked[few] = np.where(allowed[few], filled(masked[few], popularity), NEVER)
         kept = ~np.isin(row, few)
-        more_row, more_item = _near(masked[few], k, floor=WORST)
+        more_row, more_item = near(masked[few], k, floor=WORST)
         row, item = np.concatenate([row[kept], few[more_row]]), np.concatenate([item[kept], more_item])
     values = masked[row, item]
     order = np.lexsort((item, -values, row))
@@ -116,7 +116,7 @@ def best_each(
     return [(ids[start:end], values[start:end]) for start, end in zip(starts, ends, strict=False)]
 
 
-def _near(scores: NDArray[np.float32], k: int, *, floor: np.float32) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def near(scores: NDArray[np.float32], k: int, *, floor: np.float32) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns that hold all of the k best of each row that are at least `floor`, and few others.
 
     The k-th largest of the maxima of disjoint groups of columns is never above the k-th best score: one pass finds it,
