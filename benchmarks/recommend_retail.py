@@ -119,7 +119,8 @@ def main() -> None:
 def judged(log: Events, name: str, period: tuple[datetime, datetime], seed: int) -> tuple[Row, dict[str, float]]:
     """Recall@10 of every customer known before the period who bought in it, and the cost of fit and answers."""
     start, end = period
-    train = replace(known(log, start), earlier=known(log, start - HORIZON))
+    past = replace(known(log, start - HORIZON), earlier=known(log, start - 2 * HORIZON))
+    train = replace(known(log, start), earlier=past)
     bought = {one: items for one, items in purchases_between(log, start, end).items() if one in train.position}
     customers, relevant = sorted(bought), [bought[one] for one in sorted(bought)]
     kind = PersonalTop if name == TOP else known_recommender(name)

@@ -140,10 +140,10 @@ def main() -> None:
 
 
 def judged(log: Log, name: str, cut: datetime, seed: int) -> dict[str, float]:
-    """The recalls of the model fitted as of `cut`; what followed one horizon earlier is its lesson."""
+    """The recalls of the model fitted as of `cut`; what followed one and two horizons earlier are its lessons."""
     model, parameters, weights = MODELS[name]
-    train, earlier = (known(log.events, moment, weights) for moment in (cut, cut - HORIZON))
-    train = replace(train, earlier=earlier)
+    train, past, before = (known(log.events, cut - steps * HORIZON, weights) for steps in range(3))
+    train = replace(train, earlier=replace(past, earlier=before))
     kind = known_recommender(model)
     chance = {"seed": seed} if stored.takes(kind, "seed") else {}
     fitted = kind(**parameters, **chance).fit(train)

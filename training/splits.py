@@ -27,12 +27,12 @@ class TimeSplit:
     fitting before `test` and judging on [test, end). A split per customer (each one's last order) would let a model
     learn from other customers' future.
 
-    A model that learns what follows a history (the ranker) is also given the log as of `lesson`, `validate` and `test`:
-    always one horizon before the moment it is fitted as of.
+    A model that learns what follows a history (the ranker) is also given the log as of one and two horizons earlier
+    than the moment it is fitted as of; `lessons` are those of `validate`, L1 and L2:
 
-        choose    past before `lesson`, what followed in [lesson, validate)     judged on [validate, test)
-        judge     past before `validate`, what followed in [validate, test)     judged on [test, end)
-        serve     past before `test`, what followed in [test, end)              judged by what comes
+        choose    as of L2, what followed until L1; as of L1, what followed until validate    judged on [validate, test)
+        judge     as of L1, what followed until validate; as of validate, until test          judged on [test, end)
+        serve     as of validate, what followed until test; as of test, until end             judged by what comes
     """
 
     start: datetime
@@ -41,11 +41,11 @@ class TimeSplit:
     end: datetime
 
     @property
-    def lesson(self) -> datetime | None:
-        """One horizon before `validate`; None where less than a horizon of log lies before it."""
+    def lessons(self) -> tuple[datetime, ...]:
+        """One and two horizons before `validate`, as far as at least a horizon of log lies before them."""
         horizon = self.end - self.test
-        moment = self.validate - horizon
-        return moment if moment - self.start >= horizon else None
+        moments = (self.validate - horizon, self.validate - 2 * horizon)
+        return tuple(moment for moment in moments if moment - self.start >= horizon)
 
     @classmethod
     def of(cls, span: tuple[datetime, datetime] | None, horizon_days: int) -> TimeSplit:

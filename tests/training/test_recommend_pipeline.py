@@ -259,13 +259,16 @@ def test_on_online_retail_every_personal_model_beats_popularity(data_dir, tmp_pa
 
 
 def moments(monkeypatch, events, place):
-    """As of when each model was fitted, and as of when was the earlier log that it was given."""
+    """As of when each model was fitted, and as of when were the earlier logs that it was given."""
     found = []
     fit = RECOMMENDERS["repeat"].fit
 
     def told(self, interactions):
-        earlier = interactions.earlier
-        found.append((interactions.as_of, earlier and earlier.as_of, earlier and earlier.earlier))
+        log, when = interactions, []
+        while log is not None:
+            when.append(log.as_of)
+            log = log.earlier
+        found.append(when)
         return fit(self, interactions)
 
     monkeypatch.setattr(RECOMMENDERS["repeat"], "fit", told)
@@ -276,12 +279,14 @@ def moments(monkeypatch, events, place):
 
 def test_what_a_model_learns_from_what_followed_ends_before_what_it_is_judged_on(tmp_path, monkeypatch):
     found, split = moments(monkeypatch, Events.of(rows()), plain(tmp_path))
-    choose, judge_, serve = (split.validate, split.lesson), (split.test, split.validate), (split.end, split.test)
-    assert found == [(utc(now), utc(before), None) for now, before in (choose, judge_, serve)]
+    every = [utc(moment) for moment in (split.end, split.test, split.validate, *split.lessons)]
+    assert len(split.lessons) == 2
+    assert found == [every[2:], every[1:4], every[:3]]
 
 
 def test_a_log_too_short_for_an_earlier_moment_is_trained_on_without_it(tmp_path, monkeypatch):
     """Thirteen weeks: one horizon before `validate` hardly anything had happened yet."""
     found, split = moments(monkeypatch, Events.of(rows(weeks=13)), plain(tmp_path, horizon_days=28))
-    assert split.lesson is None
-    assert [earlier for _, earlier, _ in found] == [None, utc(split.validate), utc(split.test)]
+    assert split.lessons == ()
+    every = [utc(moment) for moment in (split.end, split.test, split.validate)]
+    assert found == [every[2:], every[1:], every]

@@ -3,8 +3,8 @@
     events -> consent -> split by time -> fit all on [start, validate), choose on [validate, test)
            -> fit all on [start, test), judge once on [test, end) -> the chosen one again on everything -> MLflow
 
-What a model is fitted on knows itself as of one horizon earlier (`Interactions.earlier`), where the log reaches so far
-back: so a ranker learns from what followed, and from nothing that it is judged on.
+What a model is fitted on knows itself as of one and two horizons earlier (`Interactions.earlier`), where the log
+reaches so far back: so a ranker learns from what followed, and from nothing that it is judged on.
 
 What a run leaves in `workspace.runs / run_id` (per-customer parts never leave the workspace): `interactions.npz` (the
 histories that the release answers from), `evaluation.npz` (`customers`, how many items in the `history` of each,
@@ -121,7 +121,7 @@ def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed
     names = list(dict.fromkeys([BASELINE, *models]))
     # Small products per customer: threads of BLAS would only wait for each other.
     with threadpool_limits(1, "blas"), step("interactions", total=3 + 2 * len(names)) as bar:
-        past = before_or_none(events, split.lesson, workspace) if split.lesson else None
+        past = looking_back(events, split.lessons, workspace)
 
         def judged_between(
             past: Interactions | None, start: datetime, end: datetime, watch: Watch | None
@@ -141,9 +141,9 @@ def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed
         chosen_on, validated, _ = judged_between(past, split.validate, split.test, None)
         best = max(models, key=lambda name: (validated[name].mean("all", METRIC), -names.index(name)))
         watch = Watch(settings.recommender, best, *rng.spawn(2))
-        tested, judged, costs = judged_between(alone(chosen_on.train), split.test, split.end, watch)
+        tested, judged, costs = judged_between(one_back(chosen_on.train), split.test, split.end, watch)
         bar.say(f"{best} on everything")
-        interactions = replace(interactions_before(events, split.end, workspace), earlier=alone(tested.train))
+        interactions = replace(interactions_before(events, split.end, workspace), earlier=one_back(tested.train))
         model = fitted(best, interactions, own, seed, tuned_to.get(best, {}))
         bar.advance()
     evaluation = summary(judged, validated, best, split, k, rng) | bought(tested) | {"variety": watch.costs()}
@@ -214,9 +214,19 @@ def bought(found: Trial) -> dict[str, Any]:
     }
 
 
-def alone(interactions: Interactions) -> Interactions:
-    """The same without its own earlier self: one step back is all that is learned from."""
-    return replace(interactions, earlier=None)
+def looking_back(events: Events, moments: Sequence[datetime], workspace: Workspace) -> Interactions | None:
+    """The interactions as of the first of these moments, which know themselves as of the next one, and so on."""
+    found = None
+    for moment in reversed(moments):
+        past = before_or_none(events, moment, workspace)
+        found = replace(past, earlier=found) if past else found
+    return found
+
+
+def one_back(interactions: Interactions) -> Interactions:
+    """The same with one earlier self at most: what is fitted next learns from two steps."""
+    earlier = interactions.earlier
+    return replace(interactions, earlier=earlier and replace(earlier, earlier=None))
 
 
 def before_or_none(events: Events, as_of: datetime, workspace: Workspace) -> Interactions | None:

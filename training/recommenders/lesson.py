@@ -38,10 +38,13 @@ class Lesson:
         return rows[np.argsort(_contents(self.past, seed)[rows], kind="stable")][:most]
 
 
-def lesson(log: Interactions, seed: int) -> Lesson:
-    """By time where the log knows its earlier self; else a share of the pairs is held out."""
-    log = log.sorted()
-    return _held_out(log, seed) if log.earlier is None else _later(log, log.earlier)
+def lessons(log: Interactions, seed: int) -> list[Lesson]:
+    """One per step back in time, where the log knows its earlier selves; else a share of the pairs is held out."""
+    log, found = log.sorted(), []
+    while log.earlier is not None:
+        found.append(_later(log, log.earlier.sorted()))
+        log = log.earlier.sorted()
+    return found or [_held_out(log, seed)]
 
 
 def _later(log: Interactions, past: Interactions) -> Lesson:

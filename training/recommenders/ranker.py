@@ -24,16 +24,16 @@ from training.recommenders import members, stored
 from training.recommenders.base import ItemFilter, Reason
 from training.recommenders.basket_columns import BasketFacts, basket_columns
 from training.recommenders.candidates import Candidates, Mask, candidates
-from training.recommenders.lesson import Lesson, lesson
+from training.recommenders.lesson import Lesson, lessons
 from training.recommenders.members import Given, Members
 from training.recommenders.pair_features import ItemFacts, pair_columns
 from training.recommenders.scorer import Places, Scorer, Scores, popularity
-from training.recommenders.search import Space, Span
 from training.recommenders.topk import Block, over_blocks
 from training.recommenders.trees import Trees
 
 DEFAULT: Given = {"graph-filter": {}, "als": {}, "repeat": {}, "popularity": {}}
 BASKETS = "baskets.npz"
+OTHERS = 2**40  # apart: a customer of another lesson is another list to rank
 FEWEST = 30  # rounds however little there is to learn from
 ROWS = 4000  # candidates that a round of trees is worth: more rounds on fewer only cost time
 
@@ -47,7 +47,6 @@ class Ranker(Scorer):
     """
 
     name: ClassVar[str] = "ranker"
-    search: ClassVar[Space] = {"each": Span(20, 80), "rounds": Span(60, 400, log=True)}
     members: Given = field(default_factory=lambda: dict(DEFAULT))
     each: int = 40
     learners: int = 22_000
@@ -61,11 +60,7 @@ class Ranker(Scorer):
 
     def fit(self, interactions: Interactions) -> Self:
         super().fit(interactions)
-        learned = lesson(interactions, self.seed)
-        rows = learned.learners(self.learners, self.seed)
-        self._know(learned.past)
-        self.trees_ = self._taught(learned, rows)
-        self.members_ = {}  # room for those that come
+        self.trees_ = self._taught(lessons(interactions, self.seed))
         self._know(interactions)
         return self
 
@@ -132,29 +127,36 @@ class Ranker(Scorer):
 
     def _know(self, log: Interactions) -> None:
         """The members and the items' facts as this log shows them."""
+        self.members_ = {}  # room for those that come
         self.members_ = members.fitted(self.members, log, seed=self.seed, threads=self.threads)
         self.facts_ = ItemFacts.of(log, popularity(log))
         self.baskets_ = None
         if log.lines is not None:
             self.baskets_ = BasketFacts.of(log.lines, len(log.customers), len(log.items))
 
-    def _taught(self, learned: Lesson, rows: NDArray[np.intp]) -> Trees:
-        """The trees that rank the candidates of these customers as they bought."""
-        past = learned.past
+    def _taught(self, learned: Sequence[Lesson]) -> Trees:
+        """The trees that rank the candidates of the lessons' customers as they bought."""
+        blocks = [block for number, one in enumerate(learned) for block in self._shown(one, number)]
+        if not blocks:
+            return Trees((), ())
+        customer, bought, table = (np.concatenate([block[place] for block in blocks]) for place in (0, 1, 2))
+        rounds = min(self.rounds, max(FEWEST, len(customer) // ROWS))
+        return Trees.grow(table, bought, customer, blocks[0][3], rounds, self.seed, self.threads)
+
+    def _shown(self, learned: Lesson, number: int) -> list[tuple[Any, Any, Any, list[str]]]:
+        """Candidates of a lesson's customers: whose, whether they were bought, their columns and the columns' names."""
+        past, rows = learned.past, learned.learners(self.learners, self.seed)
+        self._know(past)
         histories = replace(past.rows(past.customers[rows].tolist()), customers=rows.astype(np.str_))
         owned = None if learned.repeats else [past.items[history.item] for history in histories.each()]
 
         def found(block: Block) -> tuple[Any, Any, Any, list[str]]:
             pairs = self._candidates(*block, self.each, past.as_of)
             customer = block[0].customers.astype(np.int64)[pairs.row]
-            return customer, np.isin(customer * len(past.items) + pairs.item, learned.keys), *_table(pairs)
+            bought = np.isin(customer * len(past.items) + pairs.item, learned.keys)
+            return customer + number * OTHERS, bought, *_table(pairs)
 
-        blocks = over_blocks(found, histories, ItemFilter(excluded_each=owned))
-        if not blocks:
-            return Trees((), ())
-        customer, bought, table = (np.concatenate([block[place] for block in blocks]) for place in (0, 1, 2))
-        rounds = min(self.rounds, max(FEWEST, len(customer) // ROWS))
-        return Trees.grow(table, bought, customer, blocks[0][3], rounds, self.seed, self.threads)
+        return over_blocks(found, histories, ItemFilter(excluded_each=owned))
 
     def _candidates(self, histories: Interactions, mask: Mask, each: int, as_of: datetime | None) -> Candidates:
         found = candidates(self.members_, histories, mask, each, as_of)
