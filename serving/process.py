@@ -1,4 +1,4 @@
-"""The service as a process: what is checked before it starts, and how BentoML is told to be quiet."""
+"""The service as a process: what is checked before it starts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,6 @@ from pathlib import Path
 from features.workspace import Workspace
 from serving.decisions.state import State
 
-OPTIONS = (
-    "api_server.logging.access.enabled=false",
-    "tracing.excluded_urls='.*'",  # the tracing middleware costs a fifth of a millisecond per request
-)
-
 
 def run(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
     """Replaces this process by BentoML's, after the port and all that its workers will read were found good."""
@@ -25,7 +20,6 @@ def run(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
     State.read(workspace)
     os.environ["ATTUNE_WORKSPACE"] = str(workspace.folder)
     os.environ["ATTUNE_WORKERS"] = str(workers)
-    os.environ["BENTOML_CONFIG_OPTIONS"] = " ".join(OPTIONS)
     os.environ["BENTOML_HOME"] = str(_home(port))
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")

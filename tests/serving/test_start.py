@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from features.workspace import Workspace, create
@@ -74,3 +75,17 @@ def test_without_a_release_the_service_starts_and_says_what_is_missing(tmp_path:
             again = client.post(path.replace("/v1", "/api"), json={"request": {}})
             assert (again.status_code, again.json()) == (503, answer.json())
         assert client.post("/v1/experiments/checkout-badge/assign", json={"customer": "a"}).status_code == 200
+
+
+def test_an_answered_request_is_neither_logged_nor_traced(shop: Workspace, service: httpx.Client) -> None:
+    """BentoML's middlewares for both cost more than most answers; the journal says what was decided."""
+    assert service.post("/v1/recommend", json={"k": 1}).status_code == 200
+    log = next(shop.state.glob(f"service-{service.base_url.port}.log")).read_text()
+    assert "initialized" in log
+    assert "/v1/recommend" not in log
+    program = (
+        "from bentoml._internal.configuration.containers import BentoMLContainer as given; "
+        "from serving.service import Attune; Attune.inject_config(); "
+        "assert given.tracing_excluded_urls.get().url_disabled('http://127.0.0.1/v1/recommend')"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
