@@ -235,6 +235,9 @@ def test_the_catalogue_that_a_model_is_meant_for_is_that_of_the_docs() -> None:
     assert {row[1].strip("`"): row[4] for row in rows} == {name: meant_for(name) for name in RECOMMENDERS}
 
 
+SLOW_MS = 180_000  # a machine that does other work beside it
+
+
 @pytest.mark.browser
 def test_every_picture_is_drawn_offline_and_the_page_fits_a_phone(shop: Workspace) -> None:
     if not CHROMIUM.exists():
@@ -246,6 +249,7 @@ def test_every_picture_is_drawn_offline_and_the_page_fits_a_phone(shop: Workspac
         browser = play.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
         for width in (1200, 390):
             page = browser.new_page(viewport={"width": width, "height": 844})
+            page.set_default_timeout(SLOW_MS)
             asked: list[str] = []
             said: list[str] = []
             page.on("request", lambda request, asked=asked: asked.append(request.url))
