@@ -29,8 +29,17 @@ K = 20
 FAST, FULL = "graph-filter", "ranker"
 MEMBERS: dict[str, dict[str, Any]] = {
     "graph-filter": {},
-    "gram": {"model": "neighbours", "own": 1.0},
+    "gram": {"model": "neighbours", "own": 1.0, "neighbours": 2000},
+    "gf-cf": {
+        "model": "graph-filter",
+        "customer_norm": 0.5,
+        "item_norm_from": 0.5,
+        "item_norm_to": 0.5,
+        "smooth": 0.3,
+        "sharpen": 0.0,
+    },
     "als": {"factors": 256, "alpha": 60.0, "regularization": 100.0},
+    "ease": {"densest": 8000},
     "popularity": {},
 }
 MODELS: dict[str, dict[str, Any]] = {
