@@ -27,6 +27,7 @@ from training.recommenders.candidates import Candidates, Mask, candidates
 from training.recommenders.lesson import Lesson, lessons
 from training.recommenders.members import Given, Members
 from training.recommenders.pair_features import ItemFacts, pair_columns
+from training.recommenders.reasons import POPULAR
 from training.recommenders.scorer import Places, Scorer, Scores, popularity
 from training.recommenders.topk import Block, over_blocks
 from training.recommenders.trees import Trees
@@ -83,15 +84,13 @@ class Ranker(Scorer):
         return scores
 
     def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
-        """The reason of the member that puts the item highest among its own."""
-        given = {name: member.scores(history, as_of)[0] for name, member in self.members_.items()}
-        above = {name: (scores[None, :] > scores[places, None]).sum(axis=1) for name, scores in given.items()}
-        names = list(self.members_)
-        first = np.argmin(
-            np.stack([np.where(given[name][places] > 0, above[name], len(self.items_)) for name in names]), 0
-        )
-        said = {name: self.members_[name].explain(history, places, as_of) for name in names}
-        return [said[names[choice]][slot] for slot, choice in enumerate(first.tolist())]
+        """The reason of the member that puts the item highest; `popular` where no member's best hold it for another."""
+        given = [member.scores(history, as_of)[0] for member in self.members_.values()]
+        above = [np.where(scores[places] > 0, _above(scores, places), len(scores)) for scores in given]
+        said = [member.explain(history, places, as_of) for member in self.members_.values()]
+        other = np.array([[reason != POPULAR for reason in reasons] for reasons in said], dtype=bool)
+        last = np.where(other & (np.array(above) < self.each), 0, len(self.items_))
+        return [said[member][slot] for slot, member in enumerate(np.argmin(above + last, axis=0).tolist())]
 
     def likeness(self, place: int) -> Scores:
         """That of the first member: likeness needs no history."""
@@ -173,3 +172,8 @@ def _table(found: Candidates) -> tuple[NDArray[np.float32], list[str]]:
     """The columns side by side, and their names."""
     names = list(found.columns)
     return np.column_stack([found.columns[name] for name in names]).astype(np.float32), names
+
+
+def _above(scores: Scores, places: Places) -> NDArray[np.intp]:
+    """How many items score higher than each of these."""
+    return np.asarray((scores[None, :] > scores[places, None]).sum(axis=1))
