@@ -89,8 +89,8 @@ class GraphFilter(Scorer):
         likeness: Scores = self.gram_[place].toarray()[0]
         return likeness
 
-    def likeness_among(self, places: Places) -> Scores:
-        near: Scores = self.gram_[places][:, places].toarray()
+    def likeness_between(self, rows: Places, columns: Places) -> Scores:
+        near: Scores = self.gram_[rows][:, columns].toarray()
         return near
 
     def _low_rank(self, interactions: Interactions, whole: Callable[[Matrix], Matrix]) -> tuple[Matrix, Matrix]:

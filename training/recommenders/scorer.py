@@ -5,7 +5,7 @@
     explain    why these items were scored above 0 for one history       without it: popular
     likeness   how like one item all others are; 0 or less: no opinion    without it: none
     admit      the same model with new items of a catalogue               without it: they are not known
-    likeness_among    that between some items, where it can be had without all others
+    likeness_between  that between some items and some, where it can be had without all others
 
 Filters, exactly k, ties, filling by popularity, unknown items and files are written once, here and below.
 """
@@ -33,7 +33,7 @@ from training.recommenders.search import Space
 from training.recommenders.topk import aligned, at_least_1, best, filled, ranked, ranked_others
 
 Ids = NDArray[np.str_]
-Places = NDArray[np.intp]
+Places = NDArray[np.signedinteger]
 Scores = NDArray[np.float32]
 
 
@@ -86,9 +86,10 @@ class Scorer(ABC):
         """Per item of the model how like the item at this place of `items_` it is."""
         return np.zeros(len(self.items_), dtype=np.float32)
 
-    def likeness_among(self, places: Places) -> Scores:
-        """The likeness of each of these items to each of them; shape (places, places)."""
-        return np.stack([self.likeness(place)[places] for place in places.tolist()])
+    def likeness_between(self, rows: Places, columns: Places) -> Scores:
+        """How like each of the items `rows` each of the items `columns` is; shape (rows, columns)."""
+        near = [self.likeness(place)[columns] for place in rows.tolist()]
+        return np.array(near, dtype=np.float32).reshape(len(rows), len(columns))
 
     def admit(self, catalog: Catalog) -> Self:  # noqa: ARG002  # for models that read attributes
         """Itself: what is in no event has no place in this model."""
@@ -106,22 +107,26 @@ class Scorer(ABC):
         return ranked_others(self.items_, filled(self.likeness(place), self.popularity_), place, k, items=items)
 
     def complete(self, cart: Sequence[str], k: int, *, items: ItemFilter) -> Rankings:
-        near = self._toward_all(positions(self.items_, np.array(cart, np.str_))).sum(axis=0)
+        places = np.unique(positions(self.items_, np.array(cart, np.str_)))
+        near = np.zeros(len(self.items_), dtype=np.float32)
+        for place in places.tolist():
+            near += np.maximum(self.likeness(place), 0)
         mask = items.mask(self.items_, 1)[0]
-        mask[positions(self.items_, np.array(cart, np.str_))] = False
+        mask[places] = False
         ids, scores = best(self.items_, filled(near, self.popularity_), mask, at_least_1(k))
         return Rankings((ids,), (scores,))
 
     def goes_with(self, cart: Sequence[str], rankings: Rankings) -> list[Reason]:
         places = np.unique(positions(self.items_, np.array(cart, np.str_)))
-        terms = self._toward_all(places)[:, np.searchsorted(self.items_, rankings.items[0])]
+        terms = self.likeness_between(places, np.searchsorted(self.items_, rankings.items[0]))
         return [carried(self.items_[places], terms[:, slot]) for slot in range(terms.shape[1])]
 
     def alike(self, ids: Ids) -> Scores:
         near = np.zeros((len(ids), len(ids)), dtype=np.float32)
         known = np.flatnonzero(np.isin(ids, self.items_))
         if len(known):
-            likeness = self.likeness_among(np.searchsorted(self.items_, ids[known]))
+            places = np.searchsorted(self.items_, ids[known])
+            likeness = self.likeness_between(places, places)
             near[np.ix_(known, known)] = np.maximum(np.maximum(likeness, likeness.T), 0)
             np.fill_diagonal(near, 0)
         return near
@@ -143,11 +148,6 @@ class Scorer(ABC):
     @classmethod
     def load(cls, folder: Path) -> Self:
         return stored.read(folder, cls)
-
-    def _toward_all(self, places: Places) -> Scores:
-        """How like each of these items all others are, 0 or more; shape (places, items)."""
-        rows = [np.maximum(self.likeness(place), 0) for place in np.unique(places).tolist()]
-        return np.stack(rows) if rows else np.zeros((0, len(self.items_)), dtype=np.float32)
 
     def _reasons(self, history: Interactions, ids: Ids, scores: Scores, as_of: datetime | None) -> list[Reason]:
         said = [POPULAR] * len(ids)  # also true of what was filled
