@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -59,6 +59,8 @@ class Scorer(ABC):
             raise ValueError(
                 f"weight == {weight} of item {str(item)!r}, must be a finite number > 0 ({len(wrong)} such)"
             )
+        for name in [name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)]:
+            delattr(self, name)  # it was made from an earlier fit
         self.items_ = interactions.items
         self.popularity_ = popularity(interactions)
         self.chance_ = chance_of_repeat(interactions)
