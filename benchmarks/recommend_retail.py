@@ -10,7 +10,6 @@ every model runs in a process of its own. CPU seconds and memory are of one fit 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.apart import apart
 from features.events import Events
 from features.interactions import Interactions
 from features.lines import Lines
@@ -62,7 +62,7 @@ def figures(seed: int, data: Path | None) -> dict[str, Any]:
         return dict.fromkeys(keys)
     with tempfile.TemporaryDirectory() as folder:
         there = [name for name in (*OURS, *BASELINES) if name == TOP or name in RECOMMENDERS]
-        costs = {name: _apart(name, data, seed, Path(folder)) for name in there}
+        costs = {name: apart("recommend_retail", name, data, seed, folder) for name in there}
         values = {name: dict(np.load(Path(folder) / f"{name}.npz")) for name in there}
     best = max(set(there) & set(OURS), key=lambda name: float(values[name]["validation"].mean()))
     rng = np.random.default_rng(seed)
@@ -93,14 +93,6 @@ def _worst(differences: list[Interval], *, whole: bool) -> dict[str, Any]:
 
 def _ends(found: Interval) -> list[float]:
     return [found.estimate, found.lower, found.upper]
-
-
-def _apart(name: str, data: Path, seed: int, folder: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.recommend_retail", name, str(data), str(seed), str(folder)]
-    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    found: dict[str, float] = json.loads(told.splitlines()[-1])
-    print(f"{name}: {found}", file=sys.stderr)
-    return found
 
 
 def main() -> None:

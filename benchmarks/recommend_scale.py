@@ -16,14 +16,15 @@ from __future__ import annotations
 import json
 import os
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from benchmarks.apart import apart
 from features.interactions import Interactions
 from training.recommenders import RECOMMENDERS, known_recommender
 from training.recommenders.als import Als
@@ -44,9 +45,10 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 
 def figures(seed: int) -> dict[str, Any]:
     """The figures of the issue; every fit under `comparators`."""
-    found = _apart("pruned", 0, seed) | _apart("batch", 0, seed)
+    cost = partial(apart, "recommend_scale", environment=ONE_THREAD)
+    found = cost("pruned", 0, seed) | cost("batch", 0, seed)
     models = [name for name in MODELS if name in RECOMMENDERS]
-    fits = {name: [_apart(name, pairs, seed) for pairs in SIZES] for name in models}
+    fits = {name: [cost(name, pairs, seed) for pairs in SIZES] for name in models}
     slopes = {name: slope([fit["cpu_s"] for fit in rows]) for name, rows in fits.items()}
     return found | {"fit_growth_exponent": slopes[DEFAULT], "comparators": {"fits": fits, "growth_exponents": slopes}}
 
@@ -137,14 +139,6 @@ def cpu(work: Callable[[], Any]) -> float:
     start = time.process_time()
     work()
     return time.process_time() - start
-
-
-def _apart(part: str, pairs: int, seed: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.recommend_scale", part, str(pairs), str(seed)]
-    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | ONE_THREAD).stdout
-    found: dict[str, float] = json.loads(told.splitlines()[-1])
-    print(f"{part} {pairs or ''}: {found}", file=sys.stderr)
-    return found
 
 
 def main() -> None:
