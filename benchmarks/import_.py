@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.apart import apart
 
 ROUNDS = 5
-NOW = datetime(2026, 1, 1)  # noqa: DTZ001  # UTC, as the tables keep it
+NOW = datetime(2026, 1, 1)  # UTC, as the tables keep it
 BARE = """
 COPY (
     SELECT DISTINCT *, md5(concat_ws('|', COLUMNS(*)::VARCHAR)) AS message_id FROM read_parquet($file)
@@ -31,7 +31,7 @@ COPY (
 """
 
 
-def figures(seed: int, data: Path | None) -> dict[str, Any]:  # noqa: ARG001  # every benchmark takes a seed
+def figures(seed: int, data: Path | None) -> dict[str, Any]:
     """The figures, and under `comparators` what each round cost; nothing here is drawn, so `seed` changes nothing."""
     if data is None:
         return {"ratio_to_duckdb": None, "peak_rss_gb": None, "again_s": None}

@@ -50,7 +50,7 @@ class PersonalTop(Scorer):
 
     name: ClassVar[str] = TOP
 
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # counts know no time
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         scores = histories.purchase_matrix.toarray()
         return np.asarray(scores + np.where(scores > 0, 0.5 * self.popularity_, 0), dtype=np.float32)
 
@@ -104,7 +104,7 @@ def main() -> None:
     costs: dict[str, float] = {}
     for part, start, end in (("validation", split.validate, split.test), ("test", split.test, split.end)):
         values[part], costs = judged(log, name, (start, end), seed)
-    np.savez(folder / f"{name}.npz", **values)  # type: ignore[arg-type]  # numpy types the keyword `allow_pickle`
+    np.savez(folder / f"{name}.npz", **values)
     print(json.dumps(costs | {"validation": float(values["validation"].mean())}))
 
 

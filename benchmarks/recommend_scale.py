@@ -78,7 +78,7 @@ def fitted(model: str, pairs: int, seed: int) -> dict[str, float]:
     """What one fit costs."""
     log = simulated(pairs, SHELF * round((pairs / SIZES[0]) ** 0.5), seed)
     kind = known_recommender(model)
-    own = {name: value for name, value in (("seed", seed), ("threads", 1)) if name in kind.__dataclass_fields__}  # type: ignore[attr-defined]  # every model is a dataclass
+    own = {name: value for name, value in (("seed", seed), ("threads", 1)) if name in kind.__dataclass_fields__}
     seconds = cpu(lambda: kind(**own).fit(log))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     return {"pairs": len(log), "items": len(log.items), "cpu_s": seconds, "peak_rss_gb": peak}
@@ -96,16 +96,16 @@ def pruned(seed: int) -> dict[str, float]:
         return model.recommend_for(histories[row], TOP, items=owned[row], as_of=None)
 
     answer(0)  # makes the order
-    spent = np.array([cpu(lambda row=row: answer(row)) for row in range(ASKED)]) * 1000  # type: ignore[misc]  # row is bound
+    spent = np.array([cpu(lambda row=row: answer(row)) for row in range(ASKED)]) * 1000
     length = np.linalg.norm(model.factors_, axis=1, keepdims=True)
     flat = NormOrder(model.factors_ / np.maximum(length, np.float32(1e-12)), model.popularity_)
     vectors, nothing = model.customers(log.rows(log.customers[asked[:50]].tolist())), np.empty(0, np.intp)
-    full = [cpu(lambda one=one: flat.best(one, TOP, among=None, without=nothing)) * 1000 for one in vectors]  # type: ignore[misc]
+    full = [cpu(lambda one=one: flat.best(one, TOP, among=None, without=nothing)) * 1000 for one in vectors]
     return {
         "topk_1m_ms": float(spent.mean()),
         "topk_1m_p99_ms": float(np.quantile(spent, 0.99)),
         "topk_flat_ms": float(np.mean(full)),
-        "topk_whole_product_ms": float(np.mean([cpu(lambda one=one: model.factors_ @ one) for one in vectors]) * 1000),  # type: ignore[misc]
+        "topk_whole_product_ms": float(np.mean([cpu(lambda one=one: model.factors_ @ one) for one in vectors]) * 1000),
     }
 
 

@@ -51,7 +51,7 @@ Scores = NDArray[np.float32]
 Places = NDArray[Any]
 
 
-def figures(seed: int, data: Path | None) -> dict[str, Any]:  # noqa: ARG001  # the protocol names its five seeds
+def figures(seed: int, data: Path | None) -> dict[str, Any]:
     """Means over the five seeds of the ranker; under `comparators` those of every model and the published ones."""
     if data is None:
         return dict.fromkeys((*KEPT, "cpu_s_per_fold"))

@@ -272,7 +272,8 @@ def _sorted_pairs(customer: NDArray[np.int32], item: NDArray[np.int32], shape: t
     """The order that sorts distinct pairs by customer, then item: a compressed matrix does it without comparing."""
     places = sparse.csr_matrix((np.arange(len(customer)), (customer, item)), shape=shape)
     places.sort_indices()
-    return places.data  # type: ignore[no-any-return]  # scipy is untyped
+    order: NDArray[np.int64] = places.data
+    return order
 
 
 def _present(ids: pa.Array, positions: pa.Array) -> Named:

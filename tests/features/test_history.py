@@ -17,7 +17,7 @@ from features.events import SCHEMA, Event
 from features.ledger import Ledger
 from features.workspace import Workspace, create
 
-NOON = datetime(2026, 3, 1, 12)  # noqa: DTZ001  # UTC, as the tables keep it
+NOON = datetime(2026, 3, 1, 12)  # UTC, as the tables keep it
 LATER = NOON + timedelta(days=30)
 RECORDER = """
 import sys

@@ -62,7 +62,7 @@ class Als(FactorScorer):
         vectors: NDArray[np.float32] = self._folding.recalculate_user(rows, self._confidences(histories))
         return vectors
 
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
         if not len(history):
             return because(history, places, np.empty((0, len(places))))
         near, confidence = self._near(history)

@@ -67,7 +67,7 @@ class Bpr(Scorer):
         self.turn_ = self._turn(interactions, learner.user_factors[:, :-1])
         return self
 
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # weights carry time
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         known = self.popularity_ > 0
         customers: Matrix = self._means(histories) @ self.turn_
         scores: Scores = customers @ self.factors_.T
@@ -78,7 +78,7 @@ class Bpr(Scorer):
         scores[np.diff(histories.starts) == 0] = 0
         return scores
 
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
         near = self.factors_[history.item] * shares(history, self.damping).data[:, None]
         return because(history, places, near @ self.turn_ @ self.factors_[places].T)
 

@@ -97,12 +97,12 @@ class Content(Scorer):
         model.directions_ = np.concatenate([self.directions_, placed])[order]
         return model
 
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # weights carry time
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         customers: Matrix = shares(histories, self.damping) @ self.directions_
         scores: Scores = customers @ self.directions_.T
         return scores
 
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
         near = self.directions_[history.item] * shares(history, self.damping).data[:, None]
         return because(history, places, near @ self.directions_[places].T)
 

@@ -50,12 +50,12 @@ class Ease(Scorer):
         self.weights_ = closed_form((X.T @ X).toarray(), self.ridge)
         return self
 
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # weights carry time
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         scores = np.zeros((len(histories.customers), len(self.items_)), dtype=np.float32)
         scores[:, self.places_] = self._rows(histories) @ self.weights_
         return scores
 
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
         terms = self.likeness_between(history.item, places)
         return because(history, places, history.weight[:, None] ** self.damping * terms)
 

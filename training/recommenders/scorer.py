@@ -73,18 +73,18 @@ class Scorer(ABC):
     def scores_among(
         self,
         histories: Interactions,
-        allowed: NDArray[np.bool_],  # noqa: ARG002  # for models that look closely at a few items only
-        k: int,  # noqa: ARG002
+        allowed: NDArray[np.bool_],
+        k: int,
         as_of: datetime | None,
     ) -> Scores:
         """As `scores`, good for the `k` best of the allowed items: True in (histories, items)."""
         return self.scores(histories, as_of)
 
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002  # for models that read them
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
         """A reason per item at these places of `items_`, each scored above 0. One customer's history."""
         return [POPULAR] * len(places)
 
-    def likeness(self, place: int) -> Scores:  # noqa: ARG002  # for models that know likeness
+    def likeness(self, place: int) -> Scores:
         """Per item of the model how like the item at this place of `items_` it is."""
         return np.zeros(len(self.items_), dtype=np.float32)
 
@@ -93,7 +93,7 @@ class Scorer(ABC):
         near = [self.likeness(place)[columns] for place in rows.tolist()]
         return np.array(near, dtype=np.float32).reshape(len(rows), len(columns))
 
-    def admit(self, catalog: Catalog) -> Self:  # noqa: ARG002  # for models that read attributes
+    def admit(self, catalog: Catalog) -> Self:
         """Itself: what is in no event has no place in this model."""
         return self
 

@@ -22,12 +22,12 @@ class SimilarityScorer(Scorer):
 
     similarity_: sparse.csr_matrix = field(init=False, repr=False)
 
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # weights carry time
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         scores: Scores = np.zeros((len(histories.customers), len(self.items_)), dtype=np.float32)
         added(histories, self.similarity_, scores)
         return scores
 
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
         similar = self.likeness_between(history.item, places)
         return because(history, places, history.weight[:, None] * similar, kind="customers_also")
 
