@@ -8,7 +8,6 @@ Every contender runs in a process of its own, in turns; start-up is not counted.
 
 from __future__ import annotations
 
-import json
 import math
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from benchmarks.apart import apart
 from benchmarks.features_contenders import AS_OF
 from features.sources.simulator.shop import simulate_events
 from features.sources.simulator.world import world_named
@@ -42,9 +42,9 @@ def figures(seed: int, events: int = EVENTS) -> dict[str, Any]:
 def _costs(folder: Path, quarter: Path, whole: Path) -> Costs:
     costs: Costs = {"attune": [], "sql": [], "pandas": [], "attune_quarter": []}
     for turn in range(ROUNDS):
-        costs["attune_quarter"].append(_run("attune", quarter, folder))
+        costs["attune_quarter"].append(apart("features_contenders", "attune", quarter, folder))
         for contender in ("attune", "sql", "pandas")[: 3 if turn == 0 else 2]:  # pandas once: it takes minutes
-            costs[contender].append(_run(contender, whole, folder))
+            costs[contender].append(apart("features_contenders", contender, whole, folder))
     return costs
 
 
@@ -83,14 +83,6 @@ def write(path: str, seed: int, events: int) -> None:
         if events <= 0:
             writer.close()
             return
-
-
-def _run(contender: str, log: Path, results: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.features_contenders", contender, str(log), str(results)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    cost: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    print(f"{contender} {log.stem}: {cost}", file=sys.stderr)
-    return cost
 
 
 def _difference(folder: Path, other: str) -> float:

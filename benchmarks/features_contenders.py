@@ -23,7 +23,7 @@ from scipy import sparse
 
 from features.interactions import Interactions
 
-AS_OF = datetime(2026, 1, 1)  # noqa: DTZ001  # tables keep UTC without a zone; the end of the simulated log
+AS_OF = datetime(2026, 1, 1)  # tables keep UTC without a zone; the end of the simulated log
 SQL = Path(__file__).parent / "plans" / "features.sql"
 Built = tuple[pd.DataFrame, Any, Callable[[Any], pd.DataFrame]]  # features, pairs, and pairs as a frame with ids
 

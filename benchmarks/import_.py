@@ -20,8 +20,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.apart import apart
+
 ROUNDS = 5
-NOW = datetime(2026, 1, 1)  # noqa: DTZ001  # UTC, as the tables keep it
+NOW = datetime(2026, 1, 1)  # UTC, as the tables keep it
 BARE = """
 COPY (
     SELECT DISTINCT *, md5(concat_ws('|', COLUMNS(*)::VARCHAR)) AS message_id FROM read_parquet($file)
@@ -29,7 +31,7 @@ COPY (
 """
 
 
-def figures(seed: int, data: Path | None) -> dict[str, Any]:  # noqa: ARG001  # every benchmark takes a seed
+def figures(seed: int, data: Path | None) -> dict[str, Any]:
     """The figures, and under `comparators` what each round cost; nothing here is drawn, so `seed` changes nothing."""
     if data is None:
         return {"ratio_to_duckdb": None, "peak_rss_gb": None, "again_s": None}
@@ -48,17 +50,11 @@ def figures(seed: int, data: Path | None) -> dict[str, Any]:  # noqa: ARG001  # 
 def _round(file: Path, number: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="attune-benchmark-") as name:
         folder = Path(name)
-        bare, ours = (_cost(contender, file, folder) for contender in ("duckdb", "import"))
+        bare, ours = (apart("import_", contender, file, folder) for contender in ("duckdb", "import"))
         again = _again(file, folder / "shop")
     print(f"round {number}: import {ours['s']:.2f} s, duckdb {bare['s']:.2f} s, again {again:.2f} s", file=sys.stderr)
     costs = {f"import_{key}": value for key, value in ours.items()}
     return costs | {f"duckdb_{key}": value for key, value in bare.items()} | {"again_s": again}
-
-
-def _cost(contender: str, file: Path, folder: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.import_", contender, str(file), str(folder)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return dict(json.loads(told.splitlines()[-1]))
 
 
 def _again(file: Path, shop: Path) -> float:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from benchmarks.apart import apart
 from features.interactions import Interactions
 from training.metrics import ranking
 from training.recommenders import known_recommender
@@ -61,7 +61,7 @@ def figures(seed: int, data: Path | None, hold_out: int = 0) -> dict[str, Any]:
     names = ("recall_at_20", "ndcg_at_20", "wall_s", "peak_rss_gb")
     if data is None:
         return dict.fromkeys((*names, "fast_recall_at_20", "fast_ndcg_at_20", "fast_cpu_s", "fast_peak_rss_gb"))
-    found = {model: _apart(model, data, seed, hold_out) for model in MODELS}
+    found = {model: apart("recommend_gowalla", model, data, seed, hold_out) for model in MODELS}
     full, fast = found[FULL], found[FAST]
     return {
         **{name: full[name] for name in names},
@@ -69,14 +69,6 @@ def figures(seed: int, data: Path | None, hold_out: int = 0) -> dict[str, Any]:
         **{f"fast_{name}": fast[name] for name in ("recall_at_20", "ndcg_at_20", "cpu_s", "peak_rss_gb")},
         "comparators": {"models": found, "published": PUBLISHED},
     }
-
-
-def _apart(model: str, data: Path, seed: int, hold_out: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.recommend_gowalla", model, str(data), str(seed), str(hold_out)]
-    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    found: dict[str, float] = json.loads(told.splitlines()[-1])
-    print(f"{model}: {found}", file=sys.stderr)
-    return found
 
 
 def main() -> None:

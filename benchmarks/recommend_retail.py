@@ -10,7 +10,6 @@ every model runs in a process of its own. CPU seconds and memory are of one fit 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.apart import apart
 from features.events import Events
 from features.interactions import Interactions
 from features.lines import Lines
@@ -50,7 +50,7 @@ class PersonalTop(Scorer):
 
     name: ClassVar[str] = TOP
 
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # counts know no time
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         scores = histories.purchase_matrix.toarray()
         return np.asarray(scores + np.where(scores > 0, 0.5 * self.popularity_, 0), dtype=np.float32)
 
@@ -62,7 +62,7 @@ def figures(seed: int, data: Path | None) -> dict[str, Any]:
         return dict.fromkeys(keys)
     with tempfile.TemporaryDirectory() as folder:
         there = [name for name in (*OURS, *BASELINES) if name == TOP or name in RECOMMENDERS]
-        costs = {name: _apart(name, data, seed, Path(folder)) for name in there}
+        costs = {name: apart("recommend_retail", name, data, seed, folder) for name in there}
         values = {name: dict(np.load(Path(folder) / f"{name}.npz")) for name in there}
     best = max(set(there) & set(OURS), key=lambda name: float(values[name]["validation"].mean()))
     rng = np.random.default_rng(seed)
@@ -95,14 +95,6 @@ def _ends(found: Interval) -> list[float]:
     return [found.estimate, found.lower, found.upper]
 
 
-def _apart(name: str, data: Path, seed: int, folder: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.recommend_retail", name, str(data), str(seed), str(folder)]
-    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    found: dict[str, float] = json.loads(told.splitlines()[-1])
-    print(f"{name}: {found}", file=sys.stderr)
-    return found
-
-
 def main() -> None:
     """Judges one model on both periods; the values of customers go to a file, what it cost is printed."""
     name, data, seed, folder = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
@@ -112,7 +104,7 @@ def main() -> None:
     costs: dict[str, float] = {}
     for part, start, end in (("validation", split.validate, split.test), ("test", split.test, split.end)):
         values[part], costs = judged(log, name, (start, end), seed)
-    np.savez(folder / f"{name}.npz", **values)  # type: ignore[arg-type]  # numpy types the keyword `allow_pickle`
+    np.savez(folder / f"{name}.npz", **values)
     print(json.dumps(costs | {"validation": float(values["validation"].mean())}))
 
 

@@ -16,14 +16,15 @@ from __future__ import annotations
 import json
 import os
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from benchmarks.apart import apart
 from features.interactions import Interactions
 from training.recommenders import RECOMMENDERS, known_recommender
 from training.recommenders.als import Als
@@ -44,9 +45,10 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 
 def figures(seed: int) -> dict[str, Any]:
     """The figures of the issue; every fit under `comparators`."""
-    found = _apart("pruned", 0, seed) | _apart("batch", 0, seed)
+    cost = partial(apart, "recommend_scale", environment=ONE_THREAD)
+    found = cost("pruned", 0, seed) | cost("batch", 0, seed)
     models = [name for name in MODELS if name in RECOMMENDERS]
-    fits = {name: [_apart(name, pairs, seed) for pairs in SIZES] for name in models}
+    fits = {name: [cost(name, pairs, seed) for pairs in SIZES] for name in models}
     slopes = {name: slope([fit["cpu_s"] for fit in rows]) for name, rows in fits.items()}
     return found | {"fit_growth_exponent": slopes[DEFAULT], "comparators": {"fits": fits, "growth_exponents": slopes}}
 
@@ -76,7 +78,7 @@ def fitted(model: str, pairs: int, seed: int) -> dict[str, float]:
     """What one fit costs."""
     log = simulated(pairs, SHELF * round((pairs / SIZES[0]) ** 0.5), seed)
     kind = known_recommender(model)
-    own = {name: value for name, value in (("seed", seed), ("threads", 1)) if name in kind.__dataclass_fields__}  # type: ignore[attr-defined]  # every model is a dataclass
+    own = {name: value for name, value in (("seed", seed), ("threads", 1)) if name in kind.__dataclass_fields__}
     seconds = cpu(lambda: kind(**own).fit(log))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     return {"pairs": len(log), "items": len(log.items), "cpu_s": seconds, "peak_rss_gb": peak}
@@ -94,16 +96,16 @@ def pruned(seed: int) -> dict[str, float]:
         return model.recommend_for(histories[row], TOP, items=owned[row], as_of=None)
 
     answer(0)  # makes the order
-    spent = np.array([cpu(lambda row=row: answer(row)) for row in range(ASKED)]) * 1000  # type: ignore[misc]  # row is bound
+    spent = np.array([cpu(lambda row=row: answer(row)) for row in range(ASKED)]) * 1000
     length = np.linalg.norm(model.factors_, axis=1, keepdims=True)
     flat = NormOrder(model.factors_ / np.maximum(length, np.float32(1e-12)), model.popularity_)
     vectors, nothing = model.customers(log.rows(log.customers[asked[:50]].tolist())), np.empty(0, np.intp)
-    full = [cpu(lambda one=one: flat.best(one, TOP, among=None, without=nothing)) * 1000 for one in vectors]  # type: ignore[misc]
+    full = [cpu(lambda one=one: flat.best(one, TOP, among=None, without=nothing)) * 1000 for one in vectors]
     return {
         "topk_1m_ms": float(spent.mean()),
         "topk_1m_p99_ms": float(np.quantile(spent, 0.99)),
         "topk_flat_ms": float(np.mean(full)),
-        "topk_whole_product_ms": float(np.mean([cpu(lambda one=one: model.factors_ @ one) for one in vectors]) * 1000),  # type: ignore[misc]
+        "topk_whole_product_ms": float(np.mean([cpu(lambda one=one: model.factors_ @ one) for one in vectors]) * 1000),
     }
 
 
@@ -137,14 +139,6 @@ def cpu(work: Callable[[], Any]) -> float:
     start = time.process_time()
     work()
     return time.process_time() - start
-
-
-def _apart(part: str, pairs: int, seed: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.recommend_scale", part, str(pairs), str(seed)]
-    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | ONE_THREAD).stdout
-    found: dict[str, float] = json.loads(told.splitlines()[-1])
-    print(f"{part} {pairs or ''}: {found}", file=sys.stderr)
-    return found
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ process of its own, and the test period is scored once. The main figure is of cu
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from benchmarks.apart import apart
 from features import events
 from features.events import Events
 from features.interactions import Interactions
@@ -84,12 +84,7 @@ class Log:
 
 def figures(seed: int) -> dict[str, Any]:
     """The chosen model's and popularity's share of the oracle; under `comparators` every model and its cost."""
-    found: dict[str, dict[str, Any]] = {}
-    for name in MODELS:
-        command = [sys.executable, "-m", "benchmarks.recommend_simulated", name, str(seed)]
-        told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        found[name] = json.loads(told.splitlines()[-1])
-        print(f"{name}: {found[name]}", file=sys.stderr)
+    found = {name: apart("recommend_simulated", name, seed) for name in MODELS}
     best = max(found, key=lambda name: float(found[name]["validation"]["many"]))
     ours, popular = found[best]["test"], found["popularity"]["test"]
     oracle = oracle_recall(Log.of(seed), UNTIL - HORIZON)

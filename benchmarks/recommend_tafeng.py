@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -24,6 +23,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import sparse
 
+from benchmarks.apart import apart
 from features.interactions import Interactions
 from features.lines import Lines
 from training.metrics import ranking
@@ -51,11 +51,11 @@ Scores = NDArray[np.float32]
 Places = NDArray[Any]
 
 
-def figures(seed: int, data: Path | None) -> dict[str, Any]:  # noqa: ARG001  # the protocol names its five seeds
+def figures(seed: int, data: Path | None) -> dict[str, Any]:
     """Means over the five seeds of the ranker; under `comparators` those of every model and the published ones."""
     if data is None:
         return dict.fromkeys((*KEPT, "cpu_s_per_fold"))
-    runs = {model: [_apart(model, data, fold) for fold in SEEDS] for model in MODELS}
+    runs = {model: [apart("recommend_tafeng", model, data, fold, "test") for fold in SEEDS] for model in MODELS}
     means = {model: _mean(folds) for model, folds in runs.items()}
     return {**means[OURS], "comparators": {"models": means, "published": PUBLISHED}}
 
@@ -64,14 +64,6 @@ def _mean(folds: list[dict[str, float]]) -> dict[str, float]:
     means = {name: float(np.mean([fold[name] for fold in folds])) for name in (*KEPT, "cpu_s_per_fold", "peak_rss_gb")}
     spread = np.std([fold["recall_at_10"] for fold in folds], ddof=1) / np.sqrt(len(folds))
     return means | {"recall_at_10_se": float(spread)}
-
-
-def _apart(model: str, data: Path, seed: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.recommend_tafeng", model, str(data), str(seed), "test"]
-    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    found: dict[str, float] = json.loads(told.splitlines()[-1])
-    print(f"{model}, seed {seed}: {found}", file=sys.stderr)
-    return found
 
 
 def main() -> None:

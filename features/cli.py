@@ -38,7 +38,7 @@ def simulate(
     customers: Annotated[int, typer.Option(help="How many customers.")] = 5000,
     days: Annotated[int, typer.Option(help="How many days of log.")] = 180,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
-    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The log's end, UTC.")] = datetime(2026, 1, 1),  # noqa: DTZ001  # UTC
+    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The log's end, UTC.")] = datetime(2026, 1, 1),  # noqa: DTZ001  # UTC without a zone
     describe: Annotated[bool, typer.Option("--describe", help="Show the world's parameters and hash only.")] = False,
 ) -> None:
     """Write the log of a shop whose truth is known.

@@ -26,7 +26,7 @@ FINE, STALE, BROKEN = "fine", "stale", "broken"
 STALE_EVENTS = timedelta(days=7)  # a shop that sells has events every week
 STALE_RELEASE = timedelta(days=35)  # learned from what is over a month old
 KINDS = ("recommender", "uplift")
-FUTURE = datetime.max  # noqa: DTZ901  the tables keep UTC without a zone
+FUTURE = datetime.max  # noqa: DTZ901  # the tables keep UTC without a zone
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,13 @@ def read_events(workspace: Workspace) -> Events:
     its watermark drops the rows that the ledger still had.
     """
     backend = connect()
-    live = _waiting(workspace) if Ledger(workspace.ledger).revision() else None
+    live, ledger = None, Ledger(workspace.ledger)
+    if ledger.revision():  # no ledger is made by reading
+        ledger.migrate()
+        live = _waiting(ledger)
     version = newest_version(workspace)
     table = _of_version(workspace, version, backend)
-    waiting = None if live is None else _above(live, _watermark(Ledger.at(workspace.ledger), version))
+    waiting = None if live is None else _above(live, _watermark(ledger, version))
     if waiting is not None and waiting.num_rows:
         table = table.union(_created(backend, "live", waiting))
     return Events.of(table)
@@ -76,7 +79,7 @@ def read_history(workspace: Workspace, backend: Backend) -> ir.Table:
 
 def waiting_keys(workspace: Workspace) -> pa.Table:
     """The keys of the live events that wait in the ledger."""
-    return _waiting(workspace).select(KEY)
+    return _waiting(Ledger.at(workspace.ledger)).select(KEY)
 
 
 def newest_version(workspace: Workspace) -> DeltaTable | None:
@@ -132,7 +135,7 @@ def close_days(workspace: Workspace, until: datetime) -> int:
     """Moves the live events received before `until` into the history; how many were moved."""
     ledger = Ledger.at(workspace.ledger)
     with locked(workspace):
-        rows, last = _waiting_until(workspace, _watermark(ledger, newest_version(workspace)), utc(until))
+        rows, last = _waiting_until(ledger, _watermark(ledger, newest_version(workspace)), utc(until))
         if last is not None:
             transaction = Transaction(watermark_name(ledger), last)
             _write(workspace, rows, CommitProperties(app_transactions=[transaction]))
@@ -172,10 +175,10 @@ def _watermark(ledger: Ledger, version: DeltaTable | None) -> int:
     return (version.transaction_version(watermark_name(ledger)) if version else None) or 0
 
 
-def _waiting(workspace: Workspace) -> pa.Table:
+def _waiting(ledger: Ledger) -> pa.Table:
     """The ledger's events with their `sequence`, in its order."""
     query = select(live_events.c.sequence, live_events.c.body).order_by(live_events.c.sequence)
-    with Ledger.at(workspace.ledger).read() as connection:
+    with ledger.read() as connection:
         rows = [orjson.loads(body) | {SEQUENCE.name: sequence} for sequence, body in connection.execute(query)]
     for row in rows:
         row |= {name: datetime.fromisoformat(row[name]) for name in ("time", "received_at")}
@@ -186,9 +189,9 @@ def _above(live: pa.Table, watermark: int) -> pa.Table:
     return live.filter(pc.greater(live[SEQUENCE.name], watermark)).drop_columns(SEQUENCE.name)
 
 
-def _waiting_until(workspace: Workspace, watermark: int, until: datetime) -> tuple[pa.Table, int | None]:
+def _waiting_until(ledger: Ledger, watermark: int, until: datetime) -> tuple[pa.Table, int | None]:
     """The rows above the watermark up to the first one received at `until` or later, and their last sequence."""
-    live = _waiting(workspace)
+    live = _waiting(ledger)
     live = live.filter(pc.greater(live[SEQUENCE.name], watermark))
     late = pc.index(pc.greater_equal(live["received_at"], pa.scalar(until, pa.timestamp("us"))), True).as_py()
     closed = live if late < 0 else live.slice(0, late)

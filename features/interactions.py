@@ -120,34 +120,13 @@ class Interactions:
         known = np.array([self.position.get(customer, -1) for customer in customers], dtype=np.int64)
         row, pairs = runs(self.starts, known)
         lines = self._lines_of(known)
-        return Interactions(
-            np.array(customers, dtype=np.str_),
-            self.items,
-            row,
-            self.item[pairs],
-            self.weight[pairs],
-            self.purchases[pairs],
-            self.first[pairs],
-            self.last[pairs],
-            self.as_of,
-            lines=lines,
-        )
+        return self._taken(np.array(customers, dtype=np.str_), row, pairs, lines)
 
     def between(self, start: int, stop: int) -> Interactions:
         """The histories in the rows [start, stop)."""
         pairs = slice(int(self.starts[start]), int(self.starts[stop]))
-        return Interactions(
-            self.customers[start:stop],
-            self.items,
-            self.customer[pairs] - np.int32(start),
-            self.item[pairs],
-            self.weight[pairs],
-            self.purchases[pairs],
-            self.first[pairs],
-            self.last[pairs],
-            self.as_of,
-            lines=self._lines_between(start, stop),
-        )
+        row = self.customer[pairs] - np.int32(start)
+        return self._taken(self.customers[start:stop], row, pairs, self._lines_between(start, stop))
 
     def each(self) -> Iterator[Interactions]:
         """The histories one by one, as interactions of one customer."""
@@ -200,6 +179,27 @@ class Interactions:
             parts = dict(arrays)
         as_of, lines = str(parts.pop("as_of")), Lines.put_together(parts)
         return cls(**parts, as_of=datetime.fromisoformat(as_of) if as_of else None, lines=lines)
+
+    def _taken(
+        self,
+        customers: NDArray[np.str_],
+        row: NDArray[np.int32],
+        pairs: NDArray[np.int64] | slice,
+        lines: Lines | None,
+    ) -> Interactions:
+        """The pairs at these places, of the customers `row`; what else is known of the log stays behind."""
+        return Interactions(
+            customers,
+            self.items,
+            row,
+            self.item[pairs],
+            self.weight[pairs],
+            self.purchases[pairs],
+            self.first[pairs],
+            self.last[pairs],
+            self.as_of,
+            lines=lines,
+        )
 
     def _lines_of(self, rows: NDArray[np.int64]) -> Lines | None:
         if self.lines is None:
@@ -272,7 +272,8 @@ def _sorted_pairs(customer: NDArray[np.int32], item: NDArray[np.int32], shape: t
     """The order that sorts distinct pairs by customer, then item: a compressed matrix does it without comparing."""
     places = sparse.csr_matrix((np.arange(len(customer)), (customer, item)), shape=shape)
     places.sort_indices()
-    return places.data  # type: ignore[no-any-return]  # scipy is untyped
+    order: NDArray[np.int64] = places.data
+    return order
 
 
 def _present(ids: pa.Array, positions: pa.Array) -> Named:

@@ -92,11 +92,11 @@ def _started(binaries: Path, folder: Path) -> "subprocess.Popen[bytes]":
     made = ["--username=attune", "--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--locale=C"]
     with (folder / "log").open("wb") as log:
         command = [binaries / "initdb", "--no-sync", "-D", folder / "data", *made]
-        subprocess.run(command, cwd=folder, stdout=log, stderr=log, check=True, **user)  # type: ignore[call-overload]
+        subprocess.run(command, cwd=folder, stdout=log, stderr=log, check=True, **user)
         secret.unlink()
         settings = [word for name, value in SERVER_SETTINGS.items() for word in ("-c", f"{name}={value}")]
         command = [binaries / "postgres", "-D", folder / "data", "-k", folder, *settings]
-        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, **user)  # type: ignore[call-overload,no-any-return]
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, **user)
 
 
 def _wait_until_ready(server: "subprocess.Popen[bytes]", address: str, log: Path) -> None:

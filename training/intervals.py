@@ -33,14 +33,7 @@ def mean_interval(
     values: NDArray[np.float64], rng: np.random.Generator, *, draws: int = DRAWS, level: float = 0.95
 ) -> Interval:
     """The mean over rows (one per customer) and its percentile bootstrap interval; NaN for no rows."""
-    if not len(values):
-        return Interval(float("nan"), float("-inf"), float("inf"))
-    estimate = float(np.mean(values))
-    if len(values) < MIN_ROWS:
-        return Interval(estimate, float("-inf"), float("inf"))
-    means = np.concatenate([counts @ values for counts in resampled(len(values), draws, rng)]) / len(values)
-    lower, upper = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(estimate, float(lower), float(upper))
+    return mean_intervals(values[:, None], rng, draws=draws, level=level)[0]
 
 
 def mean_intervals(

@@ -111,9 +111,7 @@ class _Asked:
     context: dict[str, Any]
 
 
-def _asked(
-    state: State, release: Release, model: Recommender, request: RecommendRequest | BasketRequest, now: datetime
-) -> _Asked:
+def _asked(state: State, release: Release, model: Recommender, request: RecommendRequest, now: datetime) -> _Asked:
     customer, settings = request.customer, state.settings.recommender
     agreed = customer is not None and may(state, customer, now)
     history, fallback = history_of(state, release, customer, request.history, now, agreed=agreed)

@@ -81,16 +81,10 @@ class RecommendRequest(Request):
     variety: Variety | None = None
 
 
-class BasketRequest(Request):
+class BasketRequest(RecommendRequest):
     """`POST /v1/recommend/basket`. The cart is completed; what is known about the customer only leaves items out."""
 
     cart: list[Id] = Field(min_length=1, max_length=MAX_CART)
-    customer: Id | None = None
-    history: History | None = None
-    k: int = Field(default=10, ge=1, le=MAX_K)
-    exclude: list[Id] = Field(default=[], max_length=10_000)
-    include_bought: Bought | None = None
-    variety: Variety | None = None
 
 
 class SimilarRequest(Request):

@@ -97,7 +97,7 @@ def test_a_folder_that_is_not_empty_is_left_alone(shop: Workspace, tmp_path: Pat
 def rewritten(source: Path, target: Path, *, change: str = "", extra: str = "", leave_out: str = "") -> Path:
     """The same archive with one member changed, added or left out."""
     with tarfile.open(source) as old, tarfile.open(target, "w:gz") as new:
-        members = [(one.name, old.extractfile(one).read()) for one in old]  # type: ignore[union-attr]
+        members = [(one.name, old.extractfile(one).read()) for one in old]
         for name, content in [*members, *([(extra, b"x")] if extra else [])]:
             info = tarfile.TarInfo(name)
             text = content + b"#" if name == change else content

@@ -10,7 +10,7 @@ from features.events import SCHEMA, Event, Events
 from features.ledger import Ledger
 from features.workspace import Workspace
 
-DAY = datetime(2026, 3, 1)  # noqa: DTZ001  # UTC, as the tables keep it
+DAY = datetime(2026, 3, 1)  # UTC, as the tables keep it
 NEXT = DAY + timedelta(days=1)
 BASIS = Basis(("personalisation", "analytics"), "newsletter form of 2026")
 

@@ -18,7 +18,7 @@ from features.sources.simulator.shop import simulate_events
 from features.sources.simulator.world import world_named
 from features.workspace import Workspace, create
 
-END = datetime(2025, 6, 1)  # noqa: DTZ001  # tables keep UTC without a zone
+END = datetime(2025, 6, 1)  # tables keep UTC without a zone
 RUNNER = CliRunner()
 
 
@@ -31,8 +31,8 @@ def shop(tmp_path_factory):
     log = pa.concat_tables(list(simulate_events(world_named("shop"), 30, 3, END))).cast(SCHEMA)
     customers = sorted(set(log["customer"].drop_null().to_pylist()))
     ledger = Ledger.at(workspace.ledger)
-    grant(ledger, customers, Basis(("analytics",), "a form"), source="simulator", time=datetime(2025, 6, 2))  # noqa: DTZ001
-    withdraw(ledger, customers[0], ["analytics"], source="form", time=datetime(2025, 6, 3))  # noqa: DTZ001
+    grant(ledger, customers, Basis(("analytics",), "a form"), source="simulator", time=datetime(2025, 6, 2))
+    withdraw(ledger, customers[0], ["analytics"], source="form", time=datetime(2025, 6, 3))
     with history.locked(workspace):
         history.append(workspace, log)
     return folder, customers

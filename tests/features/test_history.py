@@ -17,7 +17,7 @@ from features.events import SCHEMA, Event
 from features.ledger import Ledger
 from features.workspace import Workspace, create
 
-NOON = datetime(2026, 3, 1, 12)  # noqa: DTZ001  # UTC, as the tables keep it
+NOON = datetime(2026, 3, 1, 12)  # UTC, as the tables keep it
 LATER = NOON + timedelta(days=30)
 RECORDER = """
 import sys
@@ -117,12 +117,12 @@ def test_a_day_that_closes_while_events_are_read_is_read_once(
     history.record(ledger, [event(1), event(2)])
     closed: list[int] = []
 
-    def then_closes(look: Callable[[Workspace], Any]) -> Callable[[Workspace], Any]:
-        def looks(workspace: Workspace) -> Any:
-            found = look(workspace)
+    def then_closes(look: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def looks(store: Any) -> Any:
+            found = look(store)
             if not closed:
                 closed.append(0)
-                closed.append(history.close_days(workspace, LATER))
+                closed.append(history.close_days(shop, LATER))
             return found
 
         return looks

@@ -19,8 +19,8 @@ from features.quality import described
 from features.sources import online_retail
 from features.workspace import Workspace, create
 
-NOW = datetime(2026, 3, 1)  # noqa: DTZ001  # UTC, as the tables keep it
-EVER = datetime(2100, 1, 1)  # noqa: DTZ001  # as above; the verb grants at the real time
+NOW = datetime(2026, 3, 1)  # UTC, as the tables keep it
+EVER = datetime(2100, 1, 1)  # as above; the verb grants at the real time
 BASIS = Basis(("personalisation",), "made up for the test")
 CAPPED = """
 import resource, sys

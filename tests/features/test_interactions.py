@@ -16,7 +16,7 @@ from features.events import SCHEMA, Event, Events
 from features.interactions import Interactions
 from features.workspace import InteractionSettings
 
-DAY0 = datetime(2024, 1, 1)  # noqa: DTZ001  # tables keep UTC without a zone
+DAY0 = datetime(2024, 1, 1)  # tables keep UTC without a zone
 MOMENT = DAY0 + timedelta(days=20)
 SETTINGS = InteractionSettings(half_life_days=10.0)
 
@@ -155,7 +155,7 @@ ROWS = st.builds(
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(ROWS, max_size=12), st.randoms(use_true_random=False))
-def test_the_future_and_the_order_of_rows_change_nothing(rows: list[Event], random) -> None:  # type: ignore[no-untyped-def]
+def test_the_future_and_the_order_of_rows_change_nothing(rows: list[Event], random) -> None:
     past = [row for row in rows if row.time < MOMENT]
     shuffled = [*rows, event("Order Completed", "ann", 20, "tea")]
     random.shuffle(shuffled)

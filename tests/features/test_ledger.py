@@ -17,7 +17,7 @@ from features.history import live_events, message_keys
 from features.ledger import Ledger, metadata
 from features.migrations import newest
 
-NOON = datetime(2026, 1, 1, 12)  # noqa: DTZ001  # UTC without a zone, as the tables keep it
+NOON = datetime(2026, 1, 1, 12)  # UTC without a zone, as the tables keep it
 OPEN = "import sys; from features.ledger import Ledger; Ledger.at(sys.argv[1])"
 
 

@@ -16,7 +16,7 @@ from features.lines import Lines
 from features.workspace import InteractionSettings
 from training.recommenders.topk import aligned
 
-DAY0 = datetime(2024, 1, 1)  # noqa: DTZ001  # tables keep UTC without a zone
+DAY0 = datetime(2024, 1, 1)  # tables keep UTC without a zone
 MOMENT = DAY0 + timedelta(days=20)
 
 
@@ -87,6 +87,6 @@ def test_what_is_saved_is_loaded_with_and_without_lines(tmp_path: Path) -> None:
     loaded = Interactions.load(tmp_path)
     assert told(loaded) == told(found)
     assert loaded.lines is not None
-    assert loaded.lines.time.tolist() == found.lines.time.tolist()  # type: ignore[union-attr]  # told above
+    assert loaded.lines.time.tolist() == found.lines.time.tolist()
     replace(found, lines=None).save(tmp_path)
     assert Interactions.load(tmp_path).lines is None

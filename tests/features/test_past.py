@@ -10,7 +10,7 @@ import pyarrow as pa
 from features.engine import connect
 from features.events import CODE, SCHEMA, VIEWED, Event, Events
 
-DAY0 = datetime(2024, 1, 1)  # noqa: DTZ001  # tables keep UTC without a zone
+DAY0 = datetime(2024, 1, 1)  # tables keep UTC without a zone
 
 
 def view(day: int, item: str) -> Event:

@@ -22,14 +22,14 @@ from features.engine import connect
 from features.events import SCHEMA, Event, Events
 from features.table import FeatureTable
 
-DAY0 = datetime(2024, 1, 1)  # noqa: DTZ001  # tables keep UTC without a zone
+DAY0 = datetime(2024, 1, 1)  # tables keep UTC without a zone
 MOMENT = DAY0 + timedelta(days=20)
 
 
 def event(name: str, customer: str | None, day: float, **fields: object) -> Event:
     time = DAY0 + timedelta(days=day)
     message = f"{name}-{customer}-{day}-{sorted(fields.items())}"
-    return Event("test", message, name, time, time, customer=customer, **fields)  # type: ignore[arg-type]
+    return Event("test", message, name, time, time, customer=customer, **fields)
 
 
 def events(*rows: Event) -> Events:
@@ -54,7 +54,7 @@ LOG = (*ANN, event("Product Viewed", "bob", 11, item="tea"), event("Product View
 
 
 def build(*rows: Event, **options: object) -> pd.DataFrame:
-    return FeatureTable.build(events(*rows), MOMENT, **options).to_pandas()  # type: ignore[arg-type]
+    return FeatureTable.build(events(*rows), MOMENT, **options).to_pandas()
 
 
 def test_traits_are_those_told_before_the_moment() -> None:
@@ -142,7 +142,7 @@ ROWS = st.builds(
 
 @settings(max_examples=10, deadline=None)
 @given(st.lists(ROWS, max_size=12), st.randoms(use_true_random=False))
-def test_the_future_and_the_order_of_rows_change_nothing(rows: list[Event], random) -> None:  # type: ignore[no-untyped-def]
+def test_the_future_and_the_order_of_rows_change_nothing(rows: list[Event], random) -> None:
     past = [row for row in rows if row.time < MOMENT]
     now = event("Order Completed", "ann", 20, item="tea", quantity=1.0, price=9.0, order_id="now")
     shuffled = [*rows, now]
@@ -207,7 +207,7 @@ def identify_events(people: pd.DataFrame) -> pa.Table:
 
 
 def as_events(name: str, columns: dict[str, object]) -> pa.Table:
-    count = len(columns["customer"])  # type: ignore[arg-type]
+    count = len(columns["customer"])
     fixed = {"source": "cj", "name": name, "live": False, "machine": False, "line": 0}
     filled = {column: [value] * count for column, value in fixed.items()}
     filled |= {"message_id": [f"{name}-{row}" for row in range(count)], "received_at": columns["time"]} | columns

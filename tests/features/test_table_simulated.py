@@ -18,7 +18,7 @@ from features.sources.simulator.shop import simulate_events
 from features.sources.simulator.world import world_named
 from features.table import FeatureTable
 
-END = datetime(2025, 6, 1)  # noqa: DTZ001  # tables keep UTC without a zone
+END = datetime(2025, 6, 1)  # tables keep UTC without a zone
 MOMENT = END - timedelta(days=30)
 TRAITS = ["age_group", "city", "newsletter"]
 

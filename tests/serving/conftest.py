@@ -33,7 +33,7 @@ from training.recommenders.neighbours import Neighbours
 from training.release import CustomerEffects, point, save_model, write_release
 from training.uplift.t import TLinear
 
-START = datetime(2026, 1, 1)  # noqa: DTZ001  # UTC without a zone, as the tables keep it
+START = datetime(2026, 1, 1)  # UTC without a zone, as the tables keep it
 CUSTOMERS = [f"c{number:03}" for number in range(60)]
 TEAS, COFFEES = ["black", "green", "white", "oolong"], ["java", "mocha", "robusta"]
 OFFERS = """\
@@ -162,6 +162,6 @@ def _table(tenure: np.ndarray) -> FeatureTable:
 
 def _release(workspace: Workspace, model: object, facts: dict[str, object], run: str) -> None:
     folder = workspace.runs / run / "registered"
-    save_model(model, folder, facts)  # type: ignore[arg-type]
+    save_model(model, folder, facts)
     write_release(workspace, folder, version="1", run_id=run, facts={})
     point(workspace, str(facts["kind"]), "1")

@@ -84,11 +84,11 @@ def test_a_bento_answers_with_a_stated_fallback(shop: Workspace, tmp_path: Path)
         assert client.post("/v1/offers/select", **keyed).json() == client.post("/v1/offers/select", **keyed).json()
 
 
-def bento(python: str, empty: Path, environment: dict[str, str]):  # type: ignore[no-untyped-def]
+def bento(python: str, empty: Path, environment: dict[str, str]):
     from contextlib import contextmanager
 
     @contextmanager
-    def running():  # type: ignore[no-untyped-def]
+    def running():
         import socket
         import time
 

@@ -25,7 +25,7 @@ from training.recommenders.neighbours import Neighbours
 from training.recommenders.repeat import Repeat
 from training.release import point, save_model, write_release
 
-START = datetime(2026, 1, 1)  # noqa: DTZ001  # UTC without a zone, as the tables keep it
+START = datetime(2026, 1, 1)  # UTC without a zone, as the tables keep it
 CUSTOMERS = [f"c{number:03}" for number in range(200)]
 EVERYTHING = {"honey", "jam", "kettle", "mug", "spoon", "tea"}
 CATALOG = "item,name,category,price,stock\ntea,Green tea,tea,4.0,\nspoon,Spoon,kitchen,2.0,5\n"
@@ -86,7 +86,7 @@ def _event(customer: str, name: str, item: str, day: int) -> dict[str, object]:
     moment, key = START + timedelta(days=day), f"{customer}-{name}-{item}-{day}"
     facts = {"source": "test", "message_id": key, "name": name, "time": moment, "received_at": moment, "live": False}
     bought = {"quantity": 1.0, "price": 5.0, "order_id": key} if name == ORDERED else {}
-    return Event(**facts, customer=customer, item=item, **bought).row()  # type: ignore[arg-type]
+    return Event(**facts, customer=customer, item=item, **bought).row()
 
 
 def asked(service: httpx.Client, path: str = "", **body: object) -> dict[str, object]:
@@ -97,7 +97,7 @@ def asked(service: httpx.Client, path: str = "", **body: object) -> dict[str, ob
 
 
 def items(answer: dict[str, object]) -> list[str]:
-    return [one["item"] for one in answer["items"]]  # type: ignore[attr-defined]
+    return [one["item"] for one in answer["items"]]
 
 
 def refused(service: httpx.Client, path: str = "", **body: object) -> str:
@@ -145,7 +145,7 @@ def test_what_was_only_viewed_is_not_bought(service: httpx.Client) -> None:
 def test_exactly_k_while_k_are_allowed_in_every_mode_and_fallback(
     service: httpx.Client, mode: str, k: int, who: dict[str, object]
 ) -> None:
-    bought = {"c012": {"tea", "kettle", "honey"}}.get(str(who.get("customer")), set(who.get("history", ())))  # type: ignore[call-overload]
+    bought = {"c012": {"tea", "kettle", "honey"}}.get(str(who.get("customer")), set(who.get("history", ())))
     permitted = {"never": EVERYTHING - bought, "only": bought, "mixed": EVERYTHING - (bought & {"kettle"})}[mode]
     permitted = permitted - {"jam"}
     answered = items(asked(service, **who, k=k, include_bought=mode, exclude=["jam", "no such item"]))
@@ -161,9 +161,9 @@ def test_a_history_that_says_nothing_is_answered_by_what_is_popular_and_says_so(
     service: httpx.Client, history: list[str], said: str | None
 ) -> None:
     answer = asked(service, history=history)
-    assert (said or "") in (answer["fallback"] or "")  # type: ignore[operator]
+    assert (said or "") in (answer["fallback"] or "")
     assert (answer["fallback"] is None) == (said is None)
-    popular = {one["reason"]["kind"] for one in answer["items"]} == {"popular"}  # type: ignore[attr-defined]
+    popular = {one["reason"]["kind"] for one in answer["items"]} == {"popular"}
     assert popular == (said is not None)
 
 
@@ -178,7 +178,7 @@ def test_the_events_and_times_of_a_history_weigh(service: httpx.Client) -> None:
 
     assert (first("honey", "jam"), first("jam", "honey")) == ("honey", "jam")
     sent_back = [{"item": "tea"}, {"item": "tea", "event": "Order Refunded"}]
-    assert "empty" in asked(service, history=sent_back)["fallback"]  # type: ignore[operator]
+    assert "empty" in asked(service, history=sent_back)["fallback"]
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_what_is_no_entry_of_a_history_is_refused_by_name(service: httpx.Client,
 
 
 def reasons(answer: dict[str, object]) -> dict[str, tuple[str, str]]:
-    return {one["item"]: (one["reason"]["kind"], one["reason"]["text"]) for one in answer["items"]}  # type: ignore[attr-defined]
+    return {one["item"]: (one["reason"]["kind"], one["reason"]["text"]) for one in answer["items"]}
 
 
 def test_a_reason_says_in_words_what_the_model_did(service: httpx.Client, repeating: httpx.Client) -> None:

@@ -23,7 +23,7 @@ ASKED = [
 
 
 @pytest.fixture(scope="module")
-def two(shop: Workspace, serving) -> Iterator[httpx.Client]:  # type: ignore[no-untyped-def]
+def two(shop: Workspace, serving) -> Iterator[httpx.Client]:
     """A client of two workers; every request is a new connection, so that either may answer."""
     with serving(shop, "--workers", "2") as client:
         yield client
@@ -103,7 +103,7 @@ def test_a_key_has_1_to_255_characters(two: httpx.Client, key: str) -> None:
     assert "Idempotency-Key" in answer.json()["message"]
 
 
-def test_after_a_restart_under_other_rules_a_retry_gets_the_first_answer(shop: Workspace, serving) -> None:  # type: ignore[no-untyped-def]
+def test_after_a_restart_under_other_rules_a_retry_gets_the_first_answer(shop: Workspace, serving) -> None:
     offers = shop.folder / "offers.yaml"
     before = offers.read_text()
     with serving(shop) as client:

@@ -355,7 +355,7 @@ def test_bentomls_own_calls_answer_under_api_with_the_same_decisions(service: ht
     assert arm.json()["arm"] in {"control", "treatment"}
 
 
-def test_decisions_are_counted_by_kind_policy_and_fallback_over_all_workers(shop: Workspace, serving) -> None:  # type: ignore[no-untyped-def]
+def test_decisions_are_counted_by_kind_policy_and_fallback_over_all_workers(shop: Workspace, serving) -> None:
     keyed = {"Idempotency-Key": "counted"}
     with serving(shop, "--workers", "2") as client:
         for _ in range(20):  # each over a connection of its own, so that either worker may answer
@@ -380,7 +380,7 @@ def test_decisions_are_counted_by_kind_policy_and_fallback_over_all_workers(shop
 
 def test_a_second_service_leaves_the_counters_of_the_first_alone(
     service: httpx.Client, shop: Workspace, serving
-) -> None:  # type: ignore[no-untyped-def]
+) -> None:
     def counted() -> float:
         lines = service.get("/metrics").text.splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("attune_decisions_total"))

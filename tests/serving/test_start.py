@@ -66,7 +66,7 @@ def test_a_wrong_file_of_the_workspace_is_one_line(tmp_path: Path, file: str, te
     assert words in line
 
 
-def test_without_a_release_the_service_starts_and_says_what_is_missing(tmp_path: Path, serving) -> None:  # type: ignore[no-untyped-def]
+def test_without_a_release_the_service_starts_and_says_what_is_missing(tmp_path: Path, serving) -> None:
     with serving(create(tmp_path / "shop")) as client:
         for path in ("/v1/recommend", "/v1/offers/select"):
             answer = client.post(path, json={})

@@ -42,7 +42,7 @@ def recommended(client: httpx.Client, *, until: threading.Event, into: list[str]
 
 
 @pytest.mark.slow
-def test_two_services_on_one_workspace_lose_no_decision_also_not_to_kill_9(shop: Workspace, serving) -> None:  # type: ignore[no-untyped-def]
+def test_two_services_on_one_workspace_lose_no_decision_also_not_to_kill_9(shop: Workspace, serving) -> None:
     answered: list[str] = []
     stop = threading.Event()
     others = set((shop.state / "journal").glob("*.segment"))  # of a service that other tests share
@@ -73,7 +73,7 @@ def test_two_services_on_one_workspace_lose_no_decision_also_not_to_kill_9(shop:
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_loses_nothing_and_is_recovered_from(shop: Workspace, serving) -> None:  # type: ignore[no-untyped-def]
+def test_a_full_disk_is_told_loses_nothing_and_is_recovered_from(shop: Workspace, serving) -> None:
     keyed = {"Idempotency-Key": "on a full disk"}
     with serving(shop) as client:
         answered = [client.post("/v1/recommend", json={"customer": "c000"}).json()["decision_id"] for _ in range(5)]
@@ -105,7 +105,7 @@ def test_a_full_disk_is_told_loses_nothing_and_is_recovered_from(shop: Workspace
     assert set(answered) - journalled(shop) == set()
 
 
-def test_two_workers_lose_no_decision(shop: Workspace, serving) -> None:  # type: ignore[no-untyped-def]
+def test_two_workers_lose_no_decision(shop: Workspace, serving) -> None:
     with serving(shop, "--workers", "2") as client:
         ids = {client.post("/v1/recommend", json={"customer": "c000"}).json()["decision_id"] for _ in range(100)}
         time.sleep(0.6)

@@ -10,7 +10,7 @@ from training.pipelines.recommend_variety import STEPS, cost_of_variety
 from training.recommenders.neighbours import Neighbours
 from training.recommenders.repeat import Repeat
 
-AS_OF = datetime(2024, 6, 1)  # noqa: DTZ001  # UTC without a zone
+AS_OF = datetime(2024, 6, 1)  # UTC without a zone
 
 
 def tastes(customers: int = 60) -> Trial:

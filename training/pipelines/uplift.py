@@ -51,6 +51,7 @@ from training.pipelines.uplift_evaluation import (
     judge_all,
     outcome_of,
     predictions_out_of_fold,
+    without_nan,
 )
 from training.registration import EVALUATION, KEPT, REGISTERED, Finished, Registered, building, register
 from training.release import CustomerEffects, save_model
@@ -223,16 +224,7 @@ def _ratio(log: ExposureLog, offer: str) -> float | None:
 
 
 def _json(value: dict[str, Any]) -> str:
-    return json.dumps(_plain(value), indent=1, allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    # JSON has no NaN: unknown is null.
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    return json.dumps(without_nan(value), indent=1, allow_nan=False)
 
 
 def train(

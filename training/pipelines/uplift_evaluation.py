@@ -172,6 +172,15 @@ def _points(prediction: Array, trial: Trial) -> dict[str, list[float]]:
     return {"share": share.tolist(), "extra": curve.at(share).tolist()}
 
 
+def without_nan(value: Any) -> Any:
+    """The value as JSON can hold it: what is not known is null."""
+    if isinstance(value, dict):
+        return {key: without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
 def _plain(estimate: Estimate) -> dict[str, float]:
     return {"value": estimate.value, "lower": estimate.lower, "upper": estimate.upper}
 

@@ -16,7 +16,7 @@ class Greedy:
 
     name: ClassVar[str] = "greedy"
 
-    def choose(self, options: Sequence[Option], rng: Generator) -> Choice:  # noqa: ARG002  # the protocol's; no chance here
+    def choose(self, options: Sequence[Option], rng: Generator) -> Choice:
         """The best eligible option; nothing is left to chance."""
         chosen = best(options)
         return Choice(chosen, {option.key: float(option.key == chosen) for option in options})

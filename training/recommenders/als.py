@@ -23,12 +23,11 @@ from threadpoolctl import threadpool_limits
 
 from features.interactions import Interactions
 from training.recommenders.base import Reason
+from training.recommenders.directions import cosines, lengths
 from training.recommenders.factor_scorer import FactorScorer
 from training.recommenders.reasons import because
 from training.recommenders.scorer import Places, Scores
 from training.recommenders.search import Space, Span
-
-TINY = np.float32(1e-12)  # the length of an item without factors, so that nothing is divided by 0
 
 
 @dataclass
@@ -63,7 +62,7 @@ class Als(FactorScorer):
         vectors: NDArray[np.float32] = self._folding.recalculate_user(rows, self._confidences(histories))
         return vectors
 
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
         if not len(history):
             return because(history, places, np.empty((0, len(places))))
         near, confidence = self._near(history)
@@ -75,10 +74,8 @@ class Als(FactorScorer):
         cosine: Scores = self.factors_ @ self.factors_[place] / (self.lengths_ * self.lengths_[place])
         return cosine
 
-    def likeness_among(self, places: Places) -> Scores:
-        unit = self.factors_[places] / self.lengths_[places, None]
-        cosine: Scores = unit @ unit.T
-        return cosine
+    def likeness_between(self, rows: Places, columns: Places) -> Scores:
+        return cosines(self.factors_[rows], self.factors_[columns])
 
     @cached_property
     def _folding(self) -> AlternatingLeastSquares:
@@ -99,7 +96,7 @@ class Als(FactorScorer):
 
     def _keep(self, factors: NDArray[np.float32]) -> None:
         self.factors_ = np.ascontiguousarray(factors, dtype=np.float32)
-        self.lengths_ = np.maximum(np.linalg.norm(self.factors_, axis=1), TINY)
+        self.lengths_ = lengths(self.factors_)
         ridge = self.regularization * np.eye(self.factors, dtype=np.float32)
         self.gram_ = self.factors_.T @ self.factors_ + ridge
 

@@ -15,21 +15,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
 from implicit.cpu.bpr import BayesianPersonalizedRanking
-from numpy.typing import NDArray
-from scipy import linalg, sparse
+from scipy import linalg
 
 from features.interactions import Interactions
 from training.recommenders.base import Reason
+from training.recommenders.directions import Matrix, cosines, lengths, shares
 from training.recommenders.reasons import because
 from training.recommenders.scorer import Places, Scorer, Scores
 from training.recommenders.search import Space, Span
-
-Matrix = NDArray[np.float32]
-TINY = np.float32(1e-12)  # the length of an item without factors, so that nothing is divided by 0
 
 
 @dataclass
@@ -69,7 +67,7 @@ class Bpr(Scorer):
         self.turn_ = self._turn(interactions, learner.user_factors[:, :-1])
         return self
 
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # weights carry time
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         known = self.popularity_ > 0
         customers: Matrix = self._means(histories) @ self.turn_
         scores: Scores = customers @ self.factors_.T
@@ -80,15 +78,22 @@ class Bpr(Scorer):
         scores[np.diff(histories.starts) == 0] = 0
         return scores
 
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
-        near = self.factors_[history.item] * self._shares(history).data[:, None]
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
+        near = self.factors_[history.item] * shares(history, self.damping).data[:, None]
         return because(history, places, near @ self.turn_ @ self.factors_[places].T)
 
     def likeness(self, place: int) -> Scores:
         """Whether the factors point the same way: the cosine."""
-        lengths = np.maximum(np.linalg.norm(self.factors_, axis=1), TINY)
-        cosine: Scores = self.factors_ @ self.factors_[place] / (lengths * lengths[place])
+        cosine: Scores = self.factors_ @ self.factors_[place] / (self._lengths * self._lengths[place])
         return cosine
+
+    def likeness_between(self, rows: Places, columns: Places) -> Scores:
+        return cosines(self.factors_[rows], self.factors_[columns])
+
+    @cached_property
+    def _lengths(self) -> Matrix:
+        """The lengths of the items' factors, made once for a fit or a load."""
+        return lengths(self.factors_)
 
     def _turn(self, interactions: Interactions, learned: Matrix) -> Matrix:
         """From the mean of a history's factors to the factors that were learned for its customer."""
@@ -99,11 +104,5 @@ class Bpr(Scorer):
         return np.asarray(turn, dtype=np.float32)
 
     def _means(self, histories: Interactions) -> Matrix:
-        means: Matrix = self._shares(histories) @ self.factors_
+        means: Matrix = shares(histories, self.damping) @ self.factors_
         return means
-
-    def _shares(self, histories: Interactions) -> sparse.csr_matrix:
-        shares = histories.matrix.power(self.damping)
-        total = np.repeat(shares.sum(axis=1).A1, np.diff(shares.indptr))
-        shares.data = (shares.data / total).astype(np.float32)
-        return shares

@@ -30,17 +30,16 @@ from features.catalog import Catalog
 from features.interactions import Interactions
 from training.recommenders.attributes import Attributes
 from training.recommenders.base import Reason, positions
+from training.recommenders.directions import Matrix, of_length_1, shares
 from training.recommenders.gram import common, normed
 from training.recommenders.low_rank import decomposed
 from training.recommenders.reasons import because
 from training.recommenders.scorer import Places, Scorer, Scores
 from training.recommenders.search import Space, Span
 
-Matrix = NDArray[np.float32]
 FEW = 4  # one direction to so many items: with all of them nothing would be alike
 STEADY = 5.0  # buyers at which a place counts half as much as one that is known exactly
 FAINT = np.float32(0.1)  # a place that attributes give no more firmly than this stays short
-TINY = np.float32(1e-12)  # the length of an item that nobody met, so that nothing is divided by 0
 
 
 @dataclass
@@ -74,7 +73,7 @@ class Content(Scorer):
         shared = np.sqrt(common(interactions, self.damping, self.basket))
         apart = vectors - np.outer(shared, shared @ vectors / (shared @ shared))
         apart[self.popularity_ == 0] = 0  # what is left of them is rounding
-        self.directions_ = _of_length_1(apart * np.sqrt(values), least=TINY)
+        self.directions_ = of_length_1(apart * np.sqrt(values))
         catalog = interactions.catalog or Catalog.of(pd.DataFrame({"item": np.empty(0, object)}))
         attributes = Attributes.of(catalog.frame, self.width)
         self.rarity_, self.numeric_ = attributes.rarity, attributes.numeric
@@ -89,7 +88,7 @@ class Content(Scorer):
             return self
         items = np.concatenate([self.items_, new.index.to_numpy(dtype=np.str_)])
         order = np.argsort(items, kind="stable")
-        placed = _of_length_1(np.asarray(self._attributes.matrix(new) @ self.toward_), least=FAINT)
+        placed = of_length_1(np.asarray(self._attributes.matrix(new) @ self.toward_), least=FAINT)
         model = copy(self)
         model.items_ = items[order]
         nothing = np.zeros(len(new), np.float32)
@@ -98,18 +97,22 @@ class Content(Scorer):
         model.directions_ = np.concatenate([self.directions_, placed])[order]
         return model
 
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # weights carry time
-        customers: Matrix = self._shares(histories) @ self.directions_
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
+        customers: Matrix = shares(histories, self.damping) @ self.directions_
         scores: Scores = customers @ self.directions_.T
         return scores
 
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
-        near = self.directions_[history.item] * self._shares(history).data[:, None]
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
+        near = self.directions_[history.item] * shares(history, self.damping).data[:, None]
         return because(history, places, near @ self.directions_[places].T)
 
     def likeness(self, place: int) -> Scores:
         """Whether the items are in the same place."""
         likeness: Scores = self.directions_ @ self.directions_[place]
+        return likeness
+
+    def likeness_between(self, rows: Places, columns: Places) -> Scores:
+        likeness: Scores = self.directions_[rows] @ self.directions_[columns].T
         return likeness
 
     @property
@@ -126,15 +129,3 @@ class Content(Scorer):
         inner[np.diag_indices_from(inner)] += self.ridge
         outer = (given.T @ sure @ self.directions_[place]).astype(np.float64)
         return np.asarray(linalg.solve(inner, outer, assume_a="pos"), dtype=np.float32)
-
-    def _shares(self, histories: Interactions) -> sparse.csr_matrix:
-        shares = histories.matrix.power(self.damping)
-        total = np.repeat(shares.sum(axis=1).A1, np.diff(shares.indptr))
-        shares.data = (shares.data / total).astype(np.float32)
-        return shares
-
-
-def _of_length_1(rows: Matrix, *, least: np.float32) -> Matrix:
-    """The rows divided by their length, or by `least` where they are shorter."""
-    lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), least)
-    return np.ascontiguousarray(rows / lengths, dtype=np.float32)

@@ -99,7 +99,7 @@ def _shuffled(log: Interactions) -> Interactions:
 def _same(path: str, ours: Rankings, theirs: Rankings, rule: str) -> None:
     """Refuses answers with other scores: items of one score may change places where sums were taken otherwise."""
     for mine, other in zip(_floats(ours.scores), _floats(theirs.scores), strict=True):
-        if mine.shape != other.shape or not np.allclose(mine, other, **CLOSE):  # type: ignore[arg-type]  # keywords
+        if mine.shape != other.shape or not np.allclose(mine, other, **CLOSE):  # type: ignore[arg-type]  # numpy types each keyword apart
             raise BrokenModelError(f"{path}: {rule}")
 
 

@@ -50,16 +50,13 @@ class Ease(Scorer):
         self.weights_ = closed_form((X.T @ X).toarray(), self.ridge)
         return self
 
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # weights carry time
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         scores = np.zeros((len(histories.customers), len(self.items_)), dtype=np.float32)
         scores[:, self.places_] = self._rows(histories) @ self.weights_
         return scores
 
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
-        terms = np.zeros((len(history), len(places)), dtype=np.float32)
-        near, far = self._modelled(history.item), self._modelled(places)
-        known = np.ix_(near >= 0, far >= 0)
-        terms[known] = self.weights_[np.ix_(near[near >= 0], far[far >= 0])]
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
+        terms = self.likeness_between(history.item, places)
         return because(history, places, history.weight[:, None] ** self.damping * terms)
 
     def likeness(self, place: int) -> Scores:
@@ -68,6 +65,12 @@ class Ease(Scorer):
         (row,) = self._modelled(np.array([place])).tolist()
         if row >= 0:
             likeness[self.places_] = self.weights_[row]
+        return likeness
+
+    def likeness_between(self, rows: Places, columns: Places) -> Scores:
+        likeness = np.zeros((len(rows), len(columns)), dtype=np.float32)
+        near, far = self._modelled(rows), self._modelled(columns)
+        likeness[np.ix_(near >= 0, far >= 0)] = self.weights_[np.ix_(near[near >= 0], far[far >= 0])]
         return likeness
 
     def _rows(self, histories: Interactions) -> sparse.csr_matrix:

@@ -32,7 +32,7 @@ class FactorScorer(Scorer):
     def customers(self, histories: Interactions) -> NDArray[np.float32]:
         """Per history its factors; zeros, which popularity then fills, for an empty one."""
 
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # weights carry time
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         scores: Scores = self.customers(histories) @ self.factors_.T
         return scores
 

@@ -75,12 +75,12 @@ class GraphFilter(Scorer):
             self.from_, self.to_ = self._low_rank(interactions, whole)
         return self
 
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # weights carry time
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         scores: Scores = (histories.matrix @ self.from_) @ self.to_.T
         added(histories, self.gram_, scores)
         return scores
 
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
         terms = self.gram_[history.item][:, places].toarray() + self.from_[history.item] @ self.to_[places].T
         return because(history, places, history.weight[:, None] * terms)
 
@@ -89,8 +89,8 @@ class GraphFilter(Scorer):
         likeness: Scores = self.gram_[place].toarray()[0]
         return likeness
 
-    def likeness_among(self, places: Places) -> Scores:
-        near: Scores = self.gram_[places][:, places].toarray()
+    def likeness_between(self, rows: Places, columns: Places) -> Scores:
+        near: Scores = self.gram_[rows][:, columns].toarray()
         return near
 
     def _low_rank(self, interactions: Interactions, whole: Callable[[Matrix], Matrix]) -> tuple[Matrix, Matrix]:

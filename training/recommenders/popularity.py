@@ -33,7 +33,7 @@ class Popularity(Scorer):
             self.popularity_ = popularity(recent(interactions, self.half_life_days))
         return self
 
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # the same for all
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         return np.broadcast_to(self.popularity_, (len(histories.customers), len(self.items_)))
 
 

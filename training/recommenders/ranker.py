@@ -96,8 +96,8 @@ class Ranker(Scorer):
         """That of the first member: likeness needs no history."""
         return next(iter(self.members_.values())).likeness(place)
 
-    def likeness_among(self, places: Places) -> Scores:
-        return next(iter(self.members_.values())).likeness_among(places)
+    def likeness_between(self, rows: Places, columns: Places) -> Scores:
+        return next(iter(self.members_.values())).likeness_between(rows, columns)
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

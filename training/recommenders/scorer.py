@@ -5,7 +5,7 @@
     explain    why these items were scored above 0 for one history       without it: popular
     likeness   how like one item all others are; 0 or less: no opinion    without it: none
     admit      the same model with new items of a catalogue               without it: they are not known
-    likeness_among    that between some items, where it can be had without all others
+    likeness_between  that between some items and some, where it can be had without all others
 
 Filters, exactly k, ties, filling by popularity, unknown items and files are written once, here and below.
 """
@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -33,7 +33,7 @@ from training.recommenders.search import Space
 from training.recommenders.topk import aligned, at_least_1, best, filled, ranked, ranked_others
 
 Ids = NDArray[np.str_]
-Places = NDArray[np.intp]
+Places = NDArray[np.signedinteger]
 Scores = NDArray[np.float32]
 
 
@@ -59,6 +59,8 @@ class Scorer(ABC):
             raise ValueError(
                 f"weight == {weight} of item {str(item)!r}, must be a finite number > 0 ({len(wrong)} such)"
             )
+        for name in [name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)]:
+            delattr(self, name)  # it was made from an earlier fit
         self.items_ = interactions.items
         self.popularity_ = popularity(interactions)
         self.chance_ = chance_of_repeat(interactions)
@@ -71,26 +73,27 @@ class Scorer(ABC):
     def scores_among(
         self,
         histories: Interactions,
-        allowed: NDArray[np.bool_],  # noqa: ARG002  # for models that look closely at a few items only
-        k: int,  # noqa: ARG002
+        allowed: NDArray[np.bool_],
+        k: int,
         as_of: datetime | None,
     ) -> Scores:
         """As `scores`, good for the `k` best of the allowed items: True in (histories, items)."""
         return self.scores(histories, as_of)
 
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002  # for models that read them
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
         """A reason per item at these places of `items_`, each scored above 0. One customer's history."""
         return [POPULAR] * len(places)
 
-    def likeness(self, place: int) -> Scores:  # noqa: ARG002  # for models that know likeness
+    def likeness(self, place: int) -> Scores:
         """Per item of the model how like the item at this place of `items_` it is."""
         return np.zeros(len(self.items_), dtype=np.float32)
 
-    def likeness_among(self, places: Places) -> Scores:
-        """The likeness of each of these items to each of them; shape (places, places)."""
-        return np.stack([self.likeness(place)[places] for place in places.tolist()])
+    def likeness_between(self, rows: Places, columns: Places) -> Scores:
+        """How like each of the items `rows` each of the items `columns` is; shape (rows, columns)."""
+        near = [self.likeness(place)[columns] for place in rows.tolist()]
+        return np.array(near, dtype=np.float32).reshape(len(rows), len(columns))
 
-    def admit(self, catalog: Catalog) -> Self:  # noqa: ARG002  # for models that read attributes
+    def admit(self, catalog: Catalog) -> Self:
         """Itself: what is in no event has no place in this model."""
         return self
 
@@ -106,22 +109,26 @@ class Scorer(ABC):
         return ranked_others(self.items_, filled(self.likeness(place), self.popularity_), place, k, items=items)
 
     def complete(self, cart: Sequence[str], k: int, *, items: ItemFilter) -> Rankings:
-        near = self._toward_all(positions(self.items_, np.array(cart, np.str_))).sum(axis=0)
+        places = np.unique(positions(self.items_, np.array(cart, np.str_)))
+        near = np.zeros(len(self.items_), dtype=np.float32)
+        for place in places.tolist():
+            near += np.maximum(self.likeness(place), 0)
         mask = items.mask(self.items_, 1)[0]
-        mask[positions(self.items_, np.array(cart, np.str_))] = False
+        mask[places] = False
         ids, scores = best(self.items_, filled(near, self.popularity_), mask, at_least_1(k))
         return Rankings((ids,), (scores,))
 
     def goes_with(self, cart: Sequence[str], rankings: Rankings) -> list[Reason]:
         places = np.unique(positions(self.items_, np.array(cart, np.str_)))
-        terms = self._toward_all(places)[:, np.searchsorted(self.items_, rankings.items[0])]
+        terms = self.likeness_between(places, np.searchsorted(self.items_, rankings.items[0]))
         return [carried(self.items_[places], terms[:, slot]) for slot in range(terms.shape[1])]
 
     def alike(self, ids: Ids) -> Scores:
         near = np.zeros((len(ids), len(ids)), dtype=np.float32)
         known = np.flatnonzero(np.isin(ids, self.items_))
         if len(known):
-            likeness = self.likeness_among(np.searchsorted(self.items_, ids[known]))
+            places = np.searchsorted(self.items_, ids[known])
+            likeness = self.likeness_between(places, places)
             near[np.ix_(known, known)] = np.maximum(np.maximum(likeness, likeness.T), 0)
             np.fill_diagonal(near, 0)
         return near
@@ -143,11 +150,6 @@ class Scorer(ABC):
     @classmethod
     def load(cls, folder: Path) -> Self:
         return stored.read(folder, cls)
-
-    def _toward_all(self, places: Places) -> Scores:
-        """How like each of these items all others are, 0 or more; shape (places, items)."""
-        rows = [np.maximum(self.likeness(place), 0) for place in np.unique(places).tolist()]
-        return np.stack(rows) if rows else np.zeros((0, len(self.items_)), dtype=np.float32)
 
     def _reasons(self, history: Interactions, ids: Ids, scores: Scores, as_of: datetime | None) -> list[Reason]:
         said = [POPULAR] * len(ids)  # also true of what was filled

@@ -22,13 +22,13 @@ class SimilarityScorer(Scorer):
 
     similarity_: sparse.csr_matrix = field(init=False, repr=False)
 
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002  # weights carry time
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         scores: Scores = np.zeros((len(histories.customers), len(self.items_)), dtype=np.float32)
         added(histories, self.similarity_, scores)
         return scores
 
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
-        similar = self.similarity_[history.item][:, places].toarray()
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
+        similar = self.likeness_between(history.item, places)
         return because(history, places, history.weight[:, None] * similar, kind="customers_also")
 
     def likeness(self, place: int) -> Scores:
@@ -36,6 +36,6 @@ class SimilarityScorer(Scorer):
         similar: Scores = self.similarity_[place].toarray()[0]
         return similar
 
-    def likeness_among(self, places: Places) -> Scores:
-        near: Scores = self.similarity_[places][:, places].toarray()
+    def likeness_between(self, rows: Places, columns: Places) -> Scores:
+        near: Scores = self.similarity_[rows][:, columns].toarray()
         return near

@@ -54,14 +54,14 @@ class Tifu(Scorer):
         model.neighbours = self.own(aligned(interactions, self.items_))  # type: ignore[misc]  # of this copy only
         return model
 
-    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:  # noqa: ARG002
+    def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         own = self.own(histories)
         if self.neighbours is None:
             return np.asarray(own.toarray(), dtype=np.float32)
         parts = [self._mixed(own[at : at + BLOCK], self.neighbours) for at in range(0, own.shape[0], BLOCK)]
         return np.concatenate(parts) if parts else np.zeros(own.shape, dtype=np.float32)
 
-    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:  # noqa: ARG002
+    def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
         mine = self.own(history).toarray()[0, places] > 0
         ids = self.items_[places].tolist()
         return [Reason("buy_again", (item,)) if own else POPULAR for own, item in zip(mine, ids, strict=True)]

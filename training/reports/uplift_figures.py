@@ -20,7 +20,7 @@ from scipy import stats
 
 from features.exposures import CONTROL
 from training.metrics.uplift import PER, Array, Estimate, Ranking, Trial, balance, interval
-from training.pipelines.uplift_evaluation import CHOSEN, OutOfFold
+from training.pipelines.uplift_evaluation import CHOSEN, OutOfFold, without_nan
 from training.reports.uplift_effects import clustered
 from training.reports.uplift_segments import segments_of
 from training.uplift import BASELINES
@@ -62,7 +62,7 @@ def figures(evidence: Evidence) -> dict[str, Any]:
     kept = ("log", "outcome", "chosen_learner", "split", "verdict", "baseline", "difference", "lower", "upper")
     segments = segments_of(evidence.features, oof)
     offers = {offer: _offer(evidence, offer) | {"segments": segments[offer]} for offer in oof.offers}
-    found: dict[str, Any] = _plain(
+    found: dict[str, Any] = without_nan(
         {
             "run": evidence.run,
             **{name: evaluation[name] for name in kept},
@@ -226,11 +226,3 @@ def _named(kept: Any, prefix: str) -> dict[str, Array]:
 
 def _per(estimate: Estimate) -> dict[str, float]:
     return {"value": PER * estimate.value, "lower": PER * estimate.lower, "upper": PER * estimate.upper}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -14,7 +14,7 @@ class Constant(PerOffer):
 
     name = "constant"
 
-    def parts(self, rows: Rows, fitter: Fitter) -> Parts:  # noqa: ARG002
+    def parts(self, rows: Rows, fitter: Fitter) -> Parts:
         return {"effect": average_effect(rows)}
 
     def answer(self, parts: Parts, X: Matrix) -> tuple[Matrix, Matrix]:

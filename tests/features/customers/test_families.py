@@ -13,7 +13,7 @@ from features.customers import FAMILIES
 from features.events import SCHEMA, Event, Events
 from features.table import FeatureTable
 
-MOMENT = datetime(2025, 6, 1)  # noqa: DTZ001  # tables keep UTC without a zone
+MOMENT = datetime(2025, 6, 1)  # tables keep UTC without a zone
 
 
 def event(customer, name, days_ago, **fields):

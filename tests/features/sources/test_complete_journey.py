@@ -29,7 +29,7 @@ def test_lines_are_orders_at_what_was_paid_per_unit(folder: Path) -> None:
     parsed = read(folder, NOW)
     orders = [row for row in parsed.events.to_pylist() if row["name"] == ORDERED]
     assert [(row["customer"], row["quantity"], row["price"]) for row in orders] == [("1", 2.0, 2.5), ("2", 1.0, 2.5)]
-    assert orders[0]["time"] == datetime(2017, 7, 1, 12)  # noqa: DTZ001  eight in New York's summer, in UTC
+    assert orders[0]["time"] == datetime(2017, 7, 1, 12)  # eight in New York's summer, in UTC
     assert parsed.rejected["reason"].to_pylist() == ["quantity is absent or 0"]
 
 

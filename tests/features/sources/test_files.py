@@ -27,7 +27,7 @@ def csv(folder: Path, text: str | bytes, name: str = "log.csv") -> Path:
 
 
 def reasons(path: Path, **changes: object) -> list[str]:
-    using = EventMap(columns=COLUMNS, names={"purchase": ORDERED}, **changes)  # type: ignore[arg-type]
+    using = EventMap(columns=COLUMNS, names={"purchase": ORDERED}, **changes)
     return read(path, using, SETTINGS, NOW).rejected["reason"].to_pylist()
 
 
@@ -43,7 +43,7 @@ def test_times_are_kept_in_utc_and_prices_per_unit(tmp_path: Path) -> None:
     """Ten in the morning of a Berlin summer is eight in UTC."""
     using = EventMap(columns=COLUMNS, names={"purchase": ORDERED}, timezone="Europe/Berlin")
     (row,) = read(csv(tmp_path, HEAD + TEA), using, SETTINGS, NOW).events.to_pylist()
-    assert row["time"] == datetime(2025, 7, 1, 8)  # noqa: DTZ001  the table's times are UTC without a zone
+    assert row["time"] == datetime(2025, 7, 1, 8)  # the table's times are UTC without a zone
     assert (row["customer"], row["item"], row["quantity"], row["price"]) == ("ann", "tea", 2.0, 3.5)
 
 
@@ -60,7 +60,7 @@ def test_a_zone_in_a_time_counts_and_the_maps_zone_only_without_one(tmp_path: Pa
     using = EventMap(columns=COLUMNS, names={"purchase": ORDERED}, timezone="Europe/Berlin")
     text = HEAD + TEA.replace("2025-07-01 10:00:00", given)
     (row,) = read(csv(tmp_path, text), using, SETTINGS, NOW).events.to_pylist()
-    assert row["time"] == datetime(2025, 7, 1, hour)  # noqa: DTZ001  the table's times are UTC without a zone
+    assert row["time"] == datetime(2025, 7, 1, hour)  # the table's times are UTC without a zone
     assert row["original_time"] == given
 
 
@@ -127,7 +127,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> Non
 
 def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
-    moment = datetime(2025, 7, 1, 10)  # noqa: DTZ001  as shops store it
+    moment = datetime(2025, 7, 1, 10)  # as shops store it
     pq.write_table(pa.table({"user": [7], "ts": [moment], "sku": [11], "qty": [2], "price": [3.5]}), path)
     columns = {ours: given for ours, given in COLUMNS.items() if ours != "name"}
     (row,) = read(path, EventMap(columns=columns), SETTINGS, NOW).events.to_pylist()

@@ -14,7 +14,7 @@ from features.sources import online_retail
 from features.table import FeatureTable
 from features.workspace import create
 
-NOW = datetime(2026, 3, 1)  # noqa: DTZ001  # UTC, as the tables keep it
+NOW = datetime(2026, 3, 1)  # UTC, as the tables keep it
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 
 

@@ -23,7 +23,7 @@ from features.sources.simulator.truth import History, expected_orders, infer_tas
 from features.sources.simulator.world import NO_EFFECT, SHOP, World, world_named
 from features.sources.simulator.write import read, write
 
-UNTIL = datetime(2026, 1, 1)  # noqa: DTZ001
+UNTIL = datetime(2026, 1, 1)
 CUSTOMERS = 5000
 HORIZON = 28
 
@@ -318,7 +318,7 @@ def test_the_verb_writes_the_folder_and_says_what_is_in_it(tmp_path: Path) -> No
     written = pq.read_table(tmp_path / "out" / "events.parquet")
     assert f"{written.num_rows:,} events" in done.stdout
     assert NO_EFFECT.digest() in done.stdout
-    assert pc.max(written["time"]).as_py() < datetime(2025, 7, 1)  # noqa: DTZ001
+    assert pc.max(written["time"]).as_py() < datetime(2025, 7, 1)
     assert pq.read_table(tmp_path / "out" / "exposures.parquet").num_rows == 40
 
 

@@ -23,7 +23,7 @@ from serving.decisions.journal import store
 from serving.decisions.requests import HistoryEntry
 from serving.decisions.state import State
 
-NOW = datetime(2026, 3, 1)  # noqa: DTZ001  # UTC without a zone
+NOW = datetime(2026, 3, 1)  # UTC without a zone
 
 
 @pytest.fixture

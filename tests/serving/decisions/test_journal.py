@@ -18,7 +18,7 @@ from features.decisions import Decision, Option, decisions
 from features.ledger import Ledger
 from serving.decisions.journal import SEGMENT, Journal, find, line, read_segment, recover
 
-NOON = datetime(2026, 1, 1, 12)  # noqa: DTZ001  # UTC without a zone, as the tables keep it
+NOON = datetime(2026, 1, 1, 12)  # UTC without a zone, as the tables keep it
 WORKER = """
 import sys
 from pathlib import Path

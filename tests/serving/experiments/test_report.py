@@ -30,7 +30,7 @@ from serving.experiments.definitions import Experiment, read_experiments
 from serving.experiments.exposures import VIEWED, exposed, viewed
 from serving.experiments.report import build, outcomes, stored, table, write
 
-START = datetime(2026, 1, 1)  # noqa: DTZ001  # UTC without a zone, as the tables keep it
+START = datetime(2026, 1, 1)  # UTC without a zone, as the tables keep it
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 ARMS = {"control": 0.5, "treatment": 0.5}
 TEST = Experiment(key="badge", arms=ARMS)

@@ -314,6 +314,18 @@ def test_taking_a_cited_item_out_of_the_cart_changes_the_reason(model):
             assert model.goes_with(less, after)[place] != reason
 
 
+@pytest.mark.parametrize("name", sorted(RECOMMENDERS))
+def test_a_second_fit_knows_nothing_of_the_first(name, log):
+    first = checkerboard()
+    model = made(name).fit(first)
+    model.recommend_for(first, 3, items=EVERYTHING, as_of=AS_OF)
+    model.similar("i002", 3, items=EVERYTHING)
+    again, fresh = model.fit(log), made(name).fit(log)
+    asked = {"k": 5, "items": EVERYTHING}
+    same(again.recommend_for(log, **asked, as_of=AS_OF), fresh.recommend_for(log, **asked, as_of=AS_OF))
+    same(again.similar("item-07", **asked), fresh.similar("item-07", **asked))
+
+
 @pytest.mark.parametrize("name", PERSONAL)
 def test_a_cart_of_one_is_completed_like_the_item(name, log):
     model = made(name).fit(log)

@@ -43,7 +43,7 @@ class Favourite(Scorer):
 
     name: ClassVar[str] = "favourite"
 
-    def scores(self, histories, as_of):  # noqa: ARG002
+    def scores(self, histories, as_of):
         return histories.purchase_matrix.toarray()
 
 
@@ -113,7 +113,7 @@ def a_list(self, histories, k, *, items, as_of):
 
 
 def drawing(self, histories, as_of):
-    return np.random.random((len(histories.customers), len(self.items_))).astype(np.float32)  # noqa: NPY002
+    return np.random.random((len(histories.customers), len(self.items_))).astype(np.float32)  # noqa: NPY002  # the fault to be found
 
 
 def by_place(self, histories, as_of):

@@ -13,7 +13,7 @@ SMALL = {
     "als": {"threads": 1, "factors": 8, "regularization": 1.0},
     "ranker": {"threads": 1, "rounds": 5, "members": {"neighbours": {}}},
 }
-KNOWS = ("neighbours", "graph-filter", "ease", "als", "ranker")
+KNOWS = ("neighbours", "graph-filter", "ease", "als", "bpr", "content", "ranker")
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +85,12 @@ def test_likeness_is_symmetric_and_nothing_is_like_itself_or_a_stranger(model):
 
 
 @pytest.mark.parametrize("name", KNOWS)
-def test_likeness_among_some_is_likeness_of_all(name, log):
+def test_likeness_between_some_is_likeness_to_all(name, log):
     model = known_recommender(name)(**SMALL.get(name, {})).fit(log)
-    places = np.array([7, 2, 11])
-    whole = np.stack([model.likeness(place)[places] for place in places.tolist()])
-    np.testing.assert_allclose(model.likeness_among(places), whole, rtol=1e-5, atol=1e-6)
+    rows, columns = np.array([7, 2, 11]), np.array([3, 11, 0, 7])
+    whole = np.stack([model.likeness(place)[columns] for place in rows.tolist()])
+    np.testing.assert_allclose(model.likeness_between(rows, columns), whole, rtol=1e-5, atol=1e-6)
+    assert model.likeness_between(rows[:0], columns).shape == (0, 4)
 
 
 def test_the_formula_by_hand():

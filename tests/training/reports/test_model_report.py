@@ -40,8 +40,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 ROOT = Path(__file__).resolve().parents[3]
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 START = datetime.fromisoformat("2024-01-01")
 CUSTOMERS, ITEMS, WEEKS = 40, 10, 26
 HOSTILE = "<script>alert(1)</script>"
@@ -235,33 +233,8 @@ def test_the_catalogue_that_a_model_is_meant_for_is_that_of_the_docs() -> None:
     assert {row[1].strip("`"): row[4] for row in rows} == {name: meant_for(name) for name in RECOMMENDERS}
 
 
-SLOW_MS = 180_000  # a machine that does other work beside it
-
-
 @pytest.mark.browser
-def test_every_picture_is_drawn_offline_and_the_page_fits_a_phone(shop: Workspace) -> None:
-    if not CHROMIUM.exists():
-        pytest.skip(f"needs Chromium at {CHROMIUM}")
-    from playwright.sync_api import sync_playwright
-
-    path = write(shop)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
-        for width in (1200, 390):
-            page = browser.new_page(viewport={"width": width, "height": 844})
-            page.set_default_timeout(SLOW_MS)
-            asked: list[str] = []
-            said: list[str] = []
-            page.on("request", lambda request, asked=asked: asked.append(request.url))
-            page.on("console", lambda message, said=said: said.append(message.text))
-            page.on("pageerror", lambda error, said=said: said.append(str(error)))
-            page.goto(path.as_uri())
-            charts = page.locator(".chart").count()
-            page.wait_for_function(f"document.querySelectorAll('.chart[data-drawn=yes] svg.marks').length === {charts}")
-            assert charts == 7
-            assert asked == [path.as_uri()]
-            assert said == []
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-        browser.close()
+def test_every_picture_is_drawn_offline_and_the_page_fits_a_phone(shop: Workspace, drawn) -> None:
+    for width, page in drawn(write(shop), charts=7):
+        page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -25,16 +25,6 @@ from training.reports.uplift_segments import segment_labels
 from training.reports.uplift_words import warnings_of
 
 RUN = "0123456789abcdef"
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 FEATURES = (Feature("spend", "own", "EUR", "Spend."), Feature("town", "own", "category", "<b>Town</b>."))
 
 
@@ -188,30 +178,9 @@ def test_a_run_that_is_not_there_is_one_line(planted: Workspace, tmp_path: Path)
 
 
 @pytest.mark.browser
-def test_every_picture_is_drawn_offline_and_the_page_fits_a_phone(planted: Workspace) -> None:
-    if not CHROMIUM.exists():
-        pytest.skip(f"needs Chromium at {CHROMIUM}")
-    from playwright.sync_api import sync_playwright
-
-    path = write(planted)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
-        for width in (1200, 390):
-            page = browser.new_page(viewport={"width": width, "height": 844})
-            asked: list[str] = []
-            said: list[str] = []
-            page.on("request", lambda request, asked=asked: asked.append(request.url))
-            page.on("console", lambda message, said=said: said.append(message.text))
-            page.on("pageerror", lambda error, said=said: said.append(str(error)))
-            page.goto(path.as_uri())
-            charts = page.locator(".chart").count()
-            page.wait_for_function(f"document.querySelectorAll('.chart[data-drawn=yes] svg.marks').length === {charts}")
-            assert charts == 6
-            assert asked == [path.as_uri()]
-            assert said == []
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            widths = page.evaluate(
-                "[...document.querySelectorAll('.chart svg.marks')].map(s => s.getBoundingClientRect().width)"
-            )
-            assert all(0.7 * min(width, 990) - 40 < one <= width for one in widths)
-        browser.close()
+def test_every_picture_is_drawn_offline_and_the_page_fits_a_phone(planted: Workspace, drawn) -> None:
+    for width, page in drawn(write(planted), charts=6):
+        widths = page.evaluate(
+            "[...document.querySelectorAll('.chart svg.marks')].map(s => s.getBoundingClientRect().width)"
+        )
+        assert all(0.7 * min(width, 990) - 40 < one <= width for one in widths)

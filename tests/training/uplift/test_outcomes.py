@@ -14,7 +14,7 @@ from features.table import FeatureTable
 from features.workspace import Workspace, create
 from training.pipelines.uplift_run import outcomes_after, with_features
 
-DAY = datetime(2026, 3, 1)  # noqa: DTZ001  # UTC, as the tables keep it
+DAY = datetime(2026, 3, 1)  # UTC, as the tables keep it
 
 
 def test_orders_within_the_window_count_and_refunds_subtract() -> None:
