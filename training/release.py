@@ -201,7 +201,7 @@ def load_release(folder: Path, own: Own = OURS) -> Release:
         return Release(
             **facts,
             manifest=manifest,
-            recommender=_beside(model, known),
+            recommender=model if known is None else model.beside(known),
             interactions=known,
             weighed=_weighed(manifest),
         )
@@ -212,11 +212,6 @@ def load_release(folder: Path, own: Own = OURS) -> Release:
 def _weighed(manifest: Mapping[str, Any]) -> InteractionSettings | None:
     given = manifest.get("interactions")
     return None if given is None else InteractionSettings.model_validate(given)
-
-
-def _beside(model: Any, known: Interactions | None) -> Any:
-    """The model with the customers of its release as neighbours, where it asks for them."""
-    return model.beside(known) if known is not None and hasattr(model, "beside") else model
 
 
 def _model(kind: str, name: str, folder: Path, own: Own) -> Any:

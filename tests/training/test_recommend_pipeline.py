@@ -140,6 +140,25 @@ def test_the_parts_split_customers_and_items(tmp_path):
     assert judged.mean("known", "hit_rate") == 1.0
 
 
+def test_models_are_judged_as_a_release_answers_beside_the_customers_before_the_period(tmp_path):
+    events, place = Events.of(rows()), plain(tmp_path)
+    trained = learned(events, place, ["tifu"], seed=0)
+    start, end = (datetime.fromisoformat(trained.evaluation["split"][name]) for name in ("test", "end"))
+    train = Log.of(events, place).before(start)
+    found, alone = trial(events, train, start, end, np.random.default_rng(0)), RECOMMENDERS["tifu"]().fit(train)
+    k = place.settings.recommender.k
+    ours, theirs, less = (
+        judged.values["explore"]["ndcg"]
+        for judged in (
+            trained.judged["tifu"],
+            *(judge(one, found, k, include_bought="mixed") for one in (alone.beside(train), alone)),
+        )
+    )
+    np.testing.assert_array_equal(ours, theirs)
+    assert not np.array_equal(ours, less, equal_nan=True)
+    assert trained.model.neighbours.shape[0] == CUSTOMERS
+
+
 def test_without_bought_items_the_answer_explores(tmp_path):
     evaluation = learned(Events.of(rows()), plain(tmp_path, include_bought="never"), MODELS, seed=0).evaluation
     figures = evaluation["models"]["repeat"]

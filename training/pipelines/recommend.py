@@ -147,6 +147,9 @@ def costed(
 
 
 def fitted(name: str, interactions: Interactions, own: Own, seed: int, given: Parameters) -> Recommender:
-    """The model of this name with these parameters, fitted; what it draws comes from the seed."""
+    """The model of this name with these parameters, fitted, beside its customers as it is in a release.
+
+    What it draws comes from the seed.
+    """
     chance = {"seed": seed} if stored.takes(own.kind(name), "seed") else {}
-    return own.made(name, {**chance, **given}).fit(interactions)
+    return own.made(name, {**chance, **given}).fit(interactions).beside(interactions)

@@ -4,6 +4,7 @@
     scores     histories -> (customers, items); 0 or less: no opinion
     explain    why these items were scored above 0 for one history       without it: popular
     likeness   how like one item all others are; 0 or less: no opinion    without it: none
+    beside     the same model with customers to compare with              without it: itself
     admit      the same model with new items of a catalogue               without it: they are not known
     likeness_among    that between some items, where it can be had without all others
 
@@ -89,6 +90,10 @@ class Scorer(ABC):
     def likeness_among(self, places: Places) -> Scores:
         """The likeness of each of these items to each of them; shape (places, places)."""
         return np.stack([self.likeness(place)[places] for place in places.tolist()])
+
+    def beside(self, interactions: Interactions) -> Self:  # noqa: ARG002  # for models that compare customers
+        """Itself: it compares no customers."""
+        return self
 
     def admit(self, catalog: Catalog) -> Self:  # noqa: ARG002  # for models that read attributes
         """Itself: what is in no event has no place in this model."""
