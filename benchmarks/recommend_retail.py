@@ -33,7 +33,6 @@ from training.pipelines.recommend_evaluation import purchases_between
 from training.recommenders import RECOMMENDERS, known_recommender, stored
 from training.recommenders.base import ItemFilter
 from training.recommenders.scorer import Scorer, Scores
-from training.recommenders.tifu import Tifu
 from training.splits import TimeSplit
 
 K, HORIZON = 10, timedelta(days=28)
@@ -118,9 +117,7 @@ def judged(log: Events, name: str, period: tuple[datetime, datetime], seed: int)
     kind = PersonalTop if name == TOP else known_recommender(name)
     chance = {"seed": seed} if stored.takes(kind, "seed") else {}
     with measured() as cost:
-        model = kind(**chance).fit(train)
-        if isinstance(model, Tifu):
-            model = model.beside(train)
+        model = kind(**chance).fit(train).beside(train)
         answers = model.recommend_for(train.rows(customers), K, items=ItemFilter(), as_of=start)
     recall = ranking.recall(ranking.hits(answers.items, relevant, K), ranking.sizes(relevant))
     return recall, {"cpu_s": cost.cpu_s, "memory_mb": cost.memory_mb}

@@ -49,13 +49,14 @@ def train_recommender(
     Example: attune train recommender -w shop
     """
     from training.pipelines import recommend
+    from training.pipelines.recommend_lines import lines
 
     place = opened(workspace)
     models = (model,) if model else place.settings.recommender.models
     chance = place.settings.seed if seed is None else seed
     trained, left_out, registered = recommend.train(place, models, now=datetime.now(UTC), seed=chance, tune=tune)
     typer.echo(left_out)
-    for line in recommend.lines(trained):
+    for line in lines(trained):
         typer.echo(line)
     typer.echo(registered.line("recommender", trained.model.name))
 

@@ -22,65 +22,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from features.interactions import FILE as INTERACTIONS
 from features.interactions import Interactions
 from features.workspace import InteractionSettings, Workspace
 from training.recommenders.base import Recommender
 from training.recommenders.own import Own
-from training.uplift.base import Effects, UpliftModel
+from training.uplift.base import UpliftModel
+from training.uplift.customer_effects import FILE as EFFECTS
+from training.uplift.customer_effects import CustomerEffects
 
 MANIFEST = "manifest.json"
 CURRENT = "current.json"
-EFFECTS = "effects.npz"
 OURS = Own()
-
-
-@dataclass(frozen=True)
-class CustomerEffects:
-    """The effects of every known customer, as the model saw them when it was trained.
-
-    `customers` are sorted ids; None where the log named nobody: a row of effects then belongs to that row of the log.
-    """
-
-    customers: NDArray[np.str_] | None
-    effects: Effects
-
-    @property
-    def names(self) -> NDArray[np.str_]:
-        """Who each row is: the customer, or the row's position from 0 in a log that named nobody."""
-        return np.arange(len(self.effects.effect)).astype(np.str_) if self.customers is None else self.customers
-
-    def row(self, customer: str) -> int | None:
-        """Where the customer stands, or None."""
-        if self.customers is None:
-            return None
-        position = int(np.searchsorted(self.customers, customer))
-        known = position < len(self.customers) and self.customers[position] == customer
-        return position if known else None
-
-    def save(self, folder: Path) -> None:
-        """Writes the one file that `load` reads; holds customers, so it stays under `.attune/`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        named = {} if self.customers is None else {"customers": self.customers}
-        np.savez(
-            folder / EFFECTS,
-            allow_pickle=False,
-            **named,
-            offers=np.array(self.effects.offers, np.str_),
-            effect=self.effects.effect,
-            standard_error=self.effects.standard_error,
-        )
-
-    @classmethod
-    def load(cls, folder: Path) -> CustomerEffects:
-        """The effects that `save` wrote."""
-        with np.load(folder / EFFECTS, allow_pickle=False) as arrays:
-            offers = tuple(arrays["offers"].tolist())
-            customers = arrays.get("customers")
-            return cls(customers, Effects(offers, arrays["effect"], arrays["standard_error"]))
 
 
 @dataclass(frozen=True)
@@ -201,7 +154,7 @@ def load_release(folder: Path, own: Own = OURS) -> Release:
         return Release(
             **facts,
             manifest=manifest,
-            recommender=_beside(model, known),
+            recommender=model if known is None else model.beside(known),
             interactions=known,
             weighed=_weighed(manifest),
         )
@@ -212,11 +165,6 @@ def load_release(folder: Path, own: Own = OURS) -> Release:
 def _weighed(manifest: Mapping[str, Any]) -> InteractionSettings | None:
     given = manifest.get("interactions")
     return None if given is None else InteractionSettings.model_validate(given)
-
-
-def _beside(model: Any, known: Interactions | None) -> Any:
-    """The model with the customers of its release as neighbours, where it asks for them."""
-    return model.beside(known) if known is not None and hasattr(model, "beside") else model
 
 
 def _model(kind: str, name: str, folder: Path, own: Own) -> Any:

@@ -30,7 +30,8 @@ from features.ledger import Ledger
 from features.table import Feature, FeatureTable
 from features.workspace import InteractionSettings, Workspace, create
 from training.recommenders.neighbours import Neighbours
-from training.release import CustomerEffects, point, save_model, write_release
+from training.release import point, save_model, write_release
+from training.uplift.customer_effects import CustomerEffects
 from training.uplift.t import TLinear
 
 START = datetime(2026, 1, 1)  # UTC without a zone, as the tables keep it

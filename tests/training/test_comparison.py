@@ -12,7 +12,8 @@ from features.sources.simulator.shop import simulate_events
 from features.sources.simulator.world import SHOP
 from features.workspace import Settings, Workspace
 from training.comparison import PARTS, Kept, Offered, compared, pareto
-from training.pipelines.recommend import METRIC, learned
+from training.pipelines.recommend import learned
+from training.pipelines.recommend_summary import METRIC
 
 UNTIL = datetime.fromisoformat("2026-01-01")
 SPLIT = {"kind": "time", "test": "2025-12-03T00:00:00", "end": "2025-12-31T00:00:00"}

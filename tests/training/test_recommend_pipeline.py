@@ -19,8 +19,10 @@ from features.ledger import Ledger
 from features.workspace import Settings, Workspace
 from serving.cli import app
 from training import tracking
-from training.pipelines.recommend import interactions_before, learned, lines
+from training.pipelines.recommend import learned
 from training.pipelines.recommend_evaluation import judge, purchases_between, trial
+from training.pipelines.recommend_lines import lines
+from training.pipelines.recommend_log import Log
 from training.recommenders import RECOMMENDERS
 from training.splits import TimeSplit
 
@@ -112,7 +114,7 @@ def test_nothing_after_the_moment_reaches_the_model(tmp_path):
     future = np.array(table["time"].to_pylist()) >= moment
     items = np.where(future, "item-new", np.array(table["item"].to_pylist()))
     changed = table.set_column(table.column_names.index("item"), SCHEMA.field("item"), pa.array(items, pa.string()))
-    ours, theirs = (interactions_before(Events.of(log), moment, plain(tmp_path)) for log in (table, changed))
+    ours, theirs = (Log.of(Events.of(log), plain(tmp_path)).before(moment) for log in (table, changed))
     np.testing.assert_array_equal(ours.items, theirs.items)
     np.testing.assert_array_equal(ours.weight, theirs.weight)
     assert set(np.concatenate(list(purchases_between(Events.of(changed), moment, moment + timedelta(9)).values()))) == {
@@ -125,7 +127,7 @@ def test_the_parts_split_customers_and_items(tmp_path):
     moment, end = START + timedelta(days=140), START + timedelta(days=168)
     late = order("late", "item-03", moment + timedelta(days=1), 10_000)
     events = Events.of(pa.concat_tables([rows(), pa.Table.from_pylist([late], schema=SCHEMA)]))
-    train = interactions_before(events, moment, plain(tmp_path))
+    train = Log.of(events, plain(tmp_path)).before(moment)
     found = trial(events, train, moment, end, np.random.default_rng(0))
     judged = judge(RECOMMENDERS["repeat"]().fit(train), found, ITEMS, include_bought="mixed")
     counts = {part: int((~np.isnan(values["ndcg"])).sum()) for part, values in judged.values.items()}
@@ -136,6 +138,25 @@ def test_the_parts_split_customers_and_items(tmp_path):
     assert train.rows(["late"]).bought[0].tolist() == []
     assert judged.mean("repeat", "recall") == 1.0
     assert judged.mean("known", "hit_rate") == 1.0
+
+
+def test_models_are_judged_as_a_release_answers_beside_the_customers_before_the_period(tmp_path):
+    events, place = Events.of(rows()), plain(tmp_path)
+    trained = learned(events, place, ["tifu"], seed=0)
+    start, end = (datetime.fromisoformat(trained.evaluation["split"][name]) for name in ("test", "end"))
+    train = Log.of(events, place).before(start)
+    found, alone = trial(events, train, start, end, np.random.default_rng(0)), RECOMMENDERS["tifu"]().fit(train)
+    k = place.settings.recommender.k
+    ours, theirs, less = (
+        judged.values["explore"]["ndcg"]
+        for judged in (
+            trained.judged["tifu"],
+            *(judge(one, found, k, include_bought="mixed") for one in (alone.beside(train), alone)),
+        )
+    )
+    np.testing.assert_array_equal(ours, theirs)
+    assert not np.array_equal(ours, less, equal_nan=True)
+    assert trained.model.neighbours.shape[0] == CUSTOMERS
 
 
 def test_without_bought_items_the_answer_explores(tmp_path):

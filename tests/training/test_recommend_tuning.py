@@ -16,8 +16,10 @@ from features.events import ORDERED, SCHEMA, Events
 from features.interactions import Interactions
 from features.workspace import InteractionSettings, Settings, Workspace
 from training import tracking
-from training.pipelines import recommend
-from training.pipelines.recommend import learned, lines, register
+from training.pipelines.recommend import learned
+from training.pipelines.recommend_lines import lines
+from training.pipelines.recommend_run import register
+from training.pipelines.recommend_summary import BASELINE
 from training.pipelines.recommend_tuning import space_of, weighing
 from training.promotion import promote
 from training.recommenders import RECOMMENDERS
@@ -173,4 +175,4 @@ def test_each_attempt_is_a_run_below_the_trainings_and_the_release_weighs_as_tun
     promote(place, "recommender", str(version), reason="a test")
     assert load_release(current(place, "recommender")).weighed == tuned.weighed
     assert json.loads(json.dumps(tuned.evaluation["tuning"])) == tuned.evaluation["tuning"]
-    assert recommend.BASELINE not in tuned.tuned.attempts
+    assert BASELINE not in tuned.tuned.attempts

@@ -14,7 +14,6 @@ from training import release
 from training.recommenders.base import ItemFilter
 from training.recommenders.popularity import Popularity
 from training.recommenders.tifu import Tifu
-from training.uplift.base import Effects
 
 AS_OF = datetime.fromisoformat("2024-03-01")
 
@@ -146,22 +145,6 @@ def test_the_pointer_remembers_the_one_before(workspace):
 def test_without_an_earlier_release_going_back_is_refused(workspace):
     with pytest.raises(ValueError, match="uplift has no earlier release to go back to"):
         release.previous(workspace, "uplift")
-
-
-def test_effects_come_back_as_they_were_saved(tmp_path):
-    effects = Effects(("mail",), np.array([[0.1], [0.2]]), np.array([[np.nan], [0.1]]))
-    release.CustomerEffects(np.array(["ann", "bob"]), effects).save(tmp_path)
-    found = release.CustomerEffects.load(tmp_path)
-    assert (found.row("bob"), found.row("cyd"), found.effects.offers) == (1, None, ("mail",))
-    np.testing.assert_array_equal(found.effects.effect, effects.effect)
-
-
-def test_rows_of_a_log_that_names_nobody_are_positions_and_no_customer(tmp_path):
-    effects = Effects(("mail",), np.arange(12.0)[:, None], np.ones((12, 1)))
-    release.CustomerEffects(None, effects).save(tmp_path)
-    found = release.CustomerEffects.load(tmp_path)
-    assert found.names.tolist() == [str(row) for row in range(12)]
-    assert found.row("5") is None
 
 
 def write_often(folder, registered, number):

@@ -54,8 +54,9 @@ from training.pipelines.uplift_evaluation import (
     without_nan,
 )
 from training.registration import EVALUATION, KEPT, REGISTERED, Finished, Registered, building, register
-from training.release import CustomerEffects, save_model
+from training.release import save_model
 from training.uplift import BASELINES, LEARNERS
+from training.uplift.customer_effects import CustomerEffects
 from training.uplift.encoder import Encoder
 from training.uplift.per_offer import PerOffer
 

@@ -95,6 +95,13 @@ class Recommender(Protocol):
         """The model, learned. Permuting the log, or fitting twice with one seed on one thread, changes nothing."""
         ...
 
+    def beside(self, interactions: Interactions) -> Self:
+        """A model that answers beside these customers: another one, itself where it learns nothing from them.
+
+        They are no part of what `fit` learned: `save` writes nothing of them, who loads a model gives them again.
+        """
+        ...
+
     def recommend_for(self, histories: Interactions, k: int, *, items: ItemFilter, as_of: datetime | None) -> Rankings:
         """Ids and scores per history, best first, exactly k while k are allowed; ties by item id.
 

@@ -9,6 +9,7 @@ Members differ in their units, so each is divided by its best for that customer:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, reduce
@@ -47,6 +48,12 @@ class Blend(Scorer):
         self._check()
         self.members_ = members.fitted(self.members, interactions, seed=self.seed, threads=self.threads)
         return self
+
+    def beside(self, interactions: Interactions) -> Self:
+        """This blend of members that are each beside these customers."""
+        model = copy(self)
+        model.members_ = members.beside(self.members_, interactions)
+        return model
 
     def admit(self, catalog: Catalog) -> Self:
         """This blend of members that each know what they can of the catalogue."""

@@ -45,6 +45,7 @@ def check(kind: type[Any], path: str = "", **parameters: Any) -> None:
         model.save(Path(folder))
         loaded = Guarded.read(kind, path, Path(folder))
     _same(path, answer, _asked(loaded, log), "what is loaded answers otherwise than what was saved")
+    _asked(model.beside(log), log)
     _same(path, answer, _asked(model, log), "asked again it answers otherwise")
 
 

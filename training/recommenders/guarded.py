@@ -45,11 +45,15 @@ class Guarded:
         return str(self.inner.name)
 
     def fit(self, interactions: Interactions) -> Self:
-        self.inner = self._told("fit", interactions)
-        if self.inner is None:
-            raise BrokenModelError(f"{self.path}: fit returned None, must return the model")
+        self.inner = self._model("fit", interactions)
         self.items_ = interactions.items
         return self
+
+    def beside(self, interactions: Interactions) -> Self:
+        """Itself where the user's model has no `beside`: it compares no customers."""
+        if not hasattr(self.inner, "beside"):
+            return self
+        return type(self)(self._model("beside", interactions), self.path, self.items_)
 
     def recommend_for(self, histories: Interactions, k: int, *, items: ItemFilter, as_of: datetime | None) -> Rankings:
         answer = self._told("recommend_for", histories, k, items=items, as_of=as_of)
@@ -82,7 +86,7 @@ class Guarded:
         return reasons
 
     def admit(self, catalog: Catalog) -> Self:
-        inner = self._told("admit", catalog)
+        inner = self._model("admit", catalog)
         grown = self.items_ if inner is self.inner else np.union1d(self.items_, getattr(inner, "items_", self.items_))
         return type(self)(inner, self.path, grown)
 
@@ -101,6 +105,12 @@ class Guarded:
         inner = told(path, "load", kind.load, folder)
         with np.load(folder / KNOWN, allow_pickle=False) as kept:
             return cls(inner, path, kept["items"])
+
+    def _model(self, method: str, given: Any) -> Any:
+        found = self._told(method, given)
+        if found is None:
+            raise BrokenModelError(f"{self.path}: {method} returned None, must return the model")
+        return found
 
     def _told(self, method: str, *given: Any, **named: Any) -> Any:
         return told(self.path, method, getattr(self.inner, method), *given, **named)

@@ -37,6 +37,11 @@ def fitted(given: Given, log: Interactions, *, seed: int, threads: int) -> Membe
     return members
 
 
+def beside(members: Members, interactions: Interactions) -> Members:
+    """Each member beside these customers."""
+    return {label: member.beside(interactions) for label, member in members.items()}
+
+
 def save(members: Members, folder: Path) -> None:
     """Writes what `load` reads."""
     folder.mkdir(parents=True, exist_ok=True)

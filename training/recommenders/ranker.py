@@ -10,6 +10,7 @@ The earlier moment is `interactions.earlier`; without one a share of every custo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -64,6 +65,12 @@ class Ranker(Scorer):
         self.trees_ = self._taught(lessons(interactions, self.seed))
         self._know(interactions)
         return self
+
+    def beside(self, interactions: Interactions) -> Self:
+        """This ranker of members that are each beside these customers."""
+        model = copy(self)
+        model.members_ = members.beside(self.members_, interactions)
+        return model
 
     def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
         everything = np.ones((len(histories.customers), len(self.items_)), dtype=bool)
@@ -146,6 +153,7 @@ class Ranker(Scorer):
         """Candidates of a lesson's customers: whose, whether they were bought, their columns and the columns' names."""
         past, rows = learned.past, learned.learners(self.learners, self.seed)
         self._know(past)
+        self.members_ = members.beside(self.members_, past)  # as they answer later
         histories = replace(past.rows(past.customers[rows].tolist()), customers=rows.astype(np.str_))
         owned = None if learned.repeats else [past.items[history.item] for history in histories.each()]
 

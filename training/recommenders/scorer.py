@@ -4,6 +4,7 @@
     scores     histories -> (customers, items); 0 or less: no opinion
     explain    why these items were scored above 0 for one history       without it: popular
     likeness   how like one item all others are; 0 or less: no opinion    without it: none
+    beside     the same model with customers to compare with              without it: itself
     admit      the same model with new items of a catalogue               without it: they are not known
     likeness_between  that between some items and some, where it can be had without all others
 
@@ -92,6 +93,10 @@ class Scorer(ABC):
         """How like each of the items `rows` each of the items `columns` is; shape (rows, columns)."""
         near = [self.likeness(place)[columns] for place in rows.tolist()]
         return np.array(near, dtype=np.float32).reshape(len(rows), len(columns))
+
+    def beside(self, interactions: Interactions) -> Self:
+        """Itself: it compares no customers."""
+        return self
 
     def admit(self, catalog: Catalog) -> Self:
         """Itself: what is in no event has no place in this model."""

@@ -4,8 +4,8 @@
     own(u)      = mean over groups g of across^g * mean over its baskets p of within^p * basket
     score(u, i) = alpha * own(u)_i + (1 - alpha) * mean of own(v)_i over the `k` customers v nearest to u
 
-The customers alike are other customers' rows, so they are in no artefact: `beside` gives them to a model that
-is loaded next to its histories; without them the personal part answers alone.
+The customers alike are other customers' rows, so they are in no artefact: `beside` gives them to a model that was
+fitted, or loaded next to its histories; without them the personal part answers alone.
 """
 
 from __future__ import annotations

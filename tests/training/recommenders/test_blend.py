@@ -53,6 +53,15 @@ def test_a_members_unit_does_not_count():
     np.testing.assert_allclose(scores[0].scores[0], scores[1].scores[0], rtol=1e-5)
 
 
+def test_a_member_that_compares_customers_does_so_in_a_blend_beside_them():
+    """Bob, who bought tea as ann did, bought milk."""
+    alone = Blend(members={"tifu": {"k": 2}, "repeat": {}}).fit(LOG)
+    ann, milk = LOG.rows(["ann"]), ITEMS.tolist().index("milk")
+    beside = alone.beside(LOG)
+    assert beside.scores(ann, None)[0, milk] > 0
+    assert alone.scores(ann, None)[0, milk] == 0
+
+
 def test_every_member_has_a_folder_of_its_own(tmp_path):
     Blend(members={"near": {"model": "neighbours", "own": 1.0}, "popularity": {}}).fit(LOG).save(tmp_path)
     assert sorted(path.name for path in (tmp_path / "members").iterdir()) == ["near", "popularity"]

@@ -355,6 +355,34 @@ def test_a_catalogue_is_admitted_by_another_model_that_answers_what_was_known_al
     assert all(vars(model)[name] is value for name, value in before.items())
 
 
+def test_beside_customers_answers_another_model_of_which_no_more_is_saved(model, log, tmp_path):
+    alone, before = model.recommend_for(log, 10, items=EVERYTHING, as_of=AS_OF), dict(vars(model))
+    beside = model.beside(log)
+    assert type(beside) is type(model)
+    answer = beside.recommend_for(log, 10, items=EVERYTHING, as_of=AS_OF)
+    assert {len(ids) for ids in answer.items} == {10}
+    assert [len(reasons) for reasons in beside.reasons(log, answer, as_of=AS_OF)] == [10] * len(log.customers)
+    assert all(vars(model)[name] is value for name, value in before.items())
+    same(model.recommend_for(log, 10, items=EVERYTHING, as_of=AS_OF), alone)
+    beside.save(tmp_path)
+    same(type(model).load(tmp_path).recommend_for(log, 10, items=EVERYTHING, as_of=AS_OF), alone)
+
+
+def test_a_ranker_is_taught_and_answers_by_members_beside_the_customers():
+    """The answer left is one that the customer never bought: only by other customers does the member know it."""
+    log = checkerboard(60)
+    owned = [log.items[log.between(row, row + 1).item] for row in range(len(log.customers))]
+    alone = known_recommender("ranker")(members={"tifu": {"k": 10}}, threads=1, rounds=20).fit(log)
+    answers = [
+        one.recommend_for(log, 1, items=ItemFilter(excluded_each=owned), as_of=AS_OF)
+        for one in (alone, alone.beside(log))
+    ]
+    found = [[ids[0][1:] == name[1:] for ids, name in zip(one.items, log.customers, strict=True)] for one in answers]
+    assert alone.trees_.models
+    assert sum(found[0]) < 3
+    assert all(found[1])
+
+
 def test_many_threads_get_the_answers_of_one(model, log):
     expected = [model.recommend_for(log.between(row, row + 1), 10, items=EVERYTHING, as_of=AS_OF) for row in range(20)]
     before = dict(vars(model))

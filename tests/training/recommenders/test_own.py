@@ -15,6 +15,7 @@ from training.recommenders.contract import AS_OF, check, small_log
 from training.recommenders.guarded import BrokenModelError, Guarded
 from training.recommenders.own import Own
 from training.recommenders.scorer import Scorer
+from training.recommenders.tifu import Tifu
 
 SMALL = {
     "als": {"factors": 8, "threads": 1},
@@ -121,6 +122,15 @@ def by_place(self, histories, as_of):
     return np.repeat(histories.purchase_matrix[:1].toarray(), len(histories.customers), axis=0)
 
 
+def changing(self, interactions):
+    self.popularity_ = self.popularity_ + 10 * (np.arange(len(self.items_)) == interactions.item[0])
+    return self
+
+
+def absent(self):
+    raise AttributeError
+
+
 @pytest.mark.parametrize(
     ("method", "broken", "said"),
     [
@@ -132,6 +142,8 @@ def by_place(self, histories, as_of):
         ("recommend_for", not_numbers, "recommend_for returned scores that are not one finite number an item, best"),
         ("recommend_for", a_list, "recommend_for returned a list, must return Rankings$"),
         ("fit", nothing, "fit returned None, must return the model$"),
+        ("beside", nothing, "beside returned None, must return the model$"),
+        ("beside", changing, "asked again it answers otherwise$"),
         ("reasons", no_reasons, r"reasons returned 0 reasons for \d+ items$"),
         ("scores", drawing, "a batch answers otherwise than one by one$"),
         ("scores", by_place, "a batch answers otherwise than one by one$"),
@@ -153,6 +165,23 @@ def test_a_fit_that_depends_on_the_order_of_the_log_is_refused():
     kind = dataclass(type("Broken", (Favourite,), {"fit": fit}))
     with pytest.raises(BrokenModelError, match=r"the order of the log changes its answers$"):
         check(kind)
+
+
+def test_a_model_from_before_there_was_beside_keeps_the_contract_and_is_itself_beside_customers():
+    kind = dataclass(type("Older", (Favourite,), {"beside": property(absent)}))
+    check(kind)
+    model = Guarded(kind(), "mine:Older").fit(small_log())
+    assert model.beside(small_log()) is model
+
+
+def test_a_model_that_compares_customers_does_so_beside_them_under_guard():
+    log = small_log()
+    alone = Guarded(Tifu(), "mine:Alike").fit(log)
+    ours, theirs = alone.beside(log), Tifu().fit(log).beside(log)
+    answers = [one.recommend_for(log, 5, items=ItemFilter(), as_of=AS_OF) for one in (ours, theirs, alone)]
+    scores = [np.concatenate(answer.scores) for answer in answers]
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert not np.array_equal(scores[0], scores[2])
 
 
 def test_what_fit_learns_and_does_not_declare_is_missed_when_it_is_loaded():
