@@ -224,7 +224,8 @@ def _balance(page: Page, found: Figures) -> None:
         guess, ratio = checks["predictability"], checks["sample_ratio"]
         text = (
             f"A model that guesses the arm from the features scores {shown(guess['value'])} "
-            f"({interval(guess['lower'], guess['upper'])}); 0.5 is a coin. Arms in their planned ratio: "
+            f"({interval(guess['lower'], guess['upper'])}); 0.5 is a coin (p = {shown(guess['p_value'])}). "
+            "Arms in their planned ratio: "
             f"{'no plan is known' if ratio is None else f'p = {shown(ratio)}'}."
         )
         page.subsection(f"{offer} against {CONTROL}", text)

@@ -20,7 +20,7 @@ from training.pipelines.uplift_evaluation import CHOSEN
 from training.reports.page import interval, shown
 from training.reports.uplift import report, run_folder, write
 from training.reports.uplift_effects import clustered
-from training.reports.uplift_figures import Evidence, figures
+from training.reports.uplift_figures import Evidence, coin_p, figures
 from training.reports.uplift_segments import segment_labels
 from training.reports.uplift_words import warnings_of
 
@@ -147,6 +147,18 @@ def test_a_fair_campaign_brings_no_warning_and_a_bent_one_says_what_is_wrong(
     assert "a: who was given it can be told from the features" in said
     assert "a: the arms differ in spend" in said
     assert "Fewer than 100 rows with visit in: none, a" in said
+
+
+def test_only_what_a_coin_hardly_gives_is_called_unfair(found: dict[str, Any]) -> None:
+    """One in forty fair campaigns has an interval above 0.5: a p-value of 0.025 is no fault of the campaign."""
+    assert coin_p({"value": 0.5, "lower": 0.48, "upper": 0.52}) == pytest.approx(0.5)
+    for value, said in ((0.521, 0), (0.54, 1)):
+        offer = found["offers"]["a"]
+        guess = {"value": value, "lower": value - 0.02, "upper": value + 0.02}
+        checks = offer["checks"] | {"predictability": guess | {"p_value": coin_p(guess)}}
+        told = warnings_of(found | {"offers": {"a": offer | {"checks": checks}}})
+        assert len(told) == said, value
+    assert coin_p({"value": None, "lower": None, "upper": None}) is None
 
 
 def test_an_outcome_in_money_has_no_figures_of_scikit_uplift(found: dict[str, Any], tmp_path: Path) -> None:
