@@ -86,9 +86,9 @@ def test_an_absent_field_does_not_shift_the_key(tmp_path: Path) -> None:
     assert pc.count_distinct(parsed.events["message_id"]).as_py() == 2
 
 
-def test_a_log_with_no_lines_is_an_empty_log(tmp_path: Path) -> None:
-    parsed = read(tmp_path / "log.csv")
-    assert (parsed.read, parsed.events.num_rows, parsed.rejected.num_rows) == (0, 0, 0)
+def test_a_log_with_no_lines_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"log.csv: holds a header and no row"):
+        read(tmp_path / "log.csv")
 
 
 @pytest.mark.parametrize(
