@@ -70,11 +70,11 @@ def _tested(page: Page, found: Figures) -> None:
         [
             {
                 "arm": arm["arm"],
+                found["unit"]: arm["value"],
+                "95 % interval": interval(arm["lower"], arm["upper"]),
                 "rows": arm["rows"],
                 "customers": arm["customers"],
                 f"with {found['outcome']}": arm["with_outcome"],
-                found["unit"]: arm["value"],
-                "95 % interval": interval(arm["lower"], arm["upper"]),
             }
             for arm in found["arms"]
         ]
