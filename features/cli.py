@@ -116,9 +116,10 @@ def import_exposures(
     from features.sources.exposure_files import ExposureMap, read
     from features.workspace import read_yaml
 
+    shop = opened(workspace)
     using = ExposureMap() if map_file is None else read_yaml(require_file(map_file), ExposureMap)
-    log = read(require_file(file), using)
-    save_log(opened(workspace), log)
+    log = read(require_file(file), using, shop.settings.timezone)
+    save_log(shop, log)
     typer.echo(_log_line(log))
 
 

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import duckdb
 from packaging.requirements import Requirement
 
+from features.checksums import first_broken
 from features.events import utc
 from features.ledger import Ledger
 from features.workspace import Workspace
@@ -177,7 +178,8 @@ def _releases(workspace: Workspace, now: datetime) -> Iterator[Check]:
         try:
             number = json.loads(pointer.read_text())["version"]
             manifest = json.loads((pointer.parent / str(number) / "manifest.json").read_text())
-            found = _aged(what, number, manifest, now)
+            broken = first_broken(pointer.parent / str(number), manifest["files"])
+            found = _corrupted(kind, number, broken) if broken else _aged(what, number, manifest, now)
         except FileNotFoundError as error:
             absent = error.filename == str(pointer)
             yield Check(what, FINE if absent else BROKEN, "none yet" if absent else f"{error.filename} is missing")
@@ -185,6 +187,11 @@ def _releases(workspace: Workspace, now: datetime) -> Iterator[Check]:
             yield Check(what, BROKEN, f"{pointer}: {' '.join(str(error).split())}")
         else:
             yield found
+
+
+def _corrupted(kind: str, number: object, broken: str) -> Check:
+    again = f"`attune promote {kind} {number}` writes it again, `attune rollback {kind}` serves the one before"
+    return Check(f"{kind} release", BROKEN, f"version {number} is corrupted: {broken} is not the manifest's; {again}")
 
 
 def _aged(what: str, number: object, manifest: dict[str, str], now: datetime) -> Check:

@@ -9,7 +9,7 @@ from features.consent import Basis
 from features.imports import earlier, fingerprint, import_events, require_file
 from features.progress import step
 from features.quality import described
-from features.sources.files import EventMap, as_yaml, propose, read
+from features.sources.files import EventMap, as_yaml, preview, propose, read
 from features.workspace import Workspace, read_yaml
 
 MAP = "map.yaml"
@@ -17,16 +17,15 @@ MAP = "map.yaml"
 
 def propose_map(workspace: Workspace, path: Path) -> str:
     """Writes a map guessed from the file beside `attune.yaml`; ten rows as they would be read, and what to do next."""
-    using, rows = propose(require_file(path), workspace.settings)
+    using = propose(require_file(path), workspace.settings)
+    shown = preview(path, using, workspace.settings)
     proposed = as_yaml(using)
     target = workspace.folder / MAP
     if target.exists() and target.read_text(encoding="utf-8") != proposed:
         target = workspace.folder / f"map-{using.source}.yaml"
     target.write_text(proposed, encoding="utf-8")
-    frame = rows.to_pandas()[list(dict.fromkeys(using.columns.values()))]
-    named = frame.set_axis([f"{ours} <- {given}" for ours, given in _first(using)], axis=1)
     missing = [name for name in ("customer", "time", "item", "price") if name not in using.columns]
-    lines = [named.to_string(index=False), "", proposed.rstrip(), ""]
+    lines = [shown, "", proposed.rstrip(), ""]
     if missing:
         lines.append(f"no column was found for {missing}; name it in the map where the file has one")
     lines.append(f"look over {target} and name the consent's basis, then: attune import events {path} --map {target}")
@@ -46,10 +45,3 @@ def import_file(workspace: Workspace, path: Path, map_file: Path, *, consent: st
             result = import_events(workspace, parsed, source=using.source, path=path, mark=mark, basis=basis, time=now)
     nobody = "" if basis.purposes else "\nno consent was named: nothing of it is used for personalisation"
     return described(result) + nobody
-
-
-def _first(using: EventMap) -> list[tuple[str, str]]:
-    seen: dict[str, str] = {}
-    for ours, given in using.columns.items():
-        seen.setdefault(given, ours)
-    return [(ours, given) for given, ours in seen.items()]

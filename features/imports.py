@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import reduce
 from pathlib import Path
 
 import duckdb
@@ -27,7 +28,7 @@ from features.workspace import Workspace
 
 DUPLICATE = "the same row again"
 KNOWN = "already imported"
-UNFIT = f"customer is longer than {MAX_CUSTOMER} characters or holds NUL"
+UNFIT = f"customer is longer than {MAX_CUSTOMER} characters, or customer or item holds NUL"
 EXAMPLES = 3  # rejected rows shown per reason
 
 imports = Table(
@@ -128,10 +129,14 @@ def import_events(
 
 
 def _without_unfit(parsed: Parsed) -> Parsed:
-    """The rows whose customer's id no ledger would take are rejects, in the event's own columns."""
-    ids = parsed.events["customer"]
-    unfit = pc.or_(pc.greater(pc.utf8_length(ids), MAX_CUSTOMER), pc.match_substring(ids, "\0"))
-    unfit = pc.fill_null(unfit, fill_value=False)
+    """The rows whose ids no ledger would take are rejects, in the event's own columns."""
+    customer, item = parsed.events["customer"], parsed.events["item"]
+    faults = (
+        pc.greater(pc.utf8_length(customer), MAX_CUSTOMER),
+        pc.match_substring(customer, "\0"),
+        pc.match_substring(item, "\0"),
+    )
+    unfit = reduce(pc.or_, (pc.fill_null(fault, fill_value=False) for fault in faults))
     if not pc.any(unfit).as_py():
         return parsed
     rows = parsed.events.filter(unfit)
@@ -231,23 +236,40 @@ def relation(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDB
     """A CSV (everything as text) or Parquet file as a relation; one clear line when it is neither."""
     if not require_file(path).stat().st_size:
         raise ValueError(f"{path}: holds nothing; a header and rows are needed")
+    kinds = {".parquet": _parquet, ".pq": _parquet, **dict.fromkeys((".csv", ".tsv", ".txt", ".gz"), _csv)}
+    if path.suffix.lower() not in kinds:
+        raise ValueError(f"{path}: the name ends in {path.suffix!r}; CSV (.csv, .tsv, .txt, .gz) or Parquet is needed")
     with readable(path):
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return connection.read_parquet(str(path))
-        if path.suffix.lower() in (".csv", ".tsv", ".txt", ".gz"):
-            return _csv(connection, path)
-    raise ValueError(f"{path}: the name ends in {path.suffix!r}; CSV (.csv, .tsv, .txt, .gz) or Parquet is needed")
+        found = kinds[path.suffix.lower()](connection, path)
+        if not found.limit(1).to_arrow_table().num_rows:
+            raise ValueError(f"{path}: holds a header and no row; at least one row is needed")
+    return found
+
+
+def _parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyRelation:
+    return connection.read_parquet(str(path))
 
 
 def _csv(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyRelation:
     """The file's rows as text. One line of another length makes DuckDB see a single column: the header then decides."""
     found = connection.read_csv(str(path), header=True, all_varchar=True)
+    if found.columns[0].startswith('"'):  # after a byte order mark it does not see that the header is quoted
+        found = connection.read_csv(str(path), header=True, all_varchar=True, quotechar='"', escapechar='"')
     mark = next((mark for mark in ",;\t|" if mark in found.columns[0]), None) if len(found.columns) == 1 else None
     if mark is None:
         return found
     names = next(csv.reader([found.columns[0]], delimiter=mark))
     columns = dict.fromkeys(names, "VARCHAR")
     return connection.read_csv(str(path), header=True, sep=mark, quotechar='"', columns=columns, auto_detect=False)
+
+
+def moment(text: str) -> str:
+    """SQL: the text as a time in UTC, null where it is none; without a zone it is in the connection's.
+
+    Beside ISO 8601 it reads the day first with dots, as in 24.12.2025; with slashes nobody can tell day from month.
+    """
+    dotted = "['%d.%m.%Y', '%d.%m.%Y %H:%M', '%d.%m.%Y %H:%M:%S']"
+    return f"timezone('UTC', coalesce(TRY_CAST({text} AS TIMESTAMPTZ), try_strptime({text}, {dotted})::TIMESTAMPTZ))"
 
 
 def _cause(error: duckdb.Error) -> str:

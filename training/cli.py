@@ -64,7 +64,9 @@ def train_recommender(
 @app.command()
 def promote(
     kind: Annotated[str, typer.Argument(help="recommender or uplift.")],
-    version: Annotated[str, typer.Argument(help="A version's number, or latest.")],
+    version: Annotated[
+        str, typer.Argument(help="A version's number, or latest: the newest trained in this workspace.")
+    ],
     workspace: WorkspaceOption = None,
     force: Annotated[bool, typer.Option("--force", help="Also when it is worse; needs --reason.")] = False,
     reason: Annotated[str, typer.Option(help="Why a worse model is promoted; it is kept.")] = "",

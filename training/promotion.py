@@ -23,7 +23,7 @@ def promote(workspace: Workspace, kind: str, version: str, *, reason: str | None
     A model that is significantly worse than its baseline, or than the champion on the same data and split, is refused
     unless a reason is given, which is kept in the manifest and in MLflow.
     """
-    chosen = tracking.find(kind, version)
+    chosen = tracking.latest(kind, workspace.runs) if version == "latest" else tracking.find(kind, version)
     evaluation = tracking.evaluation(chosen)
     if chosen.alias == tracking.CHAMPION and release.serves(workspace, kind, version=str(chosen.version)):
         return f"{kind} {chosen.version} is the champion and is served already: {_words(evaluation)}"

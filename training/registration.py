@@ -57,14 +57,15 @@ def building(workspace: Workspace) -> Iterator[Path]:
 
 
 def register(workspace: Workspace, finished: Finished, folder: Path) -> Registered:
-    """A new run and version of what lies in the folder, or the newest version where nothing is different.
+    """A new run and version of what lies in the folder, or this workspace's newest where nothing is different.
 
     Only the newest counts: `latest` always names what was trained last.
     """
     held = [folder / KEPT, folder / REGISTERED, *finished.own.values()]
     content = tracking.content(held, finished.params)
-    newest = next(iter(tracking.versions(finished.kind)), None)
-    if newest and newest.content == content and (workspace.runs / newest.run_id).is_dir():
+    here = (one for one in tracking.versions(finished.kind) if tracking.trained_in(workspace.runs, one))
+    newest = next(here, None)
+    if newest and newest.content == content:
         return Registered(newest.version, again=True)
     with tracking.start(finished.kind, params=finished.params, fingerprint=finished.fingerprint) as run:
         run.log_metrics(finished.metrics)

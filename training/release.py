@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from features.checksums import first_broken, sha256
 from features.interactions import FILE as INTERACTIONS
 from features.interactions import Interactions
 from features.workspace import InteractionSettings, Workspace
@@ -76,7 +76,7 @@ def write_release(
     try:
         shutil.copytree(model_folder / "model", building / "model")
         _copy_customers(workspace.runs / run_id, building / "customers")
-        files = {path.relative_to(building).as_posix(): _sha256(path) for path in _files(building)}
+        files = {path.relative_to(building).as_posix(): sha256(path) for path in _files(building)}
         _write_json(building / MANIFEST, {**model, **facts, "version": version, "run_id": run_id, "files": files})
         for path in building.rglob("*"):
             _flush(path)
@@ -132,7 +132,7 @@ def serves(workspace: Workspace, kind: str, *, version: str) -> bool:
     if current(workspace, kind) != folder or not _intact(folder):
         return False
     manifest = _manifest(folder)
-    left = {f"customers/{path.name}": _sha256(path) for path in _customers(workspace.runs / manifest["run_id"])}
+    left = {f"customers/{path.name}": sha256(path) for path in _customers(workspace.runs / manifest["run_id"])}
     held = {name: checksum for name, checksum in manifest["files"].items() if name.startswith("customers/")}
     return left == held
 
@@ -143,7 +143,7 @@ def load_release(folder: Path, own: Own = OURS) -> Release:
     A recommender that is not ours is of a class in `own`: see `Own.of`.
     """
     manifest = _manifest(folder)
-    if broken := _broken(folder, manifest):
+    if broken := first_broken(folder, manifest["files"]):
         raise ValueError(f"{folder / broken}: the checksum is not the manifest's; promote the model again")
     kind, customers = manifest["kind"], folder / "customers"
     model = _model(kind, manifest["name"], folder / "model", own)
@@ -198,17 +198,9 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _broken(folder: Path, manifest: Mapping[str, Any]) -> str | None:
-    """The first file that is absent or not what the manifest says."""
-    for name, checksum in manifest["files"].items():
-        if not (folder / name).is_file() or _sha256(folder / name) != checksum:
-            return str(name)
-    return None
-
-
 def _intact(folder: Path) -> bool:
     try:
-        return _broken(folder, _manifest(folder)) is None
+        return first_broken(folder, _manifest(folder)["files"]) is None
     except ValueError:
         return False
 
@@ -249,8 +241,3 @@ def _locked(home: Path) -> Iterator[None]:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

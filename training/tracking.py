@@ -166,16 +166,37 @@ def versions(kind: str) -> list[Version]:
 
 
 def find(kind: str, version: str) -> Version:
-    """The registered model with this number, or the `latest`; an error that names what there is."""
-    known = versions(kind)
-    if not known:
-        raise ValueError(f"{kind} has no version yet; run `attune train {kind}`")
-    if version == "latest":
-        return known[0]
+    """The registered model with this number; an error that names what there is."""
+    known = _some_versions(kind)
     for one in known:
         if str(one.version) == version:
             return one
     raise ValueError(f"version == {version!r}, {kind} has {[one.version for one in reversed(known)]} (or `latest`)")
+
+
+def latest(kind: str, runs: Path) -> Version:
+    """The newest registered model that was trained in the workspace of these runs; an error where none was."""
+    known = _some_versions(kind)
+    for one in known:
+        if trained_in(runs, one):
+            return one
+    numbers = [one.version for one in reversed(known)]
+    raise ValueError(
+        f"version == 'latest', {kind} has {numbers}, none of them trained in this workspace (no run in {runs}); "
+        f"run `attune train {kind}` here, or name a number"
+    )
+
+
+def trained_in(runs: Path, version: Version) -> bool:
+    """Whether the run lies here: one registry holds the models of all workspaces of a checkout."""
+    return (runs / version.run_id).is_dir()
+
+
+def _some_versions(kind: str) -> list[Version]:
+    known = versions(kind)
+    if not known:
+        raise ValueError(f"{kind} has no version yet; run `attune train {kind}`")
+    return known
 
 
 def download(version: Version, folder: Path) -> Path:

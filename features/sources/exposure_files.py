@@ -12,9 +12,9 @@ import pandas as pd
 from pydantic import Field
 
 from features.exposures import CONTROL, ExposureLog, Exposures
-from features.imports import readable, relation
+from features.imports import moment, readable, relation
 from features.table import Feature, FeatureTable
-from features.workspace import Frozen
+from features.workspace import Frozen, Zone
 
 ROLES = {
     "customer": ("customer", "customer_id", "customerid", "user_id", "household_id", "id"),
@@ -35,14 +35,16 @@ class ExposureMap(Frozen):
     outcomes: tuple[str, ...] | None = None
     features: tuple[str, ...] | None = None
     control: str | None = None
+    timezone: Zone | None = None  # of times without a zone; default: the workspace's
 
 
-def read(path: Path, using: ExposureMap) -> ExposureLog:
-    """The file as an exposure log; roles that the map does not give are guessed from the columns' names."""
+def read(path: Path, using: ExposureMap, zone: str = "UTC") -> ExposureLog:
+    """The file as an exposure log; roles that the map does not give are guessed from the columns' names.
+
+    `zone` holds for times without one where the map names none.
+    """
     with readable(path), duckdb.connect() as connection:
-        frame = relation(connection, path).df()
-    if frame.empty:
-        raise ValueError(f"{path}: holds no row; at least one exposure is needed")
+        frame = relation(connection, path).to_arrow_table().to_pandas()
     roles = _roles(path, frame, using)
     arm = frame[roles["arm"]].astype(str).str.strip()
     control = _control(path, arm, using)
@@ -52,7 +54,7 @@ def read(path: Path, using: ExposureMap) -> ExposureLog:
         arm.where(arm != control, CONTROL).to_numpy(np.str_),
         _numbers(path, frame, roles.get("probability"), np.nan),
         _numbers(path, frame, roles.get("weight"), 1.0),
-        _times(path, frame, roles.get("time")),
+        _times(path, frame, roles.get("time"), using.timezone or zone),
     )
     customers = frame[roles["customer"]].astype(str).to_numpy(object) if "customer" in roles else None
     name = using.name or "".join(letter if letter.isalnum() else "-" for letter in path.stem).strip("-")
@@ -120,12 +122,15 @@ def _numbers(
 
 
 def _times(
-    path: Path, frame: pd.DataFrame, column: str | None
+    path: Path, frame: pd.DataFrame, column: str | None, zone: str
 ) -> np.ndarray[tuple[int], np.dtype[np.datetime64]] | None:
     if column is None:
         return None
-    times = pd.to_datetime(frame[column], format="ISO8601", errors="coerce", utc=True)
+    with duckdb.connect() as connection:
+        connection.execute(f"SET TimeZone = '{zone}'")
+        connection.register("given", pd.DataFrame({"given": frame[column]}))
+        times = connection.execute(f"SELECT {moment('given::VARCHAR')} AS time FROM given").df()["time"]
     if times.isna().any():
         row = int(np.flatnonzero(times.isna())[0])
         raise ValueError(f"{path}: {column} == {frame[column].iloc[row]!r} in row {row + 1}; a time is needed")
-    return times.dt.tz_localize(None).to_numpy("datetime64[us]")
+    return times.to_numpy("datetime64[us]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -14,30 +15,49 @@ from pydantic import Field
 
 from features.consent import Basis
 from features.events import ADDED, CLICKED, COLUMNS, OPENED, ORDERED, REFUNDED, SCHEMA, VIEWED, utc
-from features.imports import Parsed, readable, relation
+from features.imports import Parsed, moment, readable, relation
 from features.workspace import Frozen, Settings, Zone
 
 PREVIEW = 10
-WORDS = {
-    "customer": ("customer", "customer_id", "customerid", "user_id", "userid", "user", "client_id", "household_id"),
-    "time": ("time", "timestamp", "ts", "date", "datetime", "created_at", "event_time", "invoicedate", "order_date"),
-    "name": ("event", "event_name", "event_type", "type", "action", "name"),
-    "item": ("item", "item_id", "product_id", "productid", "product", "sku", "stockcode", "article_id"),
-    "quantity": ("quantity", "qty", "units", "count"),
-    "price": ("price", "unit_price", "unitprice", "amount", "sales_value"),
-    "order_id": ("order_id", "orderid", "order", "invoiceno", "invoice", "basket_id", "transaction_id"),
-    "channel": ("channel", "medium"),
-    "campaign": ("campaign", "campaign_id"),
-    "currency": ("currency", "currency_code"),
+WORDS = {  # lower case, without accents; the first that a file has wins
+    "customer": (
+        "customer", "customer_id", "customerid", "user_id", "userid", "user", "client_id", "household_id",
+        "kundennummer", "kunden_id", "kunde", "client", "id_client", "numero_client", "cliente", "id_cliente",
+    ),
+    "time": (
+        "time", "timestamp", "ts", "date", "datetime", "created_at", "event_time", "invoicedate", "order_date",
+        "datum", "bestelldatum", "kaufdatum", "zeitpunkt", "date_commande", "fecha", "fecha_pedido",
+    ),
+    "name": ("event", "event_name", "event_type", "type", "action", "name", "ereignis", "evenement", "evento"),
+    "item": (
+        "item", "item_id", "product_id", "productid", "product", "sku", "stockcode", "article_id",
+        "artikelnummer", "artikel_id", "artikel", "produkt", "article", "produit", "articulo", "producto",
+    ),
+    "quantity": ("quantity", "qty", "units", "count", "menge", "anzahl", "stuckzahl", "quantite", "cantidad"),
+    "price": (
+        "price", "unit_price", "unitprice", "amount", "sales_value",
+        "preis", "einzelpreis", "stuckpreis", "prix", "prix_unitaire", "precio", "precio_unitario",
+    ),
+    "order_id": (
+        "order_id", "orderid", "order", "invoiceno", "invoice", "basket_id", "transaction_id",
+        "bestellnummer", "auftragsnummer", "bestellung", "commande", "numero_commande", "pedido", "numero_pedido",
+    ),
+    "channel": ("channel", "medium", "kanal", "canal"),
+    "campaign": ("campaign", "campaign_id", "kampagne", "campagne", "campana"),
+    "currency": ("currency", "currency_code", "wahrung", "waehrung", "devise", "moneda"),
     "message_id": ("message_id", "messageid", "event_id"),
-}
+}  # fmt: skip
 NAMES = {
     "view": VIEWED, "pageview": VIEWED, "product_viewed": VIEWED, "click": VIEWED,
-    "cart": ADDED, "add_to_cart": ADDED, "addtocart": ADDED, "product_added": ADDED,
+    "cart": ADDED, "add_to_cart": ADDED, "addtocart": ADDED, "product_added": ADDED, "warenkorb": ADDED,
     "purchase": ORDERED, "order": ORDERED, "transaction": ORDERED, "buy": ORDERED, "order_completed": ORDERED,
-    "refund": REFUNDED, "return": REFUNDED, "order_refunded": REFUNDED,
+    "kauf": ORDERED, "bestellung": ORDERED, "achat": ORDERED, "commande": ORDERED, "compra": ORDERED, "pedido": ORDERED,
+    "refund": REFUNDED, "return": REFUNDED, "order_refunded": REFUNDED, "retoure": REFUNDED,
     "open": OPENED, "email_opened": OPENED, "email_click": CLICKED,
 }  # fmt: skip
+SHOWN = {"time": "time (UTC)", "name": "event", "customer": "customer", "item": "item", "price": "price",
+         "quantity": "quantity"}  # fmt: skip
+LONG_AGO = datetime(1970, 1, 1)  # noqa: DTZ001  when a row that is only shown was received
 
 
 class ConsentMap(Frozen):
@@ -57,6 +77,7 @@ class EventMap(Frozen):
     source: str = Field(default="file", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)
     timezone: Zone = "UTC"
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
+    decimal: Literal[".", ","] = "."  # in the prices and quantities of a CSV
     consent: ConsentMap = ConsentMap()
     columns: Mapping[str, str] = {}
     event: str = ORDERED  # where the file has no column of event names
@@ -76,20 +97,58 @@ def read(path: Path, using: EventMap, settings: Settings, received_at: datetime)
         return _parsed(connection, using, source.columns, received_at)
 
 
-def propose(path: Path, settings: Settings) -> tuple[EventMap, pa.Table]:
-    """A map guessed from the names of the columns, and the first rows of the file."""
+def propose(path: Path, settings: Settings) -> EventMap:
+    """A map guessed from the names of the columns and the first rows of the file."""
     with readable(path), duckdb.connect() as connection:
         source = relation(connection, path)
-        known = {name.lower().replace(" ", "_"): name for name in source.columns}
+        known = {_plain(name): name for name in source.columns}
         columns = {ours: known[word] for ours, words in WORDS.items() for word in reversed(words) if word in known}
         if "name" in columns and columns["name"] == columns.get("item"):
             del columns["name"]
-        names = _guessed_names(source, columns.get("name"))
         stem = "".join(letter if letter.isalnum() else "-" for letter in path.stem).strip("-")[:60] or "file"
-        proposed = EventMap(
-            source=stem, timezone=settings.timezone, currency=settings.currency, columns=columns, names=names
+        return EventMap(
+            source=stem,
+            timezone=settings.timezone,
+            currency=settings.currency,
+            decimal=_guessed_decimal(source, columns.get("price")),
+            columns=columns,
+            names=_guessed_names(source, columns.get("name")),
         )
-        return proposed, source.limit(PREVIEW).to_arrow_table()
+
+
+def preview(path: Path, using: EventMap, settings: Settings) -> str:
+    """The first rows of the file as the map would store them, and those that it would reject."""
+    with readable(path), duckdb.connect() as connection:
+        connection.execute(f"SET TimeZone = {_quoted(using.timezone)}")
+        source = relation(connection, path).limit(PREVIEW)
+        if "time" not in using.columns:
+            return source.df().to_string(index=False)  # nothing can be stored without a time: the file as it is
+        source.create_view("source")
+        connection.execute(_typed(using, source.columns, settings))
+        parsed = _parsed(connection, using, source.columns, LONG_AGO)
+    rows = parsed.events.select(list(SHOWN)).rename_columns(list(SHOWN.values()))
+    frame = rows.append_column("currency", pa.array([settings.currency] * len(rows), pa.string())).to_pandas()
+    lost = [_rejected(row) for row in parsed.rejected.to_pylist()]
+    return "\n".join([frame.to_string(index=False, na_rep="-") if len(frame) else "no row can be stored", *lost])
+
+
+def _rejected(row: Mapping[str, object]) -> str:
+    given = ", ".join(f"{name}={value}" for name, value in row.items() if name != "reason" and value is not None)
+    return f"rejected: {row['reason']} ({given})"
+
+
+def _plain(name: str) -> str:
+    """The name in lower case, without accents and spaces."""
+    letters = unicodedata.normalize("NFKD", name.strip().lower()).replace(" ", "_")
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
+def _guessed_decimal(source: duckdb.DuckDBPyRelation, column: str | None) -> Literal[".", ","]:
+    """A comma where prices end in one with one or two digits behind it, as in 12,50."""
+    if column is None:
+        return "."
+    price = f"regexp_matches({_identifier(column)}::VARCHAR, '^[^,]*,[0-9]{{1,2}}$')"
+    return "," if source.filter(price).limit(1).to_arrow_table().num_rows else "."
 
 
 def as_yaml(using: EventMap) -> str:
@@ -104,7 +163,7 @@ def _guessed_names(source: duckdb.DuckDBPyRelation, column: str | None) -> dict[
         return {}
     found = source.project(f"{_identifier(column)}::VARCHAR AS name").distinct().limit(200).fetchall()
     given = sorted(name for (name,) in found if name)
-    return {name: NAMES[name.lower().replace(" ", "_")] for name in given if name.lower().replace(" ", "_") in NAMES}
+    return {name: NAMES[_plain(name)] for name in given if _plain(name) in NAMES}
 
 
 def _passed_through(connection: duckdb.DuckDBPyConnection, path: Path, columns: list[str]) -> Parsed:
@@ -132,6 +191,13 @@ def _typed(using: EventMap, columns: list[str], settings: Settings) -> str:
             return "NULL::VARCHAR"
         return f"nullif(trim(c{columns.index(using.columns[name])}::VARCHAR), '')"
 
+    def number(name: str) -> str:
+        if using.decimal == "." or name not in using.columns:
+            return f"TRY_CAST({text(name)} AS DOUBLE)"
+        written = f"replace(replace({text(name)}, '.', ''), ',', '.')"  # 1.234,50
+        plain = f"typeof(c{columns.index(using.columns[name])}) <> 'VARCHAR'"  # a number of a Parquet file
+        return f"TRY_CAST(CASE WHEN {plain} THEN {text(name)} ELSE {written} END AS DOUBLE)"
+
     cases = " ".join(f"WHEN {_quoted(given)} THEN {_quoted(ours)}" for given, ours in using.names.items())
     name = f"coalesce({text('name')}, {_quoted(using.event)})"
     event = f"CASE {name} {cases} ELSE {name} END" if cases else name
@@ -151,10 +217,10 @@ def _typed(using: EventMap, columns: list[str], settings: Settings) -> str:
              WHEN {needs_price} AND (unit_price IS NULL OR NOT isfinite(unit_price)) THEN 'price is absent'
              WHEN {needs_price} AND unit_price < 0 THEN 'price is negative' END AS reason
     FROM (SELECT *, row_number() OVER () AS position, {text("time")} AS original,
-        timezone('UTC', TRY_CAST({text("time")} AS TIMESTAMPTZ)) AS moment,
+        {moment(text("time"))} AS moment,
         {text("customer")} AS who, {text("item")} AS what, {event} AS event,
-        {f"TRY_CAST({text('quantity')} AS DOUBLE)" if "quantity" in using.columns else "1.0::DOUBLE"} AS units,
-        TRY_CAST({text("price")} AS DOUBLE) AS unit_price, {money} AS money, CASE {money} {rate} END AS rate,
+        {number("quantity") if "quantity" in using.columns else "1.0::DOUBLE"} AS units,
+        {number("price")} AS unit_price, {money} AS money, CASE {money} {rate} END AS rate,
         {text("order_id")} AS the_order, {text("channel")} AS the_channel, {text("campaign")} AS the_campaign,
         coalesce({text("message_id")}, md5(to_json(struct_pack({packed}))::VARCHAR)) AS message
         FROM (SELECT {every} FROM source))

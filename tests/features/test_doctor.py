@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from features.checksums import sha256
 from features.doctor import BROKEN, FINE, STALE, Check, checked, shown
 from features.events import Event
 from features.history import close_days, record
@@ -110,8 +111,27 @@ def test_a_release_that_is_named_but_absent_is_broken_and_an_old_one_stale(shop:
     (folder / "1").mkdir(parents=True)
     (folder / "current.json").write_text(json.dumps({"version": "1"}))
     assert found(shop, "uplift release").state == BROKEN
-    (folder / "1" / "manifest.json").write_text(json.dumps({"as_of": "2025-01-02T00:00:00"}))
+    (folder / "1" / "manifest.json").write_text(json.dumps({"as_of": "2025-01-02T00:00:00", "files": {}}))
     assert found(shop, "uplift release").state == STALE
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"other")])
+def test_a_release_whose_file_is_not_the_manifests_is_broken_however_old(
+    shop: Workspace, damage: Callable[[Path], object]
+) -> None:
+    folder = shop.releases / "recommender" / "4"
+    (folder / "model").mkdir(parents=True)
+    (folder.parent / "current.json").write_text(json.dumps({"version": "4"}))
+    path = folder / "model" / "arrays.npz"
+    path.write_bytes(b"learned")
+    manifest = {"as_of": "2025-01-02T00:00:00", "files": {"model/arrays.npz": sha256(path)}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert found(shop, "recommender release").state == STALE
+    damage(path)
+    one = found(shop, "recommender release")
+    assert one.state == BROKEN
+    assert "version 4 is corrupted: model/arrays.npz" in one.found
+    assert "`attune promote recommender 4`" in one.found
 
 
 def test_a_port_in_use_is_said(shop: Workspace) -> None:

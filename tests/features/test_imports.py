@@ -13,6 +13,7 @@ from features import history
 from features.catalog import read_catalog
 from features.consent import Basis, consented_customers
 from features.events import COLUMNS, Event
+from features.importing import import_file
 from features.imports import DUPLICATE, KNOWN, UNFIT, ImportResult, fingerprint, import_events
 from features.ledger import Ledger
 from features.quality import described
@@ -110,6 +111,17 @@ def test_a_customer_that_no_ledger_takes_is_rejected_alone(shop: Workspace, tmp_
     assert result.rejected[UNFIT] == 6
     assert result.read == result.stored + sum(result.rejected.values())
     assert facts(shop).num_rows == result.stored == 21
+
+
+def test_an_item_with_a_nul_byte_is_rejected_alone_and_kept(shop: Workspace, tmp_path: Path) -> None:
+    path, using = tmp_path / "log.csv", tmp_path / "map.yaml"
+    path.write_bytes(b"time,item,price\n2025-07-01,t\0a,3\n2025-07-01,tea,3\n")
+    using.write_text("columns: {time: time, item: item, price: price}")
+    said = import_file(shop, path, using, consent="", proof="", now=NOW)
+    assert "2 rows read, 1 stored" in said
+    assert facts(shop)["item"].to_pylist() == ["tea"]
+    (kept,) = shop.rejects.glob("*.csv")
+    assert b"t\0a" in kept.read_bytes()
 
 
 def test_an_earlier_files_items_stay_in_the_catalogue(shop: Workspace, tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from features.consent import Basis, grant
 from features.interactions import Interactions
 from features.ledger import Ledger
 from features.registered import registered_files
-from features.workspace import Workspace
+from features.workspace import Settings, Workspace
 from serving.cli import app
-from training import promotion, release, tracking
+from training import promotion, registration, release, tracking
 from training.recommenders.repeat import Repeat
 
 # MLflow's own queries and the open sockets of its store are not ours to change.
@@ -138,6 +138,38 @@ def test_a_model_worse_than_the_champion_for_the_same_customers_is_refused(works
     with pytest.raises(ValueError, match="recommender 1 was not promoted: it is worse than the champion 2"):
         promotion.promote(workspace, "recommender", "1")
     assert champions() == [2]
+
+
+def test_latest_is_the_newest_of_this_workspace_whatever_others_registered_since(home):
+    """One registry, two workspaces: the shop holds the runs of 1 and 2 alone, a stranger those of none."""
+    shop, stranger = (Workspace(home / name, Settings(name=name)) for name in ("another", "stranger"))
+    for workspace in (shop, stranger):
+        workspace.folder.mkdir()
+    for number in ("1", "2"):
+        (shop.runs / tracking.find("recommender", number).run_id).mkdir(parents=True)
+    assert tracking.latest("recommender", shop.runs).version == 2
+    with pytest.raises(
+        ValueError, match=r"'latest', recommender has \[1, 2, 3\], none of them trained in this workspace"
+    ):
+        promotion.promote(stranger, "recommender", "latest")
+
+
+def test_the_same_training_again_is_known_whatever_another_workspace_registered_since(tmp_path, monkeypatch):
+    """The shop, another, the shop again: two versions, not three."""
+    monkeypatch.setenv("ATTUNE_MLRUNS", str(tmp_path / "mlruns"))
+    shops = {name: Workspace(tmp_path / name, Settings(name=name)) for name in ("shop", "another")}
+    found = []
+    for name in ("shop", "another", "shop"):
+        shops[name].folder.mkdir(exist_ok=True)
+        with registration.building(shops[name]) as folder:
+            written(folder / registration.KEPT / registration.EVALUATION, {"metric": "ndcg@10"})
+            facts = {"kind": "recommender", "name": "repeat", "as_of": AS_OF.isoformat()}
+            release.save_model(Repeat().fit(shop_log()), folder / registration.REGISTERED, facts)
+            example, answer = pd.DataFrame({"history": [["tea"]]}), pd.DataFrame({"items": [["coffee"]]})
+            finished = registration.Finished("recommender", {"model": "repeat"}, "f00d", {}, example, answer)
+            registered = registration.register(shops[name], finished, folder)
+            found.append((registered.version, registered.again))
+    assert found == [(1, False), (2, False), (1, True)]
 
 
 def test_with_a_reason_it_is_promoted_and_the_reason_is_kept_and_rollback_returns(workspace):

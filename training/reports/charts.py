@@ -34,5 +34,6 @@ def wide(chart: alt.LayerChart, height: int) -> alt.LayerChart:
     """As wide as the page, in its style."""
     stretched = chart.properties(width="container", height=height).configure_view(stroke=None)
     styled = stretched.configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", gridColor="#eceff3")
-    drawn: alt.LayerChart = styled.configure_axisX(labelOverlap="greedy", labelSeparation=8)  # a phone is narrow
+    # a phone is narrow: an axis's title may be wider than the axis and then reaches below the labels beside it
+    drawn: alt.LayerChart = styled.configure_axisX(labelOverlap="greedy", labelSeparation=8, titleAnchor="end")
     return drawn

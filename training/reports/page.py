@@ -37,13 +37,19 @@ p { margin: .5rem 0; max-width: 46rem; }
 figure { margin: 1rem 0; }
 .chart { width: 100%; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: separate; border-spacing: 0; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .3rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 .words.words { text-align: left; white-space: normal; min-width: 11rem; }
 details { margin: .5rem 0; }
 summary { cursor: pointer; color: var(--soft); }
-@media (max-width: 30rem) { th, td { padding: .3rem .4rem; } .words.words { min-width: 7rem; } }
+@media (max-width: 30rem) {
+  table { font-size: .85rem; }
+  th, td { padding: .3rem; }
+  th { white-space: normal; vertical-align: bottom; }
+  th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }
+  .words.words { min-width: 7rem; }
+}
 @media print { details > * { display: block; } h2, figure { break-inside: avoid; } }
 """
 

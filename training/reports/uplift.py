@@ -70,11 +70,11 @@ def _tested(page: Page, found: Figures) -> None:
         [
             {
                 "arm": arm["arm"],
+                found["unit"]: arm["value"],
+                "95 % interval": interval(arm["lower"], arm["upper"]),
                 "rows": arm["rows"],
                 "customers": arm["customers"],
                 f"with {found['outcome']}": arm["with_outcome"],
-                found["unit"]: arm["value"],
-                "95 % interval": interval(arm["lower"], arm["upper"]),
             }
             for arm in found["arms"]
         ]
@@ -224,7 +224,8 @@ def _balance(page: Page, found: Figures) -> None:
         guess, ratio = checks["predictability"], checks["sample_ratio"]
         text = (
             f"A model that guesses the arm from the features scores {shown(guess['value'])} "
-            f"({interval(guess['lower'], guess['upper'])}); 0.5 is a coin. Arms in their planned ratio: "
+            f"({interval(guess['lower'], guess['upper'])}); 0.5 is a coin (p = {shown(guess['p_value'])}). "
+            "Arms in their planned ratio: "
             f"{'no plan is known' if ratio is None else f'p = {shown(ratio)}'}."
         )
         page.subsection(f"{offer} against {CONTROL}", text)

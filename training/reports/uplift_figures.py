@@ -86,13 +86,25 @@ def _offer(evidence: Evidence, offer: str) -> dict[str, Any]:
     return {
         "effect": _per(clustered(trial, unit)),
         "against": evidence.evaluation["offers"][offer]["against"],
-        "checks": evidence.evaluation["checks"][offer],
+        "checks": _checks(evidence.evaluation["checks"][offer]),
         "balance": _balance(evidence.features[rows], trial),
         "learners": _learners(evidence.evaluation["offers"][offer]["learners"], predictions, trial),
         "curve": curve,
         "top": top,
         "deciles": _deciles(predictions[CHOSEN], trial, unit, oof.people[rows]),
     }
+
+
+def _checks(checks: Mapping[str, Any]) -> dict[str, Any]:
+    return {**checks, "predictability": checks["predictability"] | {"p_value": coin_p(checks["predictability"])}}
+
+
+def coin_p(guess: Mapping[str, float | None]) -> float | None:
+    """The one-sided p-value of an AUC and its 95 % interval when a coin gave the offer; None where no AUC is known."""
+    value, lower = guess["value"], guess["lower"]
+    if value is None or lower is None or value <= lower:
+        return None
+    return float(stats.norm.sf((value - 0.5) / (value - lower) * stats.norm.ppf(0.975)))
 
 
 def _arm(oof: OutOfFold, arm: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from training.reports.page import interval, shown, signed
 FLAT = "not distinguishable"
 FEW_OUTCOMES = 100  # below it chance alone moves a count by more than a tenth
 DIFFERENCE = 0.1  # Austin 2009: beyond it the arms differ
-RATIO_P = 0.001  # a sample ratio this unlikely is a fault of the test, not chance
+RATIO_P = 0.001  # a sample ratio or an AUC this unlikely is a fault of the test, not chance
 BASELINES = {"response-linear": "choosing the likeliest to respond", "constant": "choosing at random"}
 Figures = dict[str, Any]
 
@@ -101,10 +101,11 @@ def warnings_of(found: Figures) -> list[str]:
 def _doubts(offer: str, one: Figures) -> list[str]:
     said, checks = [], one["checks"]
     guess, ratio = checks["predictability"], checks["sample_ratio"]
-    if guess["lower"] is not None and guess["lower"] > 0.5:  # a coin
+    coin = guess["p_value"]
+    if coin is not None and coin < RATIO_P:
         said.append(
-            f"{offer}: who was given it can be told from the features (AUC {shown(guess['value'])}, 0.5 is a coin). "
-            "This was not a fair coin: effects may be those of who was picked."
+            f"{offer}: who was given it can be told from the features (AUC {shown(guess['value'])}, 0.5 is a coin; "
+            f"p = {shown(coin)}). This was not a fair coin: effects may be those of who was picked."
         )
     if ratio is not None and ratio < RATIO_P:
         said.append(f"{offer}: the arms are not in their planned ratio (p = {shown(ratio)}). Rows may be missing.")

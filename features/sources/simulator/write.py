@@ -21,6 +21,7 @@ consent:
 """
 EXPOSURES_MAP = """# A randomised campaign: features and outcomes come from the event log.
 name: campaign
+timezone: UTC
 columns:
   customer: customer
   arm: arm

@@ -1,11 +1,16 @@
 """Any campaign's log: roles are guessed, told or asked for; real logs show their published effects."""
 
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from features.cli import imports
 from features.exposures import CONTROL, ExposureLog, log_names, read_log, save_log
 from features.sources import hillstrom
 from features.sources.exposure_files import ExposureMap, read
@@ -43,6 +48,41 @@ def test_roles_are_guessed_and_the_rest_is_features(tmp_path: Path) -> None:
     assert log.outcomes["conversion"].tolist() == [1.0, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("given", "own", "hour"),
+    [
+        ("2025-07-01 10:00:00", None, 8),  # ten in the morning of a Berlin summer
+        ("2025-07-01 10:00:00", "America/Lima", 15),
+        ("2025-07-01T10:00:00Z", "America/Lima", 10),
+        ("01.07.2025 10:00", None, 8),
+    ],
+)
+def test_a_time_without_a_zone_is_in_the_maps_or_else_the_workspaces(
+    tmp_path: Path, given: str, own: str | None, hour: int
+) -> None:
+    log = read(written(tmp_path, LOG.replace("2025-01-01 10:00:00", given)), ExposureMap(timezone=own), "Europe/Berlin")
+    assert log.exposures.time is not None
+    assert log.exposures.time.tolist() == [datetime(2025, 7, 1, hour)] * 2
+
+
+def test_a_parquet_time_with_a_zone_is_that_moment(tmp_path: Path) -> None:
+    path, moment = tmp_path / "log.parquet", datetime(2025, 7, 1, 10, tzinfo=UTC)
+    pq.write_table(pa.table({"arm": ["mail", "none"], "time": [moment] * 2, "visit": [1, 0]}), path)
+    time = read(path, ExposureMap(), "America/Lima").exposures.time
+    assert time is not None
+    assert time.tolist() == [moment.replace(tzinfo=None)] * 2
+
+
+def test_the_verb_reads_times_in_the_workspaces_zone(tmp_path: Path) -> None:
+    shop = create(tmp_path / "shop")
+    assert shop.settings.timezone == "Europe/Berlin"
+    result = CliRunner().invoke(imports, ["exposures", str(written(tmp_path)), "-w", str(shop.folder)])
+    assert result.exit_code == 0, result.output
+    time = read_log(shop, "spring-mail").exposures.time
+    assert time is not None
+    assert time.tolist() == [datetime(2025, 1, 1, 9)] * 2
+
+
 def test_a_log_is_read_back_as_it_was_saved(tmp_path: Path) -> None:
     shop, log = create(tmp_path / "shop"), read(written(tmp_path), ExposureMap())
     save_log(shop, log)
@@ -70,7 +110,7 @@ def test_a_log_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
         (LOG.replace("control", "other"), "which one got no offer"),
         (LOG.replace("Ulm,1", "Ulm,yes"), "conversion == 'yes' in row 1"),
         (LOG.replace("2025-01-01 10:00:00", "soon", 1), "sent_at == 'soon' in row 1"),
-        (LOG.splitlines()[0] + "\n", "holds no row"),
+        (LOG.splitlines()[0] + "\n", "holds a header and no row"),
     ],
 )
 def test_bad_input_says_what_was_given_and_where(tmp_path: Path, text: str, error: str) -> None:

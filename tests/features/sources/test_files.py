@@ -33,10 +33,52 @@ def reasons(path: Path, **changes: object) -> list[str]:
 
 def test_columns_and_event_names_are_guessed_from_what_shops_call_them(tmp_path: Path) -> None:
     path = csv(tmp_path, HEAD + TEA + "ann,2025-07-01 09:00:00,view,tea,,\nann,2025-07-01 09:00:00,odd,tea,,\n")
-    using, rows = propose(path, SETTINGS)
+    using = propose(path, SETTINGS)
     assert using.columns == COLUMNS
     assert using.names == {"purchase": ORDERED, "view": VIEWED}
-    assert rows.num_rows == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "decimal"),
+    [
+        ("Kundennummer;Artikelnummer;Datum;Menge;Preis", ","),
+        ("Kunde;Artikel;Bestelldatum;Anzahl;Stückpreis", ","),
+        ("Numéro client;Produit;Date commande;Quantité;Prix unitaire", ","),
+        ("Cliente;Artículo;Fecha;Cantidad;Precio unitario", ","),
+    ],
+)
+def test_german_french_and_spanish_headers_are_guessed_and_a_comma_is_a_decimal(
+    tmp_path: Path, header: str, decimal: str
+) -> None:
+    path = csv(
+        tmp_path, f"{header}\n17;tea;24.12.2025 10:30;2;12,50\n18;pot;2025-12-24;1;1.234,56\n19;pot;24.12.2025;1;3\n"
+    )
+    using = propose(path, SETTINGS)
+    assert list(using.columns) == ["customer", "time", "item", "quantity", "price"]
+    assert using.decimal == decimal
+    rows = read(path, using, SETTINGS, NOW).events.to_pylist()
+    assert [(row["customer"], row["item"], row["price"]) for row in rows] == [
+        ("17", "tea", 12.5),
+        ("18", "pot", 1234.56),
+        ("19", "pot", 3.0),
+    ]
+    assert rows[0]["time"] == datetime(2025, 12, 24, 10, 30)
+
+
+def test_a_comma_between_thousands_is_no_decimal(tmp_path: Path) -> None:
+    path = csv(tmp_path, HEAD + TEA.replace("3.50", '"1,234.50"'))
+    assert propose(path, SETTINGS).decimal == "."
+    assert reasons(path) == ["price is absent"]
+
+
+def test_a_number_of_a_parquet_file_has_no_decimal_comma(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    pq.write_table(
+        pa.table({"ts": ["2025-07-01"] * 2, "sku": ["tea"] * 2, "qty": [1.5, 2.5], "price": ["3,5", "1.000,5"]}), path
+    )
+    columns = {"time": "ts", "item": "sku", "quantity": "qty", "price": "price"}
+    rows = read(path, EventMap(columns=columns, decimal=","), SETTINGS, NOW).events.to_pylist()
+    assert [(row["quantity"], row["price"]) for row in rows] == [(1.5, 3.5), (2.5, 1000.5)]
 
 
 def test_times_are_kept_in_utc_and_prices_per_unit(tmp_path: Path) -> None:
@@ -79,7 +121,7 @@ def test_a_column_may_have_any_name(tmp_path: Path) -> None:
     head = '"The ""user""",moment,event,units,what,reason\n'
     path = csv(tmp_path, head + "ann,2025-07-01,purchase,tea,2,3.5\nann,2025-07-01,purchase,tea,2,\n")
     columns |= {"quantity": "what", "item": "units"}
-    assert propose(path, SETTINGS)[0].columns["name"] == "event"
+    assert propose(path, SETTINGS).columns["name"] == "event"
     parsed = read(path, EventMap(columns=columns, names={"purchase": ORDERED}), SETTINGS, NOW)
     (row,) = parsed.events.to_pylist()
     assert (row["customer"], row["name"], row["item"], row["quantity"]) == ("ann", ORDERED, "tea", 2.0)
@@ -121,8 +163,15 @@ def test_another_currency_needs_a_rate(tmp_path: Path) -> None:
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
-    using, _ = propose(csv(tmp_path, b"\xef\xbb\xbf" + (HEAD + TEA).encode()), SETTINGS)
-    assert using.columns["customer"] == "user"
+    for head in (HEAD, '"user",ts,"the ""action""",sku,qty,price\n'):
+        path = csv(tmp_path, b"\xef\xbb\xbf" + (head + TEA).encode())
+        assert propose(path, SETTINGS).columns["customer"] == "user"
+        columns = COLUMNS | {"name": "action" if head == HEAD else 'the "action"'}
+        using = EventMap(columns=columns, names={"purchase": ORDERED})
+        assert read(path, using, SETTINGS, NOW).events["customer"].to_pylist() == ["ann"]
+    path = csv(tmp_path, b'\xef\xbb\xbf"The ""user""",ts\nann,2025-07-01\n')
+    using = EventMap(columns={"customer": 'The "user"', "time": "ts"}, event=VIEWED)
+    assert read(path, using, SETTINGS, NOW).events["customer"].to_pylist() == ["ann"]
 
 
 def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
@@ -185,19 +234,29 @@ def test_the_proposed_map_imports_what_it_showed(shop: Workspace, tmp_path: Path
     assert events(shop) == 2
 
 
+def test_rows_are_shown_as_they_would_be_stored(shop: Workspace, tmp_path: Path) -> None:
+    """The shop is in Berlin: ten in the morning of its summer is eight in UTC."""
+    late = "".join(f"late,2025-07-02 {hour}:00:00,view,tea,,\n" for hour in range(10, 20))
+    path = csv(tmp_path, HEAD + TEA.replace(",2,", ",-2,") + "bob,soon,purchase,tea,1,3\n" + late)
+    said = propose_map(shop, path)
+    rows = said.split("\n\n")[0].splitlines()
+    assert rows[0].split() == ["time", "(UTC)", "event", "customer", "item", "price", "quantity", "currency"]
+    assert rows[1].split() == ["2025-07-01", "08:00:00", "Order", "Refunded", "ann", "tea", "3.5", "2.0", "EUR"]
+    assert rows[-1].startswith("rejected: time cannot be read (user=bob, ts=soon, ")
+    assert len(rows) == 1 + 10  # the header and ten rows of the file
+
+
+def test_without_a_column_of_times_the_file_is_shown_as_it_is(shop: Workspace, tmp_path: Path) -> None:
+    said = propose_map(shop, csv(tmp_path, "user,moment,sku\nann,2025-07-01,tea\n"))
+    assert "moment" in said.splitlines()[0]
+    assert "no column was found for ['time', 'price']" in said
+
+
 def test_a_map_that_was_edited_is_not_overwritten(shop: Workspace, tmp_path: Path) -> None:
     path = csv(tmp_path, HEAD + TEA)
     (shop.folder / "map.yaml").write_text("source: mine\n")
     propose_map(shop, path)
     assert (shop.folder / "map.yaml").read_text() == "source: mine\n"
-
-
-def test_a_log_without_rows_stores_nothing(shop: Workspace, tmp_path: Path) -> None:
-    path = csv(tmp_path, HEAD)
-    propose_map(shop, path)
-    said = import_file(shop, path, shop.folder / "map.yaml", consent="", proof="", now=NOW)
-    assert events(shop) == 0
-    assert "no consent was named" in said
 
 
 def test_a_line_that_is_too_long_says_how_long_it_may_be(tmp_path: Path) -> None:

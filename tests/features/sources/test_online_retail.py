@@ -1,5 +1,6 @@
 """Online Retail: what the source makes of good lines, odd lines and files that are none."""
 
+import json
 from datetime import datetime
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from features.consent import Basis
 from features.imports import ImportResult, Parsed, import_events
 from features.sources import online_retail
 from features.table import FeatureTable
-from features.workspace import create
+from features.workspace import Workspace, create
 
 NOW = datetime(2026, 3, 1)  # UTC, as the tables keep it
+BASIS = Basis(("personalisation",), online_retail.PROOF)
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 
 
@@ -64,6 +66,28 @@ def test_a_line_that_cannot_count_is_rejected_with_its_reason(tmp_path: Path, ro
     assert (parsed.read, parsed.events.num_rows) == (2, 1)
 
 
+@pytest.mark.parametrize("code", ["POST", "m", "BANK CHARGES", "AMAZONFEE", "ADJUST2"])
+def test_what_is_no_product_counts_as_money_and_is_no_item(tmp_path: Path, code: str) -> None:
+    rows = (f"1,{code},Words,1,2011-01-07 10:00:00,18,17850,UK", "1,A,Tea,1,2011-01-07 10:00:00,2,17850,UK")
+    parsed = read(tmp_path / "log.csv", *rows)
+    lines = {event["price"]: event for event in parsed.events.to_pylist()}
+    assert (lines[18.0]["item"], lines[18.0]["properties"]) == (None, json.dumps({"code": code}, separators=(",", ":")))
+    assert (lines[2.0]["item"], lines[2.0]["properties"]) == ("A", None)
+    assert parsed.noted == {"postage, fee or correction: counts as money, is no item": 1}
+    assert parsed.catalog is not None
+    assert parsed.catalog["item"].to_pylist() == ["A"]
+
+
+def test_the_money_of_postage_stays_with_its_customer_who_bought_one_item(shop: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    rows = ("1,POST,POSTAGE,2,2011-01-07 10:00:00,18,17850,UK", "1,A,Tea,1,2011-01-07 10:00:00,2,17850,UK")
+    parsed = read(path, *rows, "C2,POST,POSTAGE,-1,2011-01-08 10:00:00,18,17850,UK")
+    import_events(shop, parsed, source=online_retail.SOURCE, path=path, mark="0" * 64, basis=BASIS, time=NOW)
+    table = FeatureTable.build(history.read_events(shop), NOW, families=["spend", "affinity"], currency="GBP")
+    assert table.to_pandas().loc["17850", ["revenue", "items_bought"]].tolist() == [20.0, 1.0]
+    assert history.read_events(shop).past(NOW).items.to_pylist() == ["A"]
+
+
 def test_a_line_without_a_customer_is_kept_for_its_item(tmp_path: Path) -> None:
     parsed = read(tmp_path / "log.csv", "1,A,Tea,1,2011-01-07 10:00:00,2,,UK", "1,A,Tea,1,2011-01-07 10:00:00,2,9.0,UK")
     assert sorted(parsed.events["customer"].to_pylist(), key=str) == ["9", None]
@@ -86,9 +110,9 @@ def test_an_absent_field_does_not_shift_the_key(tmp_path: Path) -> None:
     assert pc.count_distinct(parsed.events["message_id"]).as_py() == 2
 
 
-def test_a_log_with_no_lines_is_an_empty_log(tmp_path: Path) -> None:
-    parsed = read(tmp_path / "log.csv")
-    assert (parsed.read, parsed.events.num_rows, parsed.rejected.num_rows) == (0, 0, 0)
+def test_a_log_with_no_lines_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"log.csv: holds a header and no row"):
+        read(tmp_path / "log.csv")
 
 
 @pytest.mark.parametrize(
@@ -110,9 +134,9 @@ def test_a_file_that_is_none_is_one_line(tmp_path: Path, name: str, content: byt
 
 
 def stored(shop_folder: Path, path: Path) -> tuple[ImportResult, FeatureTable]:
-    shop, basis = create(shop_folder), Basis(("personalisation",), online_retail.PROOF)
+    shop = create(shop_folder)
     parsed = online_retail.read(path, NOW)
-    result = import_events(shop, parsed, source=online_retail.SOURCE, path=path, mark="0" * 64, basis=basis, time=NOW)
+    result = import_events(shop, parsed, source=online_retail.SOURCE, path=path, mark="0" * 64, basis=BASIS, time=NOW)
     return result, FeatureTable.build(history.read_events(shop), NOW, families=["spend"], currency="GBP")
 
 
@@ -122,6 +146,8 @@ def test_the_real_log_is_counted_as_its_description_says(tmp_path: Path, data_di
     assert result.read == 531_282
     assert result.rejected == {"price is not positive": 1_179}
     assert result.read == result.stored + result.noted["the same row again"] + 1_179
+    no_product = {"POST": 1_126, "DOT": 706, "M and m": 322, "C2": 141, "BANK CHARGES": 12, "others": 7}
+    assert result.noted["postage, fee or correction: counts as money, is no item"] == sum(no_product.values())
     assert 4_330 < len(table) <= 4_339
 
 

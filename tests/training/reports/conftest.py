@@ -15,7 +15,7 @@ QUIET = [
     "--disable-sync",
 ]
 SLOW_MS = 180_000  # a machine that does other work beside it
-WIDTHS = (1200, 390)
+WIDTHS = (1200, 390, 320)
 
 
 @pytest.fixture
