@@ -217,7 +217,7 @@ def _balance(page: Page, found: Figures) -> None:
     page.section(
         "Were the groups alike?",
         "In a fair test, who was given the offer cannot be told from what was known before. Differences are in "
-        "standard deviations; beyond 0.1 the arms differ.",
+        "standard deviations; beyond 0.1 the arms differ, unless they are so small that chance gives as much.",
     )
     for offer, one in found["offers"].items():
         checks = one["checks"]

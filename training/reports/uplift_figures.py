@@ -211,8 +211,17 @@ def _balance(features: pd.DataFrame, trial: Trial) -> list[dict[str, Any]]:
     if not columns:
         return []
     differences = balance(np.column_stack(list(columns.values())), trial.treated, trial.weight)
-    found = [{"feature": name, "difference": float(one)} for name, one in zip(columns, differences, strict=True)]
+    chance = chance_of(differences, trial)
+    rows = zip(columns, differences.tolist(), chance.tolist(), strict=True)
+    found = [{"feature": name, "difference": one, "p_value": p} for name, one, p in rows]
     return sorted(found, key=lambda one: -abs(one["difference"]))
+
+
+def chance_of(differences: Array, trial: Trial) -> Array:
+    """The p-values of standardised differences when a coin gave the offer, Bonferroni-corrected for their number."""
+    arms = (trial.weight[trial.treated], trial.weight[~trial.treated])
+    error = np.sqrt(sum((weight**2).sum() / weight.sum() ** 2 for weight in arms))  # Kish 1965: rows worth as much
+    return np.asarray(np.minimum(2 * stats.norm.sf(np.abs(differences) / error) * len(differences), 1.0))
 
 
 def _columns(features: pd.DataFrame) -> dict[str, Array]:

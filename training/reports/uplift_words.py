@@ -9,7 +9,7 @@ from training.reports.page import interval, shown, signed
 FLAT = "not distinguishable"
 FEW_OUTCOMES = 100  # below it chance alone moves a count by more than a tenth
 DIFFERENCE = 0.1  # Austin 2009: beyond it the arms differ
-RATIO_P = 0.001  # a sample ratio or an AUC this unlikely is a fault of the test, not chance
+RATIO_P = 0.001  # a sample ratio, an AUC or a difference this unlikely is a fault of the test, not chance
 BASELINES = {"response-linear": "choosing the likeliest to respond", "constant": "choosing at random"}
 Figures = dict[str, Any]
 
@@ -109,7 +109,14 @@ def _doubts(offer: str, one: Figures) -> list[str]:
         )
     if ratio is not None and ratio < RATIO_P:
         said.append(f"{offer}: the arms are not in their planned ratio (p = {shown(ratio)}). Rows may be missing.")
-    unlike = [row["feature"] for row in one["balance"] if abs(row["difference"]) > DIFFERENCE]
+    unlike = [row["feature"] for row in one["balance"] if _unlike(row)]
     if unlike:
-        said.append(f"{offer}: the arms differ in {', '.join(unlike[:5])} by more than {DIFFERENCE} deviations.")
+        said.append(
+            f"{offer}: the arms differ in {', '.join(unlike[:5])} by more than {DIFFERENCE} deviations, "
+            "which chance hardly gives."
+        )
     return said
+
+
+def _unlike(row: Figures) -> bool:
+    return bool(abs(row["difference"]) > DIFFERENCE and row["p_value"] < RATIO_P)

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from features.exposures import ExposureLog, Exposures
 from features.table import Feature, FeatureTable
 from features.workspace import Settings, Workspace
-from training.metrics.uplift import Trial, average, by_decile, qini
+from training.metrics.uplift import Trial, average, balance, by_decile, qini
 from training.pipelines.uplift import judged, save_evidence
 from training.pipelines.uplift_evaluation import CHOSEN
 from training.reports.page import interval, shown
 from training.reports.uplift import report, run_folder, write
 from training.reports.uplift_effects import clustered
-from training.reports.uplift_figures import Evidence, coin_p, figures
+from training.reports.uplift_figures import Evidence, chance_of, coin_p, figures
 from training.reports.uplift_segments import segment_labels
 from training.reports.uplift_words import warnings_of
 
@@ -144,6 +145,29 @@ def test_a_fair_campaign_brings_no_warning_and_a_bent_one_says_what_is_wrong(
     assert "a: who was given it can be told from the features" in said
     assert "a: the arms differ in spend" in said
     assert "Fewer than 100 rows with visit in: none, a" in said
+
+
+def test_small_fair_arms_that_chance_makes_unlike_bring_no_warning() -> None:
+    rng = np.random.default_rng(2)
+    fair = []
+    for _ in range(200):
+        treated = rng.random(300) < 0.5
+        columns = rng.standard_normal((300, 40))
+        trial = Trial(np.zeros(300), treated, np.ones(300))
+        differences = balance(columns, treated, trial.weight)
+        assert np.abs(differences).max() > 0.1  # Austin's rule alone would warn every time
+        fair.append(chance_of(differences, trial).min())
+    assert np.mean(np.array(fair) < 0.001) <= 0.02
+    assert np.mean(np.array(fair) < 0.05) == pytest.approx(0.05, abs=0.045)  # 3 standard errors
+
+
+def test_a_difference_is_as_likely_as_a_test_of_means_says() -> None:
+    rng = np.random.default_rng(3)
+    treated, values = np.arange(1000) < 400, rng.standard_normal(1000)
+    values[treated] += 0.2
+    trial = Trial(values, treated, np.ones(1000))
+    p = chance_of(balance(values[:, None], treated, trial.weight), trial)[0]
+    assert p == pytest.approx(stats.ttest_ind(values[treated], values[~treated], equal_var=False).pvalue, rel=0.1)
 
 
 def test_only_what_a_coin_hardly_gives_is_called_unfair(found: dict[str, Any]) -> None:
