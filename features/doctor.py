@@ -124,7 +124,7 @@ def _own_files(workspace: Workspace) -> Iterator[Check]:
 
 
 def _ledger(workspace: Workspace) -> Check:
-    from features.migrations import newest
+    from features.migrations import NEWEST
 
     try:
         found = _served(workspace) if workspace.settings.ledger else _filed(workspace.ledger_file)
@@ -134,8 +134,8 @@ def _ledger(workspace: Workspace) -> Check:
     if found is None:
         return Check("ledger", FINE, f"{workspace.ledger}: no tables yet; made by the first import")
     revision, size = found
-    if revision != newest():
-        return Check("ledger", STALE, f"revision {revision}; the next verb brings it to {newest()}")
+    if revision != NEWEST:
+        return Check("ledger", STALE, f"revision {revision}; the next verb brings it to {NEWEST}")
     return Check("ledger", FINE, f"revision {revision}, {size}")
 
 

@@ -59,9 +59,9 @@ class Ledger:
 
     def migrate(self) -> None:
         """Brings the schema to the newest revision; of two processes the second finds nothing to do."""
-        from features.migrations import newest, upgrade
+        from features.migrations import NEWEST, upgrade
 
-        if self.revision() != newest():
+        if self.revision() != NEWEST:
             with self.write() as connection:
                 upgrade(connection)
 

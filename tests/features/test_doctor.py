@@ -13,7 +13,7 @@ from features.doctor import BROKEN, FINE, STALE, Check, checked, shown
 from features.events import Event
 from features.history import close_days, record
 from features.ledger import Ledger
-from features.migrations import newest
+from features.migrations import NEWEST
 from features.workspace import Workspace, create
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -79,7 +79,7 @@ def test_a_ledger_on_a_server_is_looked_at_and_left_as_it_is(shop: Workspace, ne
     assert Ledger(served.ledger).tables() == []
     Ledger.at(served.ledger)
     one = found(served, "ledger")
-    assert (one.state, one.found) == (FINE, f"revision {newest()}, reachable at {served.ledger}")
+    assert (one.state, one.found) == (FINE, f"revision {NEWEST}, reachable at {served.ledger}")
 
 
 def test_a_server_that_does_not_answer_is_broken(shop: Workspace) -> None:

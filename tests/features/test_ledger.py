@@ -10,12 +10,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
+import features.migrations
 from features.history import live_events, message_keys
 from features.ledger import Ledger, metadata
-from features.migrations import newest
+from features.migrations import NEWEST
 
 NOON = datetime(2026, 1, 1, 12)  # UTC without a zone, as the tables keep it
 OPEN = "import sys; from features.ledger import Ledger; Ledger.at(sys.argv[1])"
@@ -29,7 +31,7 @@ def test_processes_that_migrate_at_once_all_succeed(ledger_url: str) -> None:
     told = [process.communicate(timeout=60)[1].decode() for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], told
     ledger = Ledger.at(ledger_url)
-    assert ledger.revision() == newest()
+    assert ledger.revision() == NEWEST
     ledger.close()
 
 
@@ -146,3 +148,17 @@ def test_a_file_that_is_no_database_is_named_in_one_line(tmp_path: Path) -> None
     path.write_bytes(b"no database" * 1000)
     with pytest.raises(OSError, match=r"ledger.db: the ledger could not be .*: file is not a database"):
         Ledger.at(f"sqlite:///{path}")
+
+
+def test_the_revision_that_the_code_needs_is_the_last_migration() -> None:
+    scripts = ScriptDirectory(str(Path(features.migrations.__file__).parent))
+    assert scripts.get_current_head() == NEWEST
+
+
+def test_a_ledger_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    Ledger.at(url)
+    looked = (
+        "import sys; from features.ledger import Ledger; Ledger.at(sys.argv[1]); sys.exit('alembic' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", looked, url], check=True)
