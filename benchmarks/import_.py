@@ -76,7 +76,8 @@ def bare(file: Path, folder: Path) -> None:
 def ours(file: Path, folder: Path) -> None:
     """Everything that the verb does, into a new workspace."""
     from features.consent import Basis
-    from features.imports import fingerprint, import_events
+    from features.imported import fingerprint
+    from features.imports import import_events
     from features.sources import online_retail
     from features.workspace import create
 

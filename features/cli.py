@@ -112,7 +112,7 @@ def import_exposures(
     Example: attune import exposures campaign.csv -w shop
     """
     from features.exposures import save_log
-    from features.imports import require_file
+    from features.imported import require_file
     from features.sources.exposure_files import ExposureMap, read
     from features.workspace import read_yaml
 
@@ -133,15 +133,18 @@ def import_online_retail(
 
     Example: attune import online-retail online_retail_sales.parquet -w shop
     """
-    from features.imports import earlier, fingerprint, import_events, require_file
-    from features.progress import step
+    from features.imported import earlier, fingerprint, require_file
     from features.quality import described
-    from features.sources import online_retail
+    from features.sources import ONLINE_RETAIL
 
     shop, now = opened(workspace), datetime.now(UTC)
-    mark = fingerprint(require_file(file), online_retail.SOURCE, consent)
+    mark = fingerprint(require_file(file), ONLINE_RETAIL, consent)
     result = earlier(shop, mark)
     if result is None:
+        from features.imports import import_events
+        from features.progress import step
+        from features.sources import online_retail
+
         basis = _basis(consent, online_retail.PROOF)
         with step(f"Importing {file.name}"):
             parsed = online_retail.read(file, now)
@@ -161,7 +164,7 @@ def import_hillstrom(
     Example: attune import hillstrom hillstrom.parquet -w shop
     """
     from features.exposures import save_log
-    from features.imports import require_file
+    from features.imported import require_file
     from features.sources import hillstrom
 
     log = hillstrom.read(require_file(file))
@@ -265,7 +268,8 @@ def import_complete_journey(
 
     Example: attune import complete-journey completejourney -w shop
     """
-    from features.imports import earlier, import_events
+    from features.imported import earlier
+    from features.imports import import_events
     from features.progress import step
     from features.quality import described
     from features.sources import complete_journey as journey

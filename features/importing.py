@@ -6,7 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 from features.consent import Basis
-from features.imports import earlier, fingerprint, import_events, require_file
+from features.imported import earlier, fingerprint, require_file
+from features.imports import import_events
 from features.progress import step
 from features.quality import described
 from features.sources.files import EventMap, as_yaml, preview, propose, read

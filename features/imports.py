@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
@@ -17,33 +16,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
-from sqlalchemy import BigInteger, Column, DateTime, String, Table, Text, insert, select
+from sqlalchemy import insert
 
 from features import history
 from features.consent import Basis, grant
 from features.engine import connect
 from features.events import COLUMNS, KEY, MAX_CUSTOMER, SCHEMA, utc
-from features.ledger import Ledger, metadata
+from features.imported import ImportResult, earlier, imports, require_file
+from features.ledger import Ledger
 from features.workspace import Workspace
 
 DUPLICATE = "the same row again"
 KNOWN = "already imported"
 UNFIT = f"customer is longer than {MAX_CUSTOMER} characters, or customer or item holds NUL"
 EXAMPLES = 3  # rejected rows shown per reason
-
-imports = Table(
-    "imports",
-    metadata,
-    Column("fingerprint", String(64), primary_key=True),
-    Column("source", String(128), nullable=False),
-    Column("file", Text, nullable=False),
-    Column("time", DateTime, nullable=False),
-    Column("read", BigInteger, nullable=False),
-    Column("stored", BigInteger, nullable=False),
-    Column("rejected", Text, nullable=False),
-    Column("noted", Text, nullable=False),
-    Column("basis", Text, nullable=False),
-)
 
 
 @dataclass(frozen=True)
@@ -59,46 +45,6 @@ class Parsed:
     noted: Mapping[str, int]
     read: int
     catalog: pa.Table | None = None
-
-
-@dataclass(frozen=True)
-class ImportResult:
-    """What an import read, stored and rejected, by reason; `again`: this very file was imported before."""
-
-    source: str
-    read: int
-    stored: int
-    rejected: Mapping[str, int]
-    noted: Mapping[str, int]
-    again: bool = False
-    rejects: Path | None = None
-    examples: Mapping[str, list[str]] = field(default_factory=dict)
-
-
-def fingerprint(path: Path, *settings: str) -> str:
-    """SHA-256 over the file's bytes and whatever else decides what it becomes."""
-    digest = hashlib.sha256("\0".join(settings).encode())
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def require_file(path: Path) -> Path:
-    """The path, where a file is; an error in one line where none is."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
-    return path
-
-
-def earlier(workspace: Workspace, mark: str) -> ImportResult | None:
-    """The result of the import with this fingerprint, or None when there was none."""
-    with Ledger.at(workspace.ledger).read() as connection:
-        row = connection.execute(select(imports).where(imports.c.fingerprint == mark)).mappings().first()
-    if row is None:
-        return None
-    counts = {name: orjson.loads(row[name]) for name in ("rejected", "noted")}
-    return ImportResult(row["source"], row["read"], row["stored"], **counts, again=True)
 
 
 def import_events(

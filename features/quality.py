@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from features.imports import ImportResult
+from features.imported import ImportResult
 
 
 def described(result: ImportResult) -> str:

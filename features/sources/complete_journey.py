@@ -14,7 +14,8 @@ import duckdb
 import pyarrow as pa
 
 from features.events import IDENTIFIED, ORDERED, SCHEMA, utc
-from features.imports import Parsed, fingerprint, readable, relation
+from features.imported import fingerprint
+from features.imports import Parsed, readable, relation
 
 SOURCE = "complete-journey"
 PROOF = "public data set, CC0, pseudonymous households"

@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from features.events import ORDERED, REFUNDED, SCHEMA, utc
 from features.imports import Parsed, readable, relation
+from features.sources import ONLINE_RETAIL
 
-SOURCE = "online-retail"
+SOURCE = ONLINE_RETAIL
 NEEDED = ("Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")
 PROOF = "public data set, CC BY 4.0, pseudonymous customers"
 ZONE = "Europe/London"

@@ -13,8 +13,9 @@ from features import history
 from features.catalog import read_catalog
 from features.consent import Basis, consented_customers
 from features.events import COLUMNS, Event
+from features.imported import ImportResult, fingerprint
 from features.importing import import_file
-from features.imports import DUPLICATE, KNOWN, UNFIT, ImportResult, fingerprint, import_events
+from features.imports import DUPLICATE, KNOWN, UNFIT, import_events
 from features.ledger import Ledger
 from features.quality import described
 from features.sources import online_retail
@@ -28,6 +29,15 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 from serving.cli import main
 main(sys.argv[2:])
+"""
+AGAIN = """
+import sys
+from serving.cli import main
+try:
+    main(["import", "online-retail", sys.argv[1], "-w", sys.argv[2]])
+except SystemExit as ended:
+    assert not ended.code
+sys.exit(str([name for name in ("duckdb", "deltalake", "ibis", "pyarrow") if name in sys.modules]))
 """
 FACTS = [name for name in COLUMNS if name != "received_at"]
 
@@ -71,6 +81,15 @@ def test_the_same_file_again_changes_nothing(shop: Workspace, tmp_path: Path) ->
     assert (again.again, again.stored) == (True, first.stored)
     assert facts(shop).equals(before)
     assert "imported before; nothing changed" in described(again)
+
+
+def test_the_same_file_again_is_known_before_an_engine_is_loaded(shop: Workspace, tmp_path: Path) -> None:
+    def loaded() -> str:
+        command = [sys.executable, "-c", AGAIN, str(lines(tmp_path / "a.parquet", 0, 60)), str(shop.folder)]
+        return subprocess.run(command, check=False, capture_output=True, text=True).stderr.splitlines()[-1]
+
+    assert "duckdb" in loaded()
+    assert loaded() == "[]"
 
 
 def test_a_part_and_then_the_whole_equals_the_whole_once(shop: Workspace, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from features import history
 from features.consent import Basis
-from features.imports import ImportResult, Parsed, import_events
+from features.imported import ImportResult
+from features.imports import Parsed, import_events
 from features.sources import online_retail
 from features.table import FeatureTable
 from features.workspace import Workspace, create
