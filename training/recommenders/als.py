@@ -25,6 +25,7 @@ from features.interactions import Interactions
 from training.recommenders.base import Reason
 from training.recommenders.directions import cosines, lengths
 from training.recommenders.factor_scorer import FactorScorer
+from training.recommenders.fold_in import FoldIn
 from training.recommenders.reasons import because
 from training.recommenders.scorer import Places, Scores
 from training.recommenders.search import Space, Span
@@ -58,9 +59,7 @@ class Als(FactorScorer):
         return self
 
     def customers(self, histories: Interactions) -> NDArray[np.float32]:
-        rows = np.arange(len(histories.customers))
-        vectors: NDArray[np.float32] = self._folding.recalculate_user(rows, self._confidences(histories))
-        return vectors
+        return self._folding.customers(histories, self._confidence(histories))
 
     def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
         if not len(history):
@@ -78,11 +77,9 @@ class Als(FactorScorer):
         return cosines(self.factors_[rows], self.factors_[columns])
 
     @cached_property
-    def _folding(self) -> AlternatingLeastSquares:
-        """implicit's closed form for histories, with these item factors; it holds what fits all of them, Y'Y."""
-        solver = self._untrained(threads=1)  # waking a second thread costs more than a history
-        solver.item_factors = self.factors_
-        return solver
+    def _folding(self) -> FoldIn:
+        """The closed form for histories, made once for a fit or a load."""
+        return FoldIn.of(self.factors_, self.gram_)
 
     def _untrained(self, threads: int) -> AlternatingLeastSquares:
         return AlternatingLeastSquares(
@@ -105,9 +102,11 @@ class Als(FactorScorer):
         matrix.data = 1 + np.float32(self.alpha) * matrix.data
         return matrix
 
+    def _confidence(self, histories: Interactions) -> NDArray[np.float32]:
+        return (1 + np.float32(self.alpha) * histories.weight).astype(np.float32)
+
     def _near(self, history: Interactions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        confidence = 1 + np.float32(self.alpha) * history.weight
-        return self.factors_[history.item], confidence.astype(np.float32)
+        return self.factors_[history.item], self._confidence(history)
 
     def _solver(self, near: NDArray[np.float32], confidence: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
         matrix = self.gram_ + (near * (confidence - 1)[:, None]).T @ near

@@ -20,7 +20,8 @@ Found = TypeVar("Found")
 NEVER = np.float32(-np.inf)
 WORST = np.finfo(np.float32).min
 LEAST = np.finfo(np.float32).smallest_subnormal  # the smallest score above 0
-GROUPS = 1024  # of columns whose maxima are compared first, for a k up to an eighth of it
+GROUPS = 512  # of columns whose maxima are compared first, for a k up to an eighth of it
+EIGHT = np.ones(8, np.bool_).view(np.uint64)[0]  # eight that are True
 CELLS = 8_000_000  # scores held at once: 32 MB as float32, however many customers are asked for
 
 Block = tuple[Interactions, NDArray[np.bool_]]  # some histories, and which items may be answered to each
@@ -100,7 +101,7 @@ def best_each(
     """Per row `best` of the `filled` scores, for all rows at once."""
     own = None if scores.flags.owndata else True  # a view may be what the model learned
     masked = np.array(scores, dtype=np.float32, copy=own, order="C")
-    masked.ravel()[np.flatnonzero(~allowed)] = NEVER
+    masked.ravel()[_refused(allowed)] = NEVER
     row, item = near(masked, k, floor=LEAST)
     few = np.flatnonzero(np.bincount(row, minlength=len(masked)) < k)  # the k-th best of these is filled
     if len(few):
@@ -123,21 +124,32 @@ def near(scores: NDArray[np.float32], k: int, *, floor: np.float32) -> tuple[NDA
     and groups whose maximum is below it are not looked at again.
     """
     rows, columns = scores.shape
-    groups = min(columns, GROUPS * -(-k // (GROUPS // 8)))
-    deep = columns // groups
+    deep = max(1, columns // (GROUPS * -(-k // (GROUPS // 8))))
+    groups = columns // deep
     head = scores[:, : deep * groups].reshape(rows, deep, groups)
     peaks = np.concatenate([head.max(axis=1), scores[:, deep * groups :]], axis=1)
     width = peaks.shape[1]
     edge = np.full(rows, floor)
     if width >= k:
         edge = np.maximum(np.partition(peaks, width - k, axis=1)[:, width - k], floor)
-    row, peak = np.nonzero(peaks >= edge[:, None])
+    row, peak = np.divmod(np.flatnonzero(peaks >= edge[:, None]), width)  # faster than `nonzero` of two dimensions
     alone = peak >= groups
     single = (row[alone], deep * groups + peak[alone] - groups)
     row, peak = row[~alone], peak[~alone]
-    column = peak[:, None] + groups * np.arange(deep)
-    among, place = np.nonzero(scores[row[:, None], column] >= edge[row][:, None])
-    return np.concatenate([single[0], row[among]]), np.concatenate([single[1], column[among, place]])
+    flat = (row * columns + peak)[:, None] + groups * np.arange(deep)
+    among = np.flatnonzero(scores.ravel()[flat] >= edge[row][:, None])
+    inside = np.divmod(flat.ravel()[among], columns)
+    return np.concatenate([single[0], inside[0]]), np.concatenate([single[1], inside[1]])
+
+
+def _refused(allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The flat places that are False, looked for eight at a time: as a rule they are few."""
+    flat = allowed.ravel()
+    whole = len(flat) // 8 * 8
+    words = np.flatnonzero(flat[:whole].view(np.uint64) != EIGHT)
+    near = np.concatenate([(words[:, None] * 8 + np.arange(8)).ravel(), np.arange(whole, len(flat))])
+    found: NDArray[np.intp] = near[~flat[near]]
+    return found
 
 
 def ranked_others(
