@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
@@ -59,6 +59,31 @@ class ItemFilter:
         among = [np.unique(positions(items, ids)) for ids in only]
         without = np.concatenate([np.empty(0, np.intp), *(positions(items, ids) for ids in never)])
         return (reduce(np.intersect1d, among) if among else None), without
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a filter lets be answered to so many histories. The mask is made where somebody asks for it: it is large."""
+
+    rule: ItemFilter
+    items: NDArray[np.str_]
+    rows: int
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        """True where an item may be answered; shape (rows, items)."""
+        return self.rule.mask(self.items, self.rows)
+
+    @cached_property
+    def refused(self) -> NDArray[np.intp]:
+        """The flat places of (rows, items) that may not be answered."""
+        if self.rule.allowed is not None or self.rule.required_each is not None:
+            return np.flatnonzero(~self.mask)
+        columns, never = len(self.items), self.rule.excluded
+        each = pairs(self.items, self.rule.excluded_each or [])
+        every = positions(self.items, np.empty(0, np.str_) if never is None else never)
+        flat = (np.arange(self.rows)[:, None] * columns + every).ravel()
+        return np.concatenate([each[0] * columns + each[1], flat])
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.catalog import Catalog
 from features.interactions import Interactions
 from training.recommenders import members, stored
-from training.recommenders.base import Reason
+from training.recommenders.base import Allowed, ItemFilter, Reason
 from training.recommenders.members import Given, Members
 from training.recommenders.reasons import POPULAR
 from training.recommenders.scorer import Places, Scorer, Scores
@@ -66,21 +65,19 @@ class Blend(Scorer):
         return model
 
     def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
-        everything = np.ones((len(histories.customers), len(self.items_)), dtype=bool)
+        everything = Allowed(ItemFilter(), self.items_, len(histories.customers))
         return self.scores_among(histories, everything, len(self.items_), as_of)
 
-    def scores_among(
-        self, histories: Interactions, allowed: NDArray[np.bool_], k: int, as_of: datetime | None
-    ) -> Scores:
+    def scores_among(self, histories: Interactions, allowed: Allowed, k: int, as_of: datetime | None) -> Scores:
         """The weighted sum; members that look closely at a few items do so at the allowed ones."""
-        total = np.zeros(allowed.shape, dtype=np.float32)
+        total = np.zeros((allowed.rows, len(self.items_)), dtype=np.float32)
         for label in self.members_:
             total += self._part(label, histories, allowed, k, as_of)
         return total
 
     def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
         """The reason of the member that adds most to the item's score."""
-        everything = np.ones((1, len(self.items_)), dtype=bool)
+        everything = Allowed(ItemFilter(), self.items_, 1)
         size = len(self.items_)
         parts = np.stack([self._part(label, history, everything, size, as_of)[0, places] for label in self.members_])
         most, said = np.argmax(parts, axis=0), [POPULAR] * len(places)
@@ -116,12 +113,10 @@ class Blend(Scorer):
         model.members_ = members.load(folder)
         return model
 
-    def _part(
-        self, label: str, histories: Interactions, allowed: NDArray[np.bool_], k: int, as_of: datetime | None
-    ) -> Scores:
+    def _part(self, label: str, histories: Interactions, allowed: Allowed, k: int, as_of: datetime | None) -> Scores:
         """What one member adds."""
         mine = self._places[label]
-        among = allowed if mine is None else allowed[:, mine]
+        among = allowed if mine is None else replace(allowed, items=self.items_[mine])
         given = self.members_[label].scores_among(self._near(label, histories), among, k, as_of)
         return self._wide(label, self._weight(label) * _scaled(given))
 

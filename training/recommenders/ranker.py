@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from features.interactions import Interactions
 from features.lines import Lines
 from training.recommenders import members, stored
-from training.recommenders.base import ItemFilter, Reason
+from training.recommenders.base import Allowed, ItemFilter, Reason
 from training.recommenders.basket_columns import BasketFacts, basket_columns
 from training.recommenders.candidates import Candidates, Mask, candidates
 from training.recommenders.lesson import Lesson, lessons
@@ -73,19 +73,19 @@ class Ranker(Scorer):
         return model
 
     def scores(self, histories: Interactions, as_of: datetime | None) -> Scores:
-        everything = np.ones((len(histories.customers), len(self.items_)), dtype=bool)
+        everything = Allowed(ItemFilter(), self.items_, len(histories.customers))
         return self.scores_among(histories, everything, self.each, as_of)
 
-    def scores_among(self, histories: Interactions, allowed: Mask, k: int, as_of: datetime | None) -> Scores:
+    def scores_among(self, histories: Interactions, allowed: Allowed, k: int, as_of: datetime | None) -> Scores:
         """Above 0 for the candidates, 0 for everything else and where there is no history.
 
         The first member's own where nobody bought anything later that could have taught the trees.
         """
         if not self.trees_.models:
             return next(iter(self.members_.values())).scores(histories, as_of)
-        some = allowed & (np.diff(histories.starts) > 0)[:, None]
+        some = allowed.mask & (np.diff(histories.starts) > 0)[:, None]
         found = self._candidates(histories, some, max(self.each, k), as_of)
-        scores = np.zeros(allowed.shape, dtype=np.float32)
+        scores = np.zeros(some.shape, dtype=np.float32)
         if len(found.row):
             scores[found.row, found.item] = self.trees_.predict(_table(found)[0])
         return scores
@@ -158,7 +158,7 @@ class Ranker(Scorer):
         owned = None if learned.repeats else [past.items[history.item] for history in histories.each()]
 
         def found(block: Block) -> tuple[Any, Any, Any, list[str]]:
-            pairs = self._candidates(*block, self.each, past.as_of)
+            pairs = self._candidates(block[0], block[1].mask, self.each, past.as_of)
             customer = block[0].customers.astype(np.int64)[pairs.row]
             bought = np.isin(customer * len(past.items) + pairs.item, learned.keys)
             return customer + number * OTHERS, bought, *_table(pairs)

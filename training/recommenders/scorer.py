@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from features.catalog import Catalog
 from features.interactions import Interactions
 from training.recommenders import stored
-from training.recommenders.base import ItemFilter, Rankings, Reason, positions
+from training.recommenders.base import Allowed, ItemFilter, Rankings, Reason, positions
 from training.recommenders.cycles import chance_of_repeat
 from training.recommenders.reasons import POPULAR, carried
 from training.recommenders.search import Space
@@ -74,11 +74,11 @@ class Scorer(ABC):
     def scores_among(
         self,
         histories: Interactions,
-        allowed: NDArray[np.bool_],
+        allowed: Allowed,
         k: int,
         as_of: datetime | None,
     ) -> Scores:
-        """As `scores`, good for the `k` best of the allowed items: True in (histories, items)."""
+        """As `scores`, good for the `k` best of the allowed items."""
         return self.scores(histories, as_of)
 
     def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:

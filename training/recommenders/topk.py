@@ -14,22 +14,21 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from features.interactions import PAIR, Interactions
-from training.recommenders.base import ItemFilter, Rankings
+from training.recommenders.base import Allowed, ItemFilter, Rankings
 
 Found = TypeVar("Found")
 NEVER = np.float32(-np.inf)
 WORST = np.finfo(np.float32).min
 LEAST = np.finfo(np.float32).smallest_subnormal  # the smallest score above 0
 GROUPS = 512  # of columns whose maxima are compared first, for a k up to an eighth of it
-EIGHT = np.ones(8, np.bool_).view(np.uint64)[0]  # eight that are True
 CELLS = 8_000_000  # scores held at once: 32 MB as float32, however many customers are asked for
 
-Block = tuple[Interactions, NDArray[np.bool_]]  # some histories, and which items may be answered to each
+Block = tuple[Interactions, Allowed]  # some histories, and which items may be answered to each
 Answers = list[tuple[NDArray[np.str_], NDArray[np.float32]]]
 
 
 def ranked(
-    score: Callable[[Interactions, NDArray[np.bool_]], NDArray[np.float32]],
+    score: Callable[[Interactions, Allowed], NDArray[np.float32]],
     popularity: NDArray[np.float32],
     histories: Interactions,
     k: int,
@@ -44,7 +43,7 @@ def ranked(
     at_least_1(k)
 
     def answered(block: Block) -> Answers:
-        return best_each(histories.items, score(*block), block[1], popularity, k)
+        return best_each(histories.items, score(*block), block[1].refused, popularity, k)
 
     answers = [answer for block in over_blocks(answered, histories, items) for answer in block]
     assert len(answers) == len(histories.customers)  # noqa: S101  # one lost is a customer given another's answer
@@ -61,9 +60,9 @@ def at_least_1(k: int) -> int:
 def over_blocks(work: Callable[[Block], Found], histories: Interactions, items: ItemFilter) -> list[Found]:
     """What `work` gives for runs of histories small enough to score at once, in order; a core works on each run."""
 
-    def found(part: tuple[Interactions, ItemFilter]) -> Found:  # makes its own mask: a pool takes all parts at once
+    def found(part: tuple[Interactions, ItemFilter]) -> Found:
         rows, rule = part
-        return work((rows, rule.mask(histories.items, len(rows.customers))))
+        return work((rows, Allowed(rule, histories.items, len(rows.customers))))
 
     parts = _parts(histories, items)
     if len(histories.customers) <= _rows(histories):
@@ -94,18 +93,18 @@ def best(
 def best_each(
     items: NDArray[np.str_],
     scores: NDArray[np.float32],
-    allowed: NDArray[np.bool_],
+    refused: NDArray[np.intp],
     popularity: NDArray[np.float32],
     k: int,
 ) -> Answers:
-    """Per row `best` of the `filled` scores, for all rows at once."""
+    """Per row `best` of the `filled` scores, for all rows at once; `refused` are flat places of the scores."""
     own = None if scores.flags.owndata else True  # a view may be what the model learned
     masked = np.array(scores, dtype=np.float32, copy=own, order="C")
-    masked.ravel()[_refused(allowed)] = NEVER
+    masked.ravel()[refused] = NEVER
     row, item = near(masked, k, floor=LEAST)
     few = np.flatnonzero(np.bincount(row, minlength=len(masked)) < k)  # the k-th best of these is filled
     if len(few):
-        masked[few] = np.where(allowed[few], filled(masked[few], popularity), NEVER)
+        masked[few] = np.where(masked[few] == NEVER, NEVER, filled(masked[few], popularity))
         kept = ~np.isin(row, few)
         more_row, more_item = near(masked[few], k, floor=WORST)
         row, item = np.concatenate([row[kept], few[more_row]]), np.concatenate([item[kept], more_item])
@@ -140,16 +139,6 @@ def near(scores: NDArray[np.float32], k: int, *, floor: np.float32) -> tuple[NDA
     among = np.flatnonzero(scores.ravel()[flat] >= edge[row][:, None])
     inside = np.divmod(flat.ravel()[among], columns)
     return np.concatenate([single[0], inside[0]]), np.concatenate([single[1], inside[1]])
-
-
-def _refused(allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """The flat places that are False, looked for eight at a time: as a rule they are few."""
-    flat = allowed.ravel()
-    whole = len(flat) // 8 * 8
-    words = np.flatnonzero(flat[:whole].view(np.uint64) != EIGHT)
-    near = np.concatenate([(words[:, None] * 8 + np.arange(8)).ravel(), np.arange(whole, len(flat))])
-    found: NDArray[np.intp] = near[~flat[near]]
-    return found
 
 
 def ranked_others(
