@@ -39,12 +39,12 @@ CUSTOMERS, MANY, K = 5000, 20, 10
 Rows = NDArray[np.float64]
 SHOPPED = {events.VIEWED: 0.1, events.ADDED: 0.3, events.ORDERED: 1.0}
 VIEWED = SHOPPED | {events.VIEWED: 0.3}  # most of what is known of a taste are views
-SMALL = {"model": "als", "factors": 16, "regularization": 30.0}
-MEMBERS = {"graph-filter": {}, "als": {}, "small": SMALL, "repeat": {}, "popularity": {}, "neighbours": {}}
+MEMBERS: dict[str, dict[str, Any]] = {"graph-filter": {}, "als": {}, "softmax": {}, "repeat": {}, "popularity": {}}
+ALONE = ("popularity", "neighbours", "repeat", "als", "softmax", "graph-filter", "ranker")
 MODELS: dict[str, tuple[str, dict[str, Any], dict[str, float]]] = {
-    **{name: (name, {}, SHOPPED) for name in ("popularity", "neighbours", "repeat", "als", "graph-filter", "ranker")},
+    **{name: (name, {}, SHOPPED) for name in ALONE},
     "ranker, views": ("ranker", {}, VIEWED),
-    "ranker, views, six members": ("ranker", {"members": MEMBERS}, VIEWED),
+    "ranker, views, softmax": ("ranker", {"members": MEMBERS}, VIEWED),
 }
 
 

@@ -17,6 +17,7 @@ from training.recommenders.popularity import Popularity
 from training.recommenders.ranker import Ranker
 from training.recommenders.repeat import Repeat
 from training.recommenders.scorer import Scorer
+from training.recommenders.softmax import Softmax
 from training.recommenders.tifu import Tifu
 
 RECOMMENDERS: dict[str, type[Recommender]] = {
@@ -26,6 +27,7 @@ RECOMMENDERS: dict[str, type[Recommender]] = {
     "ease": Ease,
     "als": Als,
     "bpr": Bpr,
+    "softmax": Softmax,
     "bm25": Bm25,
     "repeat": Repeat,
     "content": Content,

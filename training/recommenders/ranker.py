@@ -171,7 +171,7 @@ class Ranker(Scorer):
         if self.baskets_ is not None:
             rows = len(histories.customers)
             lines = Lines.of_pairs(histories) if histories.lines is None else histories.lines
-            of_baskets = basket_columns(found.row, found.item, lines, rows, self.baskets_)
+            of_baskets = basket_columns(found.row, found.item, lines, rows, self.baskets_, as_of)
             columns |= {f"baskets.{name}": values for name, values in of_baskets.items()}
         return Candidates(found.row, found.item, columns)
 

@@ -11,9 +11,11 @@ from training.reports.page import interval, shown, signed
 
 FLAT = "not distinguishable"
 FEW = 200  # customers: below it an interval of NDCG is wider than most models differ
-MOST_ITEMS = {"ease": 10_000, "neighbours": 100_000, "graph-filter": 100_000}  # where cost is not linear
+# where cost is not linear
+MOST_ITEMS = {"ease": 10_000, "softmax": 10_000, "neighbours": 100_000, "graph-filter": 100_000}
 MEANT_FOR = {
     "ease": "up to 10,000 items; of more the densest, no opinion on the rest",
+    "softmax": "up to 10,000 items; of more the densest, no opinion on the rest",
     "neighbours": "up to some 100,000 items",
     "graph-filter": "up to some 100,000 items",
     "tifu": "any; customers up to some 100,000",

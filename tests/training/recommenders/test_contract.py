@@ -14,7 +14,7 @@ from training.recommenders import RECOMMENDERS, known_recommender
 from training.recommenders.base import ItemFilter
 
 AS_OF = datetime.fromisoformat("2024-06-01")
-PERSONAL = ("neighbours", "graph-filter", "ease", "als", "bpr", "bm25", "content", "blend", "ranker")
+PERSONAL = ("neighbours", "graph-filter", "ease", "als", "bpr", "softmax", "bm25", "content", "blend", "ranker")
 MEMBERS = {"neighbours": {}, "als": {"factors": 16}, "repeat": {}}
 SMALL = {
     "als": {"threads": 1, "factors": 16},

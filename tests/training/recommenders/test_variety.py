@@ -13,7 +13,7 @@ SMALL = {
     "als": {"threads": 1, "factors": 8, "regularization": 1.0},
     "ranker": {"threads": 1, "rounds": 5, "members": {"neighbours": {}}},
 }
-KNOWS = ("neighbours", "graph-filter", "ease", "als", "bpr", "content", "ranker")
+KNOWS = ("neighbours", "graph-filter", "ease", "als", "bpr", "softmax", "content", "ranker")
 
 
 @pytest.fixture(scope="module")
