@@ -26,6 +26,8 @@ class Catalog:
         """A catalogue from a frame with the column `item`; the other columns of `COLUMNS` are added when absent."""
         if "item" not in frame.columns:
             raise ValueError(f"catalogue has the columns {list(frame.columns)}; it needs 'item'")
+        if lacking := int((frame["item"].isna() | (frame["item"] == "")).sum()):
+            raise ValueError(f"catalogue has {lacking:,} rows without an item; each row is one item")
         frame = frame.assign(item=frame["item"].astype(str))
         repeated = frame["item"][frame["item"].duplicated()].unique().tolist()
         if repeated:
@@ -33,7 +35,7 @@ class Catalog:
         for column in COLUMNS[1:]:
             if column not in frame.columns:
                 frame[column] = np.nan if column in ("price", "stock") else None
-        return cls(frame.set_index("item"))
+        return cls(frame.assign(stock=_numbers(frame, "stock")).set_index("item"))
 
     def name(self, item: str) -> str:
         """What a person calls the item; its id when the catalogue has no name."""
@@ -59,8 +61,6 @@ def read_catalog(workspace: Workspace) -> Catalog:
     if not parts:
         return Catalog.of(pd.DataFrame({"item": np.empty(0, object)}))
     frame = pd.concat(parts, ignore_index=True)
-    if own.exists() and parts[0]["item"].duplicated().any():
-        return Catalog.of(parts[0])  # says which items are named twice
     return Catalog.of(frame.drop_duplicates("item"))
 
 
@@ -69,6 +69,18 @@ def _own(path: Path) -> pd.DataFrame:
         frame = pd.read_csv(path, dtype={"item": str, "name": str, "category": str}, encoding="utf-8-sig")
     except (ValueError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: could not be read as CSV: {' '.join(str(error).split())}") from None
-    if "item" not in frame.columns:
-        raise ValueError(f"{path}: has the columns {list(frame.columns)}; it needs 'item'")
+    try:
+        Catalog.of(frame)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     return frame
+
+
+def _numbers(frame: pd.DataFrame, column: str) -> pd.Series[float]:
+    """The column, which decides something, as numbers; refused where a text stands in it."""
+    numbers: pd.Series[float] = pd.to_numeric(frame[column], errors="coerce")
+    odd = frame[numbers.isna() & frame[column].notna()]
+    if len(odd):
+        first = odd.iloc[0]
+        raise ValueError(f"{column} == {first[column]!r} of item {first['item']!r}, must be a number or empty")
+    return numbers

@@ -19,7 +19,7 @@ from serving.decisions.state import State
 from training.recommenders import reasons as why
 from training.recommenders.base import ItemFilter, Rankings, Reason, Recommender
 from training.recommenders.bought import allowed
-from training.recommenders.reasons import POPULAR
+from training.recommenders.reasons import NEW, POPULAR
 from training.recommenders.variety import pooled, recommend_varied, varied
 from training.release import Release
 
@@ -67,7 +67,7 @@ def basket(state: State, request: BasketRequest, decision_id: str, now: datetime
 
     rankings = _rested(ranked, request.k, asked)
     reasons = model.goes_with(request.cart, rankings)
-    alone = all(reason.kind == "popular" for reason in reasons)
+    alone = all(reason in {POPULAR, NEW} for reason in reasons)
     fallback = (
         "the model knows of nothing allowed that goes with the cart: what is popular" if alone and reasons else None
     )
@@ -82,7 +82,8 @@ def similar(state: State, request: SimilarRequest, decision_id: str, now: dateti
     rankings = model.similar(request.item, request.k, items=items)
     if len(rankings.items[0]):
         alike = Reason("similar", (request.item,))
-        reasons = [alike if score > 0 else POPULAR for score in rankings.scores[0]]  # 0 or less: filled by popularity
+        filled = why.filled_by(model.chance_of_repeat(rankings.items[0]))
+        reasons = [alike if score > 0 else other for score, other in zip(rankings.scores[0], filled, strict=True)]
         fallback = None
     else:
         nobody = described([], state.settings.interactions, now)

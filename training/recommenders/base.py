@@ -104,7 +104,8 @@ class Reason:
     `because_you_bought` cites the bought items of the history that carried the score; `customers_also` too, where
     they did by nothing but that the same customers chose both; `because_you_viewed` cites what was viewed, where
     nothing bought carried it. `buy_again` and `due_again` (its cycle is over, or nearly) cite the item, `popular`
-    nothing. `goes_with` cites the items of a cart, `similar` the item that was asked for.
+    and `new` (in the catalogue, in no event) nothing. `goes_with` cites the items of a cart, `similar` the item that
+    was asked for.
     """
 
     kind: str

@@ -17,8 +17,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from features.catalog import Catalog
 from features.interactions import PAIR, Interactions
 from training.recommenders.base import ItemFilter, Rankings
 from training.recommenders.guarded import BrokenModelError, Guarded, told
@@ -46,6 +48,7 @@ def check(kind: type[Any], path: str = "", **parameters: Any) -> None:
         loaded = Guarded.read(kind, path, Path(folder))
     _same(path, answer, _asked(loaded, log), "what is loaded answers otherwise than what was saved")
     _asked(model.beside(log), log)
+    _asked(model.admit(Catalog.of(pd.DataFrame({"item": [*log.items, "item-new"]}))), log)
     _same(path, answer, _asked(model, log), "asked again it answers otherwise")
 
 
@@ -66,6 +69,8 @@ def small_log() -> Interactions:
 def _answers_under_every_filter(model: Guarded, log: Interactions) -> Rankings:
     """The answers without a filter, after those under filters, to somebody new and to a cart were found right."""
     bought, some = [log.items[history.item] for history in log.each()], log.items[::2]
+    model.alike(some)
+    model.chance_of_repeat(np.append(some, "no-such-item"))
     for k in (1, 5, 10 * ITEMS):
         for items in (
             ItemFilter(allowed=some, excluded=log.items[:3]),
@@ -74,7 +79,8 @@ def _answers_under_every_filter(model: Guarded, log: Interactions) -> Rankings:
             ItemFilter(allowed=log.items[:0]),
         ):
             _asked(model, log, k, items)
-        model.complete([str(log.items[4]), "no-such-item"], k, items=ItemFilter(excluded=some))
+        cart = [str(log.items[4]), "no-such-item"]
+        model.goes_with(cart, model.complete(cart, k, items=ItemFilter(excluded=some)))
         model.similar(str(log.items[4]), k, items=ItemFilter(excluded=some))
     _asked(model, log.rows(["nobody"]))
     return _asked(model, log)

@@ -75,10 +75,10 @@ class Guarded:
         return reasons
 
     def alike(self, ids: Ids) -> NDArray[np.float32]:
-        return self._told("alike", ids)  # type: ignore[no-any-return]  # the user's
+        return self._numbers("alike", ids, (len(ids), len(ids)))
 
     def chance_of_repeat(self, ids: Ids) -> NDArray[np.float32]:
-        return self._told("chance_of_repeat", ids)  # type: ignore[no-any-return]  # the user's
+        return self._numbers("chance_of_repeat", ids, (len(ids),))
 
     def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:
         reasons: list[list[Reason]] = self._told("reasons", histories, rankings, as_of=as_of)
@@ -114,6 +114,14 @@ class Guarded:
 
     def _told(self, method: str, *given: Any, **named: Any) -> Any:
         return told(self.path, method, getattr(self.inner, method), *given, **named)
+
+    def _numbers(self, method: str, ids: Ids, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """What the method says of these items."""
+        given = self._told(method, ids)
+        found: NDArray[np.float32] = told(self.path, method, np.asarray, given, dtype=np.float32)
+        if found.shape != shape or not np.isfinite(found).all():
+            raise BrokenModelError(f"{self.path}: {method} must return finite numbers of shape {shape}")
+        return found
 
     def _checked(self, method: str, answer: Any, rows: int, k: int, items: ItemFilter) -> Rankings:
         if not isinstance(answer, Rankings):

@@ -15,6 +15,7 @@ CITED = 3  # items named at most
 NAMED = 2  # of them in words
 SHARE = 0.25  # and only those that carry at least this share of the largest term
 POPULAR = Reason("popular")
+NEW = Reason("new")
 
 
 def because(
@@ -29,11 +30,16 @@ def because(
     return [_reason(history, place, terms[:, column], kind) for column, place in enumerate(places.tolist())]
 
 
-def carried(cart: NDArray[np.str_], terms: NDArray[Any]) -> Reason:
-    """Which items of the cart carried a score that is the sum of these terms, one each."""
+def filled_by(chance: NDArray[np.float32]) -> list[Reason]:
+    """Why items are answered that have no score; `chance`: that each is bought again, 0 for one that is in no event."""
+    return [POPULAR if known else NEW for known in (chance > 0).tolist()]
+
+
+def carried(cart: NDArray[np.str_], terms: NDArray[Any], otherwise: Reason) -> Reason:
+    """Which items of the cart carried a score that is the sum of these terms, one each; `otherwise` where none did."""
     order = np.lexsort((cart, -terms))
     if not len(order) or terms[order[0]] <= 0:
-        return POPULAR
+        return otherwise
     order = order[terms[order] >= SHARE * terms[order[0]]]
     return Reason("goes_with", tuple(cart[order[:CITED]].tolist()))
 
@@ -50,6 +56,7 @@ def worded(kind: str, cited: Sequence[str]) -> str:
         "similar": f"goes with {others}",
         "goes_with": f"goes with {others}",
         "popular": "popular now",
+        "new": "new in the shop",
     }
     return texts.get(kind, kind)
 

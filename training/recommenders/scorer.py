@@ -29,7 +29,7 @@ from features.interactions import Interactions
 from training.recommenders import stored
 from training.recommenders.base import Allowed, ItemFilter, Rankings, Reason, positions
 from training.recommenders.cycles import chance_of_repeat
-from training.recommenders.reasons import POPULAR, carried
+from training.recommenders.reasons import POPULAR, carried, filled_by
 from training.recommenders.search import Space
 from training.recommenders.topk import aligned, at_least_1, best, filled, ranked, ranked_others
 
@@ -126,7 +126,8 @@ class Scorer(ABC):
     def goes_with(self, cart: Sequence[str], rankings: Rankings) -> list[Reason]:
         places = np.unique(positions(self.items_, np.array(cart, np.str_)))
         terms = self.likeness_between(places, np.searchsorted(self.items_, rankings.items[0]))
-        return [carried(self.items_[places], terms[:, slot]) for slot in range(terms.shape[1])]
+        otherwise = filled_by(self.chance_of_repeat(rankings.items[0]))
+        return [carried(self.items_[places], terms[:, slot], other) for slot, other in enumerate(otherwise)]
 
     def alike(self, ids: Ids) -> Scores:
         near = np.zeros((len(ids), len(ids)), dtype=np.float32)
@@ -157,7 +158,7 @@ class Scorer(ABC):
         return stored.read(folder, cls)
 
     def _reasons(self, history: Interactions, ids: Ids, scores: Scores, as_of: datetime | None) -> list[Reason]:
-        said = [POPULAR] * len(ids)  # also true of what was filled
+        said = filled_by(self.chance_of_repeat(ids))
         scored = np.flatnonzero(scores > 0)
         places = np.searchsorted(self.items_, ids[scored])
         for slot, reason in zip(scored.tolist(), self.explain(history, places, as_of), strict=True):

@@ -147,7 +147,7 @@ def ranked_others(
     """One ranking by these scores of all items but the one at this place."""
     mask = items.mask(items_known, 1)[0]
     mask[place] = False
-    ids, values = best(items_known, scores, mask, k)
+    ids, values = best(items_known, scores, mask, at_least_1(k))
     return Rankings((ids,), (values,))
 
 

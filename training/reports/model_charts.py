@@ -13,8 +13,9 @@ def groups(rows: Rows, unit: str, models: list[str]) -> alt.LayerChart:
     frame = pd.DataFrame(rows)
     scale = alt.Scale(domain=models, range=[OURS, THEIRS][: len(models)])
     legend = alt.Legend(orient="top", title=None)
+    order = list(frame["group"].unique())  # as in the table; by itself a group without an interval would come last
     base = alt.Chart(frame).encode(
-        y=alt.Y("group:N", sort=None, title=None, axis=alt.Axis(labelLimit=190)),
+        y=alt.Y("group:N", sort=order, title=None, axis=alt.Axis(labelLimit=190)),
         yOffset=alt.YOffset("model:N", sort=models),
         color=alt.Color("model:N", scale=scale, legend=legend),
     )
@@ -42,6 +43,7 @@ def concentration(rows: Rows) -> alt.LayerChart:
 def costs(rows: Rows, unit: str) -> alt.LayerChart:
     """Quality by CPU seconds; the marked models are those that no other beats."""
     frame = pd.DataFrame(rows)
+    frame["above"] = frame["cpu_s"].rank(method="first") % 2 == 1  # names of neighbours on the scale stand apart
     base = alt.Chart(frame).encode(
         x=alt.X("cpu_s:Q", title="CPU seconds to fit and answer", scale=alt.Scale(type="log", nice=False, padding=45)),
         y=alt.Y("quality:Q", title=unit, scale=alt.Scale(domainMin=0)),
@@ -50,8 +52,7 @@ def costs(rows: Rows, unit: str) -> alt.LayerChart:
     points = base.mark_point(filled=True, size=110, opacity=1).encode(
         color=colour.legend(orient="top", title=None), shape=alt.Shape("mark:N", legend=None)
     )
-    # Names of those that are beaten stand below: they often lie beside one that beats them.
-    names = base.mark_text(dy=alt.ExprRef("datum.best ? -13 : 16")).encode(text="model:N")
+    names = base.mark_text(dy=alt.ExprRef("datum.above ? -13 : 16")).encode(text="model:N")
     return wide(points + names, 320)
 
 

@@ -57,3 +57,8 @@ def test_a_new_item_is_recommended_the_day_it_enters_the_catalogue(workspace):
     alike = similar(state, SimilarRequest(item="tea-new", k=3), "d2", NOW)[1]["items"]
     assert {found["item"][:3] for found in alike} == {"tea"}
     assert {found["reason"]["kind"] for found in alike} == {"similar"}
+    unlike = similar(state, SimilarRequest(item="tea-0", k=99, exclude=ITEMS), "d3", NOW)[1]["items"]
+    assert {found["item"]: found["reason"]["text"] for found in unlike}["mug-new"] == "new in the shop"
+    nobody = RecommendRequest(history=[], k=99, exclude=ITEMS)
+    said = {found["item"]: found["reason"]["kind"] for found in recommend(state, nobody, "d4", NOW)[1]["items"]}
+    assert said == {"tea-new": "new", "mug-new": "new"}

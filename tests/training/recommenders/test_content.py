@@ -77,6 +77,19 @@ def test_admitting_changes_no_answer_about_the_items_that_were_known():
     assert admitted.items_.tolist() == sorted([*ITEMS.tolist(), "mug-new", "tea-new"])
 
 
+def test_a_new_item_that_no_history_speaks_for_is_said_to_be_new():
+    members = {"neighbours": {}, "content": {"width": 128}}
+    for fitted in (FITTED, Blend(members=members, threads=1).fit(LOG)):
+        model, nobody = fitted.admit(catalog(NEW)), LOG.rows(["nobody"])
+        answer = model.recommend_for(nobody, 14, items=EVERYTHING, as_of=None)
+        (reasons,) = model.reasons(nobody, answer, as_of=None)
+        said = dict(zip(answer.items[0].tolist(), [reason.kind for reason in reasons], strict=True))
+        assert said == dict.fromkeys(ITEMS.tolist(), "popular") | {"tea-new": "new", "mug-new": "new"}
+        cart = model.complete(["no such item"], 14, items=EVERYTHING)
+        kinds = {item: reason.kind for item, reason in zip(cart.items[0], model.goes_with([], cart), strict=True)}
+        assert kinds == said
+
+
 def test_a_new_item_may_be_in_the_history_and_be_asked_about():
     model = FITTED.admit(catalog(NEW))
     assert model.similar("tea-new", 3, items=EVERYTHING).items[0][0].startswith("tea")

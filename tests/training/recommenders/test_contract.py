@@ -282,6 +282,20 @@ def test_only_bought_items_are_said_to_be_bought(model, log):
     assert kinds <= {"because_you_bought", "customers_also", "because_you_viewed", "buy_again", "due_again", "popular"}
 
 
+@pytest.mark.parametrize("rule", ["allowed", "excluded", "excluded_each", "required_each"])
+def test_ids_that_are_named_twice_count_once(model, log, rule):
+    asked = [*log.customers[:3], *log.customers[:3]]
+    once = log.items[3:20]
+
+    def answered(ids):
+        items = ItemFilter(**{rule: [ids] * len(asked) if rule.endswith("_each") else ids})
+        return model.recommend_for(log.rows(asked), 10, items=items, as_of=AS_OF)
+
+    found = answered(np.repeat(once, 2))
+    same(found, answered(once))
+    assert [ids.tolist() for ids in found.items[:3]] == [ids.tolist() for ids in found.items[3:]]
+
+
 def test_similar_items_leave_the_item_out_and_obey_the_filter(model, log):
     (ids,) = model.similar("item-07", 5, items=ItemFilter(excluded=np.array(["item-01"]))).items
     assert len(ids) == 5
@@ -301,6 +315,16 @@ def test_a_cart_is_completed_by_exactly_k_others_under_the_filter(model, cart):
         for score, reason in zip(scores, model.goes_with(cart, answer), strict=True):
             assert reason.kind == ("goes_with" if score > 0 else "popular")
             assert set(reason.cites) <= set(cart)
+
+
+def test_what_completes_a_cart_scores_the_likeness_that_its_reason_cites(model):
+    cart = ["item-02", "item-07", "item-21"]
+    answer = model.complete(cart, 33, items=EVERYTHING)
+    places = [np.searchsorted(model.items_, ids) for ids in (cart, answer.items[0])]
+    near = np.maximum(model.likeness_between(*places), 0)
+    np.testing.assert_allclose(np.maximum(answer.scores[0], 0), near.sum(axis=0), rtol=1e-4, atol=1e-6)
+    for terms, reason in zip(near.T, model.goes_with(cart, answer), strict=True):
+        assert reason.cites[:1] == ((cart[int(np.argmax(terms))],) if terms.max() > 0 else ())
 
 
 def test_taking_a_cited_item_out_of_the_cart_changes_the_reason(model):
@@ -424,6 +448,9 @@ def test_an_empty_log_is_refused_in_one_line(name):
 def test_k_of_0_is_refused(model, log):
     with pytest.raises(ValueError, match="k == 0, must be at least 1"):
         model.recommend_for(log, 0, items=EVERYTHING, as_of=AS_OF)
+    for asked in (model.similar, lambda _, k, **rest: model.complete(["item-07"], k, **rest)):
+        with pytest.raises(ValueError, match="k == 0, must be at least 1"):
+            asked("item-07", 0, items=EVERYTHING)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_known_one():
@@ -442,9 +469,9 @@ def test_a_weight_that_is_no_number_above_0_is_refused_in_one_line(name, weight,
 
 @pytest.mark.parametrize("name", sorted(RECOMMENDERS))
 def test_an_item_that_nobody_bought_is_answered_last(name, log):
-    wider = replace(log, items=np.append(log.items, "item-99"))
+    wider = replace(log, items=np.append("item-", log.items), item=log.item + np.int32(1))  # ties would put it first
     answer = made(name).fit(wider).recommend_for(wider, len(wider.items), items=EVERYTHING, as_of=AS_OF)
-    assert {ids[-1] for ids in answer.items} == {"item-99"}
+    assert {ids[-1] for ids in answer.items} == {"item-"}
     assert all(np.isfinite(scores).all() for scores in answer.scores)
 
 

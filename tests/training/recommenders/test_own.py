@@ -127,6 +127,10 @@ def changing(self, interactions):
     return self
 
 
+def one_number(self, ids):
+    return np.zeros(1)
+
+
 def absent(self):
     raise AttributeError
 
@@ -145,6 +149,10 @@ def absent(self):
         ("beside", nothing, "beside returned None, must return the model$"),
         ("beside", changing, "asked again it answers otherwise$"),
         ("reasons", no_reasons, r"reasons returned 0 reasons for \d+ items$"),
+        ("alike", nothing, r"alike must return finite numbers of shape \(9, 9\)$"),
+        ("chance_of_repeat", one_number, r"chance_of_repeat must return finite numbers of shape \(10,\)$"),
+        ("goes_with", no_reasons, r"goes_with returned 0 reasons for \d+ items$"),
+        ("admit", nothing, "admit returned None, must return the model$"),
         ("scores", drawing, "a batch answers otherwise than one by one$"),
         ("scores", by_place, "a batch answers otherwise than one by one$"),
     ],

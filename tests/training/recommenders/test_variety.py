@@ -84,9 +84,7 @@ def test_likeness_is_symmetric_and_nothing_is_like_itself_or_a_stranger(model):
     assert model.alike(ids[:0]).shape == (0, 0)
 
 
-@pytest.mark.parametrize("name", KNOWS)
-def test_likeness_between_some_is_likeness_to_all(name, log):
-    model = known_recommender(name)(**SMALL.get(name, {})).fit(log)
+def test_likeness_between_some_is_likeness_to_all(model):
     rows, columns = np.array([7, 2, 11]), np.array([3, 11, 0, 7])
     whole = np.stack([model.likeness(place)[columns] for place in rows.tolist()])
     np.testing.assert_allclose(model.likeness_between(rows, columns), whole, rtol=1e-5, atol=1e-6)

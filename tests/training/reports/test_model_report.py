@@ -235,6 +235,9 @@ def test_the_catalogue_that_a_model_is_meant_for_is_that_of_the_docs() -> None:
 
 @pytest.mark.browser
 def test_every_picture_is_drawn_offline_and_the_page_fits_a_phone(shop: Workspace, drawn) -> None:
+    order = [one["group"] for one in figures(Evidence.read(shop, ""))["groups"]["lengths"]]
+    assert order[0] == "nothing (new)"  # two customers: no interval
     for width, page in drawn(write(shop), charts=7):
+        assert [label for label in page.locator("svg text").all_text_contents() if label in order] == order
         page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
