@@ -110,7 +110,7 @@ def test_a_log_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
         (LOG.replace("control", "other"), "which one got no offer"),
         (LOG.replace("Ulm,1", "Ulm,yes"), "conversion == 'yes' in row 1"),
         (LOG.replace("2025-01-01 10:00:00", "soon", 1), "sent_at == 'soon' in row 1"),
-        (LOG.splitlines()[0] + "\n", "holds a header and no row"),
+        (LOG.splitlines()[0] + "\n", "holds no row"),
     ],
 )
 def test_bad_input_says_what_was_given_and_where(tmp_path: Path, text: str, error: str) -> None:
