@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from features.consent import ConsentMap
 from features.exposures import CONTROL, ExposureLog, Exposures
 from features.imports import moment, readable, relation
 from features.table import Feature, FeatureTable
@@ -36,6 +37,7 @@ class ExposureMap(Frozen):
     features: tuple[str, ...] | None = None
     control: str | None = None
     timezone: Zone | None = None  # of times without a zone; default: the workspace's
+    consent: ConsentMap = ConsentMap()
 
 
 def read(path: Path, using: ExposureMap, zone: str = "UTC") -> ExposureLog:
