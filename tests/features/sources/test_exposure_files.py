@@ -132,6 +132,8 @@ def test_a_log_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
         (LOG.replace("control", "other"), "which one got no offer"),
         (LOG.replace("Ulm,1", "Ulm,yes"), "conversion == 'yes' in row 1"),
         (LOG.replace("2025-01-01 10:00:00", "soon", 1), "sent_at == 'soon' in row 1"),
+        (LOG.replace("\nb,", "\n,"), "customer_id is absent in row 2; every row needs one"),
+        (LOG.replace("coupon", " "), "offer is absent in row 1; every row needs one"),
         (LOG.splitlines()[0] + "\n", "holds no row"),
     ],
 )
