@@ -11,7 +11,6 @@ import typer
 
 if TYPE_CHECKING:
     from features.consent import Basis
-    from features.exposures import ExposureLog
     from features.workspace import Workspace
 
 app = typer.Typer()
@@ -106,21 +105,16 @@ def import_exposures(
     file: Annotated[Path, typer.Argument(help="CSV or Parquet, one row per exposure.")],
     workspace: WorkspaceOption = None,
     map_file: Annotated[Path | None, typer.Option("--map", help="Roles that cannot be guessed.")] = None,
+    consent: Annotated[str, typer.Option(help="Purposes the customers agreed to; default: those of the map.")] = "",
+    proof: Annotated[str, typer.Option(help="What proves the consent.")] = "",
 ) -> None:
     """Import a campaign's log: who was given which arm, and what came of it.
 
     Example: attune import exposures campaign.csv -w shop
     """
-    from features.exposures import save_log
-    from features.imported import require_file
-    from features.sources.exposure_files import ExposureMap, read
-    from features.workspace import read_yaml
+    from features.importing import import_campaign
 
-    shop = opened(workspace)
-    using = ExposureMap() if map_file is None else read_yaml(require_file(map_file), ExposureMap)
-    log = read(require_file(file), using, shop.settings.timezone)
-    save_log(shop, log)
-    typer.echo(_log_line(log))
+    typer.echo(import_campaign(opened(workspace), file, map_file, consent=consent, proof=proof, now=datetime.now(UTC)))
 
 
 @imports.command("online-retail")
@@ -169,7 +163,7 @@ def import_hillstrom(
 
     log = hillstrom.read(require_file(file))
     save_log(opened(workspace), log)
-    typer.echo(_log_line(log))
+    typer.echo(log.described())
 
 
 @app.command("features")
@@ -289,11 +283,3 @@ def _basis(purposes: str, proof: str) -> Basis:
     from features.consent import Basis
 
     return Basis(tuple(word.strip() for word in purposes.split(",") if word.strip()), proof)
-
-
-def _log_line(log: ExposureLog) -> str:
-    arms = {arm: int((log.exposures.arm == arm).sum()) for arm in sorted(set(log.exposures.arm.tolist()))}
-    counted = ", ".join(f"{arm} {count:,}" for arm, count in arms.items())
-    outcomes = ", ".join(log.outcomes.columns) or "from the event log"
-    features = ", ".join(log.table.frame.columns) or "from the event log"
-    return f"{log.name}: {len(log.exposures):,} exposures ({counted}); outcomes: {outcomes}; features: {features}"

@@ -12,7 +12,7 @@ from sqlalchemy import Boolean, Column, DateTime, String, Table, Text, func, ins
 
 from features.events import Events, utc
 from features.ledger import NUMBER, Ledger, metadata
-from features.workspace import Workspace
+from features.workspace import Frozen, Workspace
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -46,6 +46,16 @@ class Basis:
             raise ValueError(f"consent names {unknown}; the purposes are {list(PURPOSES)}")
         if self.purposes and not self.proof.strip():
             raise ValueError("consent has no proof; say where the customers agreed (--proof, or `proof:` in the map)")
+
+
+class ConsentMap(Frozen):
+    """`consent` in a map: on which basis the data of the file's customers may be used."""
+
+    purposes: tuple[str, ...] = ()
+    proof: str = ""
+
+    def basis(self) -> Basis:
+        return Basis(self.purposes, self.proof)
 
 
 def grant(ledger: Ledger, customers: Sequence[str], basis: Basis, *, source: str, time: datetime) -> int:

@@ -65,6 +65,15 @@ class ExposureLog:
     exposures: Exposures
     outcomes: pd.DataFrame
 
+    def described(self) -> str:
+        """In one line: how many rows of each arm, and which outcomes and features."""
+        arms, counts = np.unique(self.exposures.arm, return_counts=True)
+        counted = ", ".join(f"{arm} {count:,}" for arm, count in zip(arms.tolist(), counts.tolist(), strict=True))
+        outcomes = ", ".join(self.outcomes.columns) or "from the event log"
+        features = ", ".join(self.table.frame.columns) or "from the event log"
+        rows = f"{self.name}: {len(self.exposures):,} exposures ({counted})"
+        return f"{rows}; outcomes: {outcomes}; features: {features}"
+
 
 def save_log(workspace: Workspace, log: ExposureLog) -> None:
     """Keeps the log under its name: Parquet for the rows, JSON for what the columns are."""

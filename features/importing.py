@@ -1,15 +1,18 @@
-"""Imports of anybody's own files: propose a map, or import by one."""
+"""Imports of anybody's own files: propose a map, import events by one, or a campaign's log."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
 
-from features.consent import Basis
+from features.consent import Basis, ConsentMap, grant
+from features.exposures import save_log
 from features.imported import earlier, fingerprint, require_file
 from features.imports import import_events
+from features.ledger import Ledger
 from features.progress import step
 from features.quality import described
+from features.sources import exposure_files
 from features.sources.files import EventMap, as_yaml, preview, propose, read
 from features.workspace import Workspace, read_yaml
 
@@ -36,8 +39,7 @@ def propose_map(workspace: Workspace, path: Path) -> str:
 def import_file(workspace: Workspace, path: Path, map_file: Path, *, consent: str, proof: str, now: datetime) -> str:
     """Imports by the map and says what was read, stored and rejected."""
     using = read_yaml(require_file(map_file), EventMap)
-    given = Basis(tuple(word.strip() for word in consent.split(",") if word.strip()), proof) if consent else None
-    basis = given or using.consent.basis()
+    basis = _basis(consent, proof, using.consent)
     mark = fingerprint(require_file(path), using.model_dump_json(), repr(basis), repr(workspace.settings.rates))
     result = earlier(workspace, mark)
     if result is None:
@@ -46,3 +48,25 @@ def import_file(workspace: Workspace, path: Path, map_file: Path, *, consent: st
             result = import_events(workspace, parsed, source=using.source, path=path, mark=mark, basis=basis, time=now)
     nobody = "" if basis.purposes else "\nno consent was named: nothing of it is used for personalisation"
     return described(result) + nobody
+
+
+def import_campaign(
+    workspace: Workspace, path: Path, map_file: Path | None, *, consent: str, proof: str, now: datetime
+) -> str:
+    """Keeps a campaign's log, grants the basis to the customers it names, and says what it holds."""
+    model = exposure_files.ExposureMap
+    using = model() if map_file is None else read_yaml(require_file(map_file), model)
+    basis = _basis(consent, proof, using.consent)
+    log = exposure_files.read(require_file(path), using, workspace.settings.timezone)
+    save_log(workspace, log)
+    if log.table.customers is None:
+        return log.described()
+    grant(Ledger.at(workspace.ledger), sorted(set(log.table.customers)), basis, source=log.name, time=now)
+    nobody = "" if basis.purposes else "\nno consent was named: only customers who agreed elsewhere are learned from"
+    return log.described() + nobody
+
+
+def _basis(consent: str, proof: str, mapped: ConsentMap) -> Basis:
+    """The basis that the command names, else that of the map."""
+    given = tuple(word.strip() for word in consent.split(",") if word.strip())
+    return Basis(given, proof) if consent else mapped.basis()

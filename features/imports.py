@@ -187,9 +187,15 @@ def relation(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDB
         raise ValueError(f"{path}: the name ends in {path.suffix!r}; CSV (.csv, .tsv, .txt, .gz) or Parquet is needed")
     with readable(path):
         found = kinds[path.suffix.lower()](connection, path)
-        if not found.limit(1).to_arrow_table().num_rows:
-            raise ValueError(f"{path}: holds a header and no row; at least one row is needed")
+        if not found.filter(_holds_something(found.columns)).limit(1).to_arrow_table().num_rows:
+            raise ValueError(f"{path}: holds no row; a header and at least one row are needed")
     return found
+
+
+def _holds_something(columns: list[str]) -> str:
+    """SQL: a column is more than blank; of blank lines DuckDB makes empty rows, and a name for their column."""
+    names = ['"' + name.replace('"', '""') + '"' for name in columns]
+    return " OR ".join(f"trim({name}::VARCHAR) <> ''" for name in names)
 
 
 def _parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyRelation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from pydantic import Field
@@ -36,8 +37,8 @@ def read_offers(folder: Path) -> tuple[Offer, ...]:
     path = folder / FILE
     offers = read_yaml(path, OfferFile).offers if path.exists() else ()
     keys = [offer.key for offer in offers]
-    if len(set(keys)) < len(keys):
-        raise ValueError(f"{path}: the offer keys {keys} are not unique")
+    if repeated := [key for key, count in Counter(keys).items() if count > 1]:
+        raise ValueError(f"{path}: the offer keys {repeated} are not unique")
     if "none" in keys:
         raise ValueError(f"{path}: an offer has the key 'none', which means no offer; choose another")
     return offers

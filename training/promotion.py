@@ -23,7 +23,7 @@ def promote(workspace: Workspace, kind: str, version: str, *, reason: str | None
     A model that is significantly worse than its baseline, or than the champion on the same data and split, is refused
     unless a reason is given, which is kept in the manifest and in MLflow.
     """
-    chosen = tracking.latest(kind, workspace.runs) if version == "latest" else tracking.find(kind, version)
+    chosen = _chosen(workspace, kind, version)
     evaluation = tracking.evaluation(chosen)
     if chosen.alias == tracking.CHAMPION and release.serves(workspace, kind, version=str(chosen.version)):
         return f"{kind} {chosen.version} is the champion and is served already: {_words(evaluation)}"
@@ -39,6 +39,20 @@ def promote(workspace: Workspace, kind: str, version: str, *, reason: str | None
     tracking.crown(chosen, tags)
     release.point(workspace, kind, str(chosen.version))
     return f"{kind} {chosen.version} is the champion and is served: {_words(evaluation)}"
+
+
+def _chosen(workspace: Workspace, kind: str, version: str) -> tracking.Version:
+    """The version that is named, which was trained here: a release joins what its run left in the workspace."""
+    if version == "latest":
+        return tracking.latest(kind, workspace.runs)
+    chosen = tracking.find(kind, version)
+    if not tracking.trained_in(workspace.runs, chosen):
+        theirs = f"in {chosen.workspace}" if chosen.workspace else "elsewhere"
+        raise ValueError(
+            f"{kind} {version} was trained {theirs}, not in this workspace (no run in {workspace.runs}); "
+            f"promote it there with -w, or take `attune promote {kind} latest` here"
+        )
+    return chosen
 
 
 def rollback(workspace: Workspace, kind: str) -> str:

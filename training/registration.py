@@ -67,7 +67,10 @@ def register(workspace: Workspace, finished: Finished, folder: Path) -> Register
     newest = next(here, None)
     if newest and newest.content == content:
         return Registered(newest.version, again=True)
-    with tracking.start(finished.kind, params=finished.params, fingerprint=finished.fingerprint) as run:
+    place = str(workspace.folder)
+    with tracking.start(
+        finished.kind, params=finished.params, fingerprint=finished.fingerprint, workspace=place
+    ) as run:
         run.log_metrics(finished.metrics)
         run.log_attempts(finished.attempts)
         for path in (folder / KEPT / EVALUATION, *sorted(folder.glob("*.png"))):

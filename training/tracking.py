@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("recommender", "uplift")
 CHAMPION = "champion"
 CONTENT = "content"  # the tag of a version
+WORKSPACE = "workspace"  # the tag of a run: the folder that it was trained in
 CODE = ("features", "training")  # what a registered model carries along
 
 
@@ -45,6 +46,7 @@ class Version:
     params: Mapping[str, str]
     fingerprint: str = ""  # of the data it learned from
     content: str = ""  # what `content` said of all that it holds
+    workspace: str = ""  # the folder that it was trained in; empty where its run does not say it
 
 
 @dataclass(frozen=True)
@@ -138,14 +140,14 @@ def uri() -> str:
 
 
 @contextmanager
-def start(kind: str, *, params: Mapping[str, Any], fingerprint: str) -> Iterator[Run]:
+def start(kind: str, *, params: Mapping[str, Any], fingerprint: str, workspace: str = "") -> Iterator[Run]:
     """A run under the experiment of this kind; it ends with the block, failed when the block raises."""
     experiment = _experiment(kind)
     import mlflow
 
     with mlflow.start_run(experiment_id=experiment) as active:
         mlflow.log_params({name: str(value)[:500] for name, value in params.items()})
-        mlflow.set_tag("data_fingerprint", fingerprint)
+        mlflow.set_tags({"data_fingerprint": fingerprint, WORKSPACE: workspace})
         yield Run(kind, active.info.run_id)
         mlflow.log_metric("cpu_seconds", time.process_time())  # of the whole process: training is what it is for
 
@@ -161,7 +163,8 @@ def versions(kind: str) -> list[Version]:
         alias = CHAMPION if CHAMPION in client.get_model_version(kind, model.version).aliases else ""
         told = run.tags.get("data_fingerprint", "")
         held = str(model.tags.get(CONTENT, ""))
-        found.append(Version(kind, int(model.version), run_id, alias, run.metrics, run.params, told, held))
+        place = run.tags.get(WORKSPACE, "")
+        found.append(Version(kind, int(model.version), run_id, alias, run.metrics, run.params, told, held, place))
     return sorted(found, key=lambda version: -version.version)
 
 
@@ -183,7 +186,7 @@ def latest(kind: str, runs: Path) -> Version:
     numbers = [one.version for one in reversed(known)]
     raise ValueError(
         f"version == 'latest', {kind} has {numbers}, none of them trained in this workspace (no run in {runs}); "
-        f"run `attune train {kind}` here, or name a number"
+        f"run `attune train {kind}` here"
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from features.consent import ConsentMap
 from features.exposures import CONTROL, ExposureLog, Exposures
 from features.imports import moment, readable, relation
 from features.table import Feature, FeatureTable
@@ -36,6 +37,7 @@ class ExposureMap(Frozen):
     features: tuple[str, ...] | None = None
     control: str | None = None
     timezone: Zone | None = None  # of times without a zone; default: the workspace's
+    consent: ConsentMap = ConsentMap()
 
 
 def read(path: Path, using: ExposureMap, zone: str = "UTC") -> ExposureLog:
@@ -46,7 +48,7 @@ def read(path: Path, using: ExposureMap, zone: str = "UTC") -> ExposureLog:
     with readable(path), duckdb.connect() as connection:
         frame = relation(connection, path).to_arrow_table().to_pandas()
     roles = _roles(path, frame, using)
-    arm = frame[roles["arm"]].astype(str).str.strip()
+    arm = _texts(path, frame, roles["arm"])
     control = _control(path, arm, using)
     outcomes = _outcomes(frame, using, roles)
     features = _features(frame, using, [*roles.values(), *outcomes])
@@ -56,7 +58,7 @@ def read(path: Path, using: ExposureMap, zone: str = "UTC") -> ExposureLog:
         _numbers(path, frame, roles.get("weight"), 1.0),
         _times(path, frame, roles.get("time"), using.timezone or zone),
     )
-    customers = frame[roles["customer"]].astype(str).to_numpy(object) if "customer" in roles else None
+    customers = _texts(path, frame, roles["customer"]).to_numpy(object) if "customer" in roles else None
     name = using.name or "".join(letter if letter.isalnum() else "-" for letter in path.stem).strip("-")
     results = pd.DataFrame({column: _numbers(path, frame, column, 0.0) for column in outcomes}, index=frame.index)
     return ExposureLog(name, path.name, FeatureTable(*features, customers), exposures, results)
@@ -105,6 +107,14 @@ def _feature(values: Any) -> Any:
     if numbers.notna().sum() == values.notna().sum():
         return numbers.astype(np.float64)
     return values.astype("string").astype(object).astype("category")
+
+
+def _texts(path: Path, frame: pd.DataFrame, column: str) -> pd.Series[str]:
+    texts = frame[column].astype("string").str.strip()
+    absent = np.flatnonzero(texts.fillna("") == "")
+    if len(absent):
+        raise ValueError(f"{path}: {column} is absent in row {int(absent[0]) + 1}; every row needs one")
+    return texts
 
 
 def _numbers(

@@ -13,7 +13,7 @@ import pyarrow as pa
 import yaml
 from pydantic import Field
 
-from features.consent import Basis
+from features.consent import ConsentMap
 from features.events import ADDED, CLICKED, COLUMNS, OPENED, ORDERED, REFUNDED, SCHEMA, VIEWED, utc
 from features.imports import Parsed, moment, readable, relation
 from features.workspace import Frozen, Settings, Zone
@@ -58,16 +58,6 @@ NAMES = {
 SHOWN = {"time": "time (UTC)", "name": "event", "customer": "customer", "item": "item", "price": "price",
          "quantity": "quantity"}  # fmt: skip
 LONG_AGO = datetime(1970, 1, 1)  # noqa: DTZ001  when a row that is only shown was received
-
-
-class ConsentMap(Frozen):
-    """On which basis the customers' data may be used."""
-
-    purposes: tuple[str, ...] = ()
-    proof: str = ""
-
-    def basis(self) -> Basis:
-        return Basis(self.purposes, self.proof)
 
 
 class EventMap(Frozen):

@@ -24,6 +24,7 @@ from training.policies.epsilon import Epsilon
 from training.release import Release
 
 HOLDOUT_SALT = "offer-holdout"
+NAMED = 5  # offers that an answer names where it says what was left out
 Expected = dict[str, tuple[float, float]]  # offer -> effect and its standard error
 
 
@@ -38,7 +39,7 @@ def select(state: State, request: OfferRequest, decision_id: str, now: datetime)
     choice = _with_holdout(policy.choose(options, _rng(decision_id)), state, request.customer)
     unknown = [offer.key for offer in offers if offer.key not in expected]
     if unknown:
-        fallback = "; ".join(filter(None, [fallback, f"the model does not know the offers {unknown}: not considered"]))
+        fallback = "; ".join(filter(None, [fallback, _not_considered(unknown)]))
     decision = _decision(state, request, choice, options, fallback, decision_id, now)
     return decision, _answer(decision, {offer.key: offer for offer in offers}, expected, options)
 
@@ -85,6 +86,11 @@ def _option(offer: Offer, expected: Expected) -> Option:
     if offer.key not in expected:
         return Option(offer.key, None, eligible=False)
     return Option(offer.key, expected[offer.key][0] * offer.value - offer.cost)
+
+
+def _not_considered(unknown: Sequence[str]) -> str:
+    more = f" and {len(unknown) - NAMED:,} more" if len(unknown) > NAMED else ""
+    return f"the model does not know the offers {list(unknown[:NAMED])}{more}: not considered"
 
 
 def _rng(decision_id: str) -> np.random.Generator:

@@ -66,6 +66,18 @@ def train(workspace, gain, folder):
         return run.register(folder, example, pd.DataFrame({"items": [["coffee"]]}))
 
 
+def registered(workspace):
+    """The version of one and the same training, registered by this workspace."""
+    with registration.building(workspace) as folder:
+        evaluation = {"metric": "ndcg@10", "difference": 0.1, "lower": 0.0, "upper": 0.2, "baseline": 0.5}
+        written(folder / registration.KEPT / registration.EVALUATION, evaluation)
+        facts = {"kind": "recommender", "name": "repeat", "as_of": AS_OF.isoformat()}
+        release.save_model(Repeat().fit(shop_log()), folder / registration.REGISTERED, facts)
+        example, answer = pd.DataFrame({"history": [["tea"]]}), pd.DataFrame({"items": [["coffee"]]})
+        finished = registration.Finished("recommender", {"model": "repeat"}, "f00d", {}, example, answer)
+        return registration.register(workspace, finished, folder)
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A workspace and a store with the three versions, made from a folder that is not the store's."""
@@ -154,22 +166,27 @@ def test_latest_is_the_newest_of_this_workspace_whatever_others_registered_since
         promotion.promote(stranger, "recommender", "latest")
 
 
+def test_a_version_that_another_workspace_trained_is_refused_and_says_where_to_promote_it(tmp_path, monkeypatch):
+    """One registry, two workspaces: the stranger names the shop's number."""
+    monkeypatch.setenv("ATTUNE_MLRUNS", str(tmp_path / "mlruns"))
+    shop, stranger = (Workspace(tmp_path / name, Settings(name=name)) for name in ("shop", "stranger"))
+    for workspace in (shop, stranger):
+        workspace.folder.mkdir()
+    assert registered(shop).version == 1
+    with pytest.raises(ValueError, match=f"recommender 1 was trained in {shop.folder}, not in this workspace"):
+        promotion.promote(stranger, "recommender", "1")
+    assert not stranger.releases.exists()
+    assert champions() == []
+
+
 def test_the_same_training_again_is_known_whatever_another_workspace_registered_since(tmp_path, monkeypatch):
     """The shop, another, the shop again: two versions, not three."""
     monkeypatch.setenv("ATTUNE_MLRUNS", str(tmp_path / "mlruns"))
     shops = {name: Workspace(tmp_path / name, Settings(name=name)) for name in ("shop", "another")}
-    found = []
-    for name in ("shop", "another", "shop"):
-        shops[name].folder.mkdir(exist_ok=True)
-        with registration.building(shops[name]) as folder:
-            written(folder / registration.KEPT / registration.EVALUATION, {"metric": "ndcg@10"})
-            facts = {"kind": "recommender", "name": "repeat", "as_of": AS_OF.isoformat()}
-            release.save_model(Repeat().fit(shop_log()), folder / registration.REGISTERED, facts)
-            example, answer = pd.DataFrame({"history": [["tea"]]}), pd.DataFrame({"items": [["coffee"]]})
-            finished = registration.Finished("recommender", {"model": "repeat"}, "f00d", {}, example, answer)
-            registered = registration.register(shops[name], finished, folder)
-            found.append((registered.version, registered.again))
-    assert found == [(1, False), (2, False), (1, True)]
+    for workspace in shops.values():
+        workspace.folder.mkdir()
+    found = [registered(shops[name]) for name in ("shop", "another", "shop")]
+    assert [(one.version, one.again) for one in found] == [(1, False), (2, False), (1, True)]
 
 
 def test_with_a_reason_it_is_promoted_and_the_reason_is_kept_and_rollback_returns(workspace):

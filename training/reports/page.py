@@ -50,6 +50,7 @@ summary { cursor: pointer; color: var(--soft); }
   th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }
   .words.words { min-width: 7rem; }
 }
+@media (max-width: 22rem) { table { font-size: .8rem; } th, td { padding: .3rem .2rem; } }
 @media print { details > * { display: block; } h2, figure { break-inside: avoid; } }
 """
 

@@ -80,5 +80,7 @@ def balance(rows: Rows) -> alt.LayerChart:
 def segments(rows: Rows, unit: str) -> alt.LayerChart:
     """The effect in each segment, coloured by what may be said about it."""
     scale = alt.Scale(domain=["works", "hurts", "not distinguishable"], range=[GOOD, BAD, FLAT])
-    colour = alt.Color("says:N", scale=scale, legend=alt.Legend(orient="top", title=None, columns=1))
+    words = "width < 120 ? split(datum.label, ' ') : datum.label"  # on a phone long segments leave little room
+    legend = alt.Legend(orient="top", title=None, columns=1, labelExpr=words)
+    colour = alt.Color("says:N", scale=scale, legend=legend)
     return forest(rows, "label", unit, colour=colour)

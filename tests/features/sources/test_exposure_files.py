@@ -11,11 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from features.cli import imports
+from features.consent import consented_customers
 from features.exposures import CONTROL, ExposureLog, log_names, read_log, save_log
+from features.ledger import Ledger
 from features.sources import hillstrom
 from features.sources.exposure_files import ExposureMap, read
 from features.workspace import create
 
+EVER = datetime(2100, 1, 1, tzinfo=UTC)
 LOG = (
     "customer_id,offer,sent_at,propensity,age,city,conversion\n"
     "a,coupon,2025-01-01 10:00:00,0.5,30,Ulm,1\n"
@@ -46,6 +49,25 @@ def test_roles_are_guessed_and_the_rest_is_features(tmp_path: Path) -> None:
     assert list(log.table.frame.columns) == ["age", "city"]
     assert [one.unit for one in log.table.features] == ["", "category"]
     assert log.outcomes["conversion"].tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("words", "mapped", "agreed"),
+    [
+        (["--consent", "personalisation", "--proof", "a form"], "", ["a", "b"]),
+        ([], "consent: {purposes: [personalisation], proof: a form}", ["a", "b"]),
+        ([], "", []),
+    ],
+)
+def test_a_campaigns_customers_agree_by_its_own_basis_without_an_event_log(
+    tmp_path: Path, words: list[str], mapped: str, agreed: list[str]
+) -> None:
+    shop, using = create(tmp_path / "shop"), tmp_path / "map.yaml"
+    using.write_text(mapped)
+    command = ["exposures", str(written(tmp_path)), "--map", str(using), *words, "-w", str(shop.folder)]
+    said = CliRunner().invoke(imports, command, catch_exceptions=False).stdout
+    assert ("no consent was named" in said) == (not agreed)
+    assert consented_customers(Ledger.at(shop.ledger), purpose="personalisation", as_of=EVER) == agreed
 
 
 @pytest.mark.parametrize(
@@ -110,7 +132,9 @@ def test_a_log_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
         (LOG.replace("control", "other"), "which one got no offer"),
         (LOG.replace("Ulm,1", "Ulm,yes"), "conversion == 'yes' in row 1"),
         (LOG.replace("2025-01-01 10:00:00", "soon", 1), "sent_at == 'soon' in row 1"),
-        (LOG.splitlines()[0] + "\n", "holds a header and no row"),
+        (LOG.replace("\nb,", "\n,"), "customer_id is absent in row 2; every row needs one"),
+        (LOG.replace("coupon", " "), "offer is absent in row 1; every row needs one"),
+        (LOG.splitlines()[0] + "\n", "holds no row"),
     ],
 )
 def test_bad_input_says_what_was_given_and_where(tmp_path: Path, text: str, error: str) -> None:

@@ -112,7 +112,7 @@ def test_an_absent_field_does_not_shift_the_key(tmp_path: Path) -> None:
 
 
 def test_a_log_with_no_lines_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"log.csv: holds a header and no row"):
+    with pytest.raises(ValueError, match=r"log.csv: holds no row"):
         read(tmp_path / "log.csv")
 
 

@@ -1,6 +1,8 @@
 """Offers are drawn with the probabilities that are logged, for a customer in the holdout as for the others."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +10,7 @@ from scipy.stats import chisquare
 
 from features.assignment import bucket
 from features.decisions import NOTHING
+from features.offers import Offer
 from features.workspace import Workspace
 from serving.decisions.offers import HOLDOUT_SALT, select
 from serving.decisions.requests import OfferRequest
@@ -43,6 +46,14 @@ def test_a_customer_of_the_holdout_gets_nothing_for_certain(state: State) -> Non
     for number in range(50):
         decision, answer = select(state, request, f"h{number}", NOW)
         assert (decision.chosen, decision.probability, answer["offer"]) == ((NOTHING,), 1.0, None)
+
+
+def test_ten_thousand_offers_that_the_model_does_not_know_are_counted_in_a_line(state: State) -> None:
+    many = tuple(Offer(key=f"offer-{number}", name="-") for number in range(10_000))
+    decision, answer = select(replace(state, offers=(*state.offers, *many)), OfferRequest(customer="c001"), "d", NOW)
+    assert "'offer-0', " in answer["fallback"]
+    assert re.search(r"\] and 9,99\d more: not considered$", answer["fallback"])
+    assert len(decision.options) == 10_001 + len(state.offers)
 
 
 def test_a_decision_can_be_replayed_from_its_id(state: State) -> None:

@@ -43,7 +43,7 @@ def campaign(effect: float, *, bent: bool = False, binary: bool = True, rows: in
     arm = np.where(rng.random(rows) < (0.5 + 0.3 * np.sign(spend) * bent), "a", "none")
     mean = 0.4 - 0.05 * np.sign(spend) + effect * np.sign(spend) * (arm == "a")
     outcome = (rng.random(rows) < mean).astype(float) if binary else mean + rng.normal(size=rows)
-    town = pd.Categorical(rng.choice(["north", "<script>alert(1)</script>"], rows))
+    town = pd.Categorical(rng.choice(["north", "<script>alert(1)</script>, a long name"], rows))
     customers = np.array([f"customer-{n // 2}" for n in range(rows)], dtype=object)
     table = FeatureTable(pd.DataFrame({"spend": spend, "town": town}), FEATURES, customers)
     exposures = Exposures(arm.astype(np.str_), np.full(rows, 0.5), np.ones(rows))
