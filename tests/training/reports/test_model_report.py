@@ -43,6 +43,9 @@ ROOT = Path(__file__).resolve().parents[3]
 START = datetime.fromisoformat("2024-01-01")
 CUSTOMERS, ITEMS, WEEKS = 40, 10, 26
 HOSTILE = "<script>alert(1)</script>"
+CUT_LEGENDS = """[...document.querySelectorAll('svg.marks .role-legend text')].filter(text =>
+  text.getBoundingClientRect().right > text.closest('svg').getBoundingClientRect().right + 1
+).map(text => text.textContent)"""
 MODELS = ("popularity", "neighbours", "repeat")
 
 
@@ -236,5 +239,6 @@ def test_the_catalogue_that_a_model_is_meant_for_is_that_of_the_docs() -> None:
 @pytest.mark.browser
 def test_every_picture_is_drawn_offline_and_the_page_fits_a_phone(shop: Workspace, drawn) -> None:
     for width, page in drawn(write(shop), charts=7):
+        assert page.evaluate(CUT_LEGENDS) == []
         page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
