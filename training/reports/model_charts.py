@@ -12,7 +12,7 @@ def groups(rows: Rows, unit: str, models: list[str]) -> alt.LayerChart:
     """Per group a line for each of these models (two at most): its value and interval."""
     frame = pd.DataFrame(rows)
     scale = alt.Scale(domain=models, range=[OURS, THEIRS][: len(models)])
-    legend = alt.Legend(orient="top", title=None)
+    legend = alt.Legend(orient="top", title=None, columns=1)
     order = list(frame["group"].unique())  # as in the table; by itself a group without an interval would come last
     base = alt.Chart(frame).encode(
         y=alt.Y("group:N", sort=order, title=None, axis=alt.Axis(labelLimit=190)),

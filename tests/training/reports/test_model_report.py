@@ -43,6 +43,9 @@ ROOT = Path(__file__).resolve().parents[3]
 START = datetime.fromisoformat("2024-01-01")
 CUSTOMERS, ITEMS, WEEKS = 40, 10, 26
 HOSTILE = "<script>alert(1)</script>"
+CUT_LEGENDS = """[...document.querySelectorAll('svg.marks .role-legend text')].filter(text =>
+  text.getBoundingClientRect().right > text.closest('svg').getBoundingClientRect().right + 1
+).map(text => text.textContent)"""
 MODELS = ("popularity", "neighbours", "repeat")
 
 
@@ -239,5 +242,6 @@ def test_every_picture_is_drawn_offline_and_the_page_fits_a_phone(shop: Workspac
     assert order[0] == "nothing (new)"  # two customers: no interval
     for width, page in drawn(write(shop), charts=7):
         assert [label for label in page.locator("svg text").all_text_contents() if label in order] == order
+        assert page.evaluate(CUT_LEGENDS) == []
         page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
