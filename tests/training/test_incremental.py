@@ -1,5 +1,6 @@
 """Yesterday's model, given today's histories, answers like one that was fitted again on everything."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -29,9 +30,13 @@ def events():
 
 @pytest.fixture(scope="module")
 def logs(events):
-    """The interactions before each day, and before the day before the first."""
-    moments = [*DAYS, DAYS[-1] - timedelta(days=1)]
-    return [Interactions.build(events, moment, InteractionSettings()) for moment in moments]
+    """The interactions before each day, and before the day before the first; each knows its two earlier selves."""
+
+    def before(moment, steps):
+        found = Interactions.build(events, moment, InteractionSettings())
+        return replace(found, earlier=before(moment - timedelta(days=28), steps - 1)) if steps else found
+
+    return [before(moment, 2) for moment in [*DAYS, DAYS[-1] - timedelta(days=1)]]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +56,9 @@ def recalls(model, histories, relevant, as_of):
     return ranking.recall(ranking.hits(found, relevant, K), ranking.sizes(relevant))
 
 
-@pytest.mark.parametrize("name", ["neighbours", "graph-filter", "als", "repeat"])
+@pytest.mark.parametrize(
+    "name", ["neighbours", "graph-filter", "als", "repeat", "bm25", pytest.param("ranker", marks=pytest.mark.slow)]
+)
 def test_todays_history_makes_up_for_yesterdays_model(name, logs, judges):
     """Within 2 % of a full refit; with yesterday's history it is behind."""
     models = [RECOMMENDERS[name](**SMALL.get(name, {})).fit(log) for log in logs]
