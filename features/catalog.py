@@ -66,7 +66,8 @@ def read_catalog(workspace: Workspace) -> Catalog:
 
 def _own(path: Path) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(path, dtype={"item": str, "name": str, "category": str}, encoding="utf-8-sig")
+        # a converter, for pandas takes an item called `NA` for none
+        frame = pd.read_csv(path, converters={"item": str}, dtype={"name": str, "category": str}, encoding="utf-8-sig")
     except (ValueError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: could not be read as CSV: {' '.join(str(error).split())}") from None
     try:

@@ -85,7 +85,7 @@ def read_bundled(folder: Path) -> Catalog:
     import pandas as pd
 
     path = folder / "catalog.csv"
-    frame = pd.read_csv(path, dtype={"item": str}) if path.exists() else pd.DataFrame({"item": []})
+    frame = pd.read_csv(path, converters={"item": str}) if path.exists() else pd.DataFrame({"item": []})
     return Catalog.of(frame)
 
 

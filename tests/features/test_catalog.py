@@ -32,3 +32,8 @@ def test_what_is_no_catalogue_is_refused_in_one_line_that_names_the_file(shop: W
 def test_a_price_or_a_stock_that_is_not_known_says_nothing(shop: Workspace) -> None:
     (shop.folder / "catalog.csv").write_text("item,price,stock\ntea,NaN,\njam,,0\nnut,abc,NaN\n")
     assert read_catalog(shop).out_of_stock.tolist() == ["jam"]
+
+
+def test_an_item_may_be_called_what_pandas_takes_for_nothing(shop: Workspace) -> None:
+    (shop.folder / "catalog.csv").write_text("item,price\nNA,2\nnull,\n")
+    assert read_catalog(shop).frame.index.tolist() == ["NA", "null"]
