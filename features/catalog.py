@@ -64,10 +64,18 @@ def read_catalog(workspace: Workspace) -> Catalog:
     return Catalog.of(frame.drop_duplicates("item"))
 
 
+def read_items(path: Path) -> pd.DataFrame:
+    """A CSV of items as it stands; an item may be called `NA` or `null`, which pandas takes for nothing elsewhere."""
+    frame = pd.read_csv(path, dtype={"name": str, "category": str}, encoding="utf-8-sig")
+    if "item" in frame.columns:
+        ids = pd.read_csv(path, usecols=["item"], dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        frame["item"] = ids["item"]
+    return frame
+
+
 def _own(path: Path) -> pd.DataFrame:
     try:
-        # a converter, for pandas takes an item called `NA` for none
-        frame = pd.read_csv(path, converters={"item": str}, dtype={"name": str, "category": str}, encoding="utf-8-sig")
+        frame = read_items(path)
     except (ValueError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: could not be read as CSV: {' '.join(str(error).split())}") from None
     try:

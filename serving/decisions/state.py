@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from features.catalog import Catalog, read_catalog
+from features.catalog import Catalog, read_catalog, read_items
 from features.ledger import Ledger
 from features.offers import Offer, read_offers
 from features.workspace import SETTINGS, Settings, Workspace, read_yaml
@@ -85,7 +85,7 @@ def read_bundled(folder: Path) -> Catalog:
     import pandas as pd
 
     path = folder / "catalog.csv"
-    frame = pd.read_csv(path, converters={"item": str}) if path.exists() else pd.DataFrame({"item": []})
+    frame = read_items(path) if path.exists() else pd.DataFrame({"item": []})
     return Catalog.of(frame)
 
 
