@@ -1,7 +1,7 @@
 """Both evaluators mean the same: random conditions over random small logs, with times at the very ends of a window.
 
-A log has up to 12 rows of ann, zoë and nobody in the 60 days before the moment and just after it; some are a machine's,
-some were received late; items may be missing in the catalogue of three, traits may be of any type.
+A log has 8 to 30 rows of five customers and nobody in the month before the moment and just after it; some are a
+machine's, some were received late; items may be missing in the catalogue of three, traits may be of any type.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 import pandas as pd
 import pyarrow as pa
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -22,11 +23,11 @@ from features.events import IDENTIFIED, ORDERED, REFUNDED, SCHEMA, VIEWED, Event
 
 MOMENT = datetime(2024, 3, 1)
 TICK, DAY = timedelta(microseconds=1), timedelta(days=1)
-AGES = [-TICK, 0 * TICK, TICK, 12 * DAY / 24, DAY - TICK, DAY, DAY + TICK, 30 * DAY - TICK, 30 * DAY, 30 * DAY + TICK]
+AGES = [-TICK, 0 * TICK, TICK, DAY / 2, DAY - TICK, DAY, DAY + TICK, 30 * DAY - TICK, 30 * DAY, 30 * DAY + TICK]
 TEXTS = ["Lyon", "lyon", "Ly\u006fn", "zo\u0308", "zö", "", "3", 'it\'s "q"\\', "a\nb", "☕", "null", "true"]
 NUMBERS = [0, -0.0, 1, 3, 3.0, 0.1, 0.30000000000000004, 9.99, 2**53 + 1, 1e22, -5, 1e-7]
 VALUES = [*TEXTS, *NUMBERS, True, False]
-TRAITS = ["city", "age", "vip", "naïve ☕", "a.b", "it's"]
+TRAITS = ["city", "city", "naïve ☕", "it's"]
 CATALOG = Catalog.of(
     pd.DataFrame(
         {
@@ -43,7 +44,7 @@ SCORES = {"churn": {"ann": 0.1, "bob": 1.0}, "ltv": {"ann": float("nan"), "zoë"
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[dict[str, Any]]:
-    return [draw(rows(line)) for line in range(draw(st.integers(0, 12)))]
+    return [draw(rows(line)) for line in range(draw(st.integers(8, 30)))]
 
 
 def rows(line: int) -> st.SearchStrategy[dict[str, Any]]:
@@ -54,20 +55,20 @@ def rows(line: int) -> st.SearchStrategy[dict[str, Any]]:
             "source": st.sampled_from(["a", "b"]),
             "message_id": st.sampled_from(["m1", "m2", "m3"]),
             "line": st.just(line),
-            "name": st.sampled_from([VIEWED, VIEWED, ORDERED, REFUNDED, IDENTIFIED, IDENTIFIED, "☕ it's"]),
-            "customer": st.sampled_from(["ann", "ann", "ann", "zoë", None]),
+            "name": st.sampled_from([VIEWED, ORDERED, REFUNDED, *[IDENTIFIED] * 3, "☕ it's"]),
+            "customer": st.sampled_from(["ann", "bob", "eve", "zoë", "zö", None]),
             "anonymous": st.none(),
             "time": time,
             "original_time": st.none(),
             "received_at": time,
-            "live": st.booleans(),
+            "live": st.sampled_from([False, False, True]),
             "item": st.sampled_from(["tea", "coffee", "zö", "gone", None]),
             "quantity": st.sampled_from([None, 1.0, 3.0]),
             "price": st.sampled_from([None, float("nan"), 0.1, 3.0]),
             "order_id": st.sampled_from([None, "o1", "3"]),
             "channel": st.sampled_from([None, "Lyon", "lyon"]),
             "campaign": st.sampled_from([None, "☕"]),
-            "machine": st.sampled_from([False, False, False, True]),
+            "machine": st.sampled_from([*[False] * 5, True]),
             "properties": st.one_of(st.none(), traits.map(lambda told: orjson.dumps(told).decode())),
         }
     )
@@ -77,7 +78,7 @@ def comparisons() -> st.SearchStrategy[dict[str, Any]]:
     value, number = st.sampled_from(VALUES), st.sampled_from(NUMBERS)
     words: dict[str, Any] = {"is": value, "in": st.lists(value, min_size=1, max_size=4), "at_least": number}
     asked = st.fixed_dictionaries({}, optional={**words, "at_most": number, "exists": st.just(True)})
-    return st.one_of(asked.filter(possible), st.just({"exists": False}))
+    return st.one_of(asked.filter(possible), asked.filter(possible), st.just({"exists": False}))
 
 
 def ranges() -> st.SearchStrategy[dict[str, Any]]:
@@ -151,12 +152,14 @@ def row(**fields: Any) -> dict[str, Any]:
     return blank | known | fields
 
 
+@pytest.mark.slow
 @given(combined(st.one_of(traits(), happened(), happened(), scores())), logs())
+@example({"not": {"event": VIEWED}}, [])
 @example({"event": VIEWED, "within": "1d"}, [row()])
 @example({"event": VIEWED, "within": "1d", "count": {"at_most": 0}}, [row(time=MOMENT - DAY - TICK)])
 @example({"event": ORDERED, "count": {"at_most": 1}}, [row(name=ORDERED, message_id=m, order_id="o") for m in "ab"])
 @example({"not": {"trait": "city", "at_least": 3}}, [row(name=IDENTIFIED, properties='{"city": "3"}')])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_query_finds_the_customers_for_whom_the_condition_holds_one_by_one(
     raw: dict[str, Any], log: list[dict[str, Any]]
 ) -> None:
@@ -168,7 +171,7 @@ def test_a_query_finds_the_customers_for_whom_the_condition_holds_one_by_one(
 
 
 @given(combined(attributes()))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_query_finds_the_items_for_which_the_condition_holds_one_by_one(raw: dict[str, Any]) -> None:
     items = CATALOG.frame.reset_index().to_dict("records")
     wanted = sorted(item["item"] for item in items if item_holds(parsed(raw), item))
