@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,9 +49,31 @@ class Catalog:
         """Ids of the items whose stock is known to be 0 or less."""
         return self.frame.index[self.frame["stock"] <= 0].to_numpy(dtype=np.str_)
 
+    def attribute(self, name: str) -> Mapping[str, object]:
+        """Item to its value of this column, as `plain` gives it; `item` is the id itself."""
+        if name not in self._attributes:
+            if name != "item" and name not in self.frame.columns:
+                raise ValueError(f"the catalogue has no attribute {name!r}; it has {['item', *self.frame.columns]}")
+            column = self.frame.index.to_series() if name == "item" else self.frame[name]
+            self._attributes[name] = dict(zip(self.frame.index, map(plain, column.tolist()), strict=True))
+        return self._attributes[name]
+
+    @cached_property
+    def _attributes(self) -> dict[str, dict[str, object]]:
+        return {}  # filled when first asked for
+
     @cached_property
     def _names(self) -> dict[str, object]:
         return dict(self.frame["name"])
+
+
+def plain(value: object) -> object:
+    """The value as conditions compare it: a text, a number as float, true or false; None where it is missing."""
+    if isinstance(value, str | bool):
+        return value
+    if isinstance(value, int | float):
+        return None if math.isnan(value) else float(value)
+    return None if value is None or value is pd.NaT or value is pd.NA else value
 
 
 def read_catalog(workspace: Workspace) -> Catalog:

@@ -224,7 +224,7 @@ def validated(raw: Any, model: type[Model], where: str) -> Model:
 
 def _fault(error: ValidationError, model: type[BaseModel]) -> str:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(str(part) for part in first["loc"] if str(part)[:1] != "(")  # not the tags of a union
     if first["type"] == "extra_forbidden":
         known = _known_keys(model)
         near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)

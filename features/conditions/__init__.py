@@ -1,0 +1,23 @@
+"""Conditions: one grammar for segments, triggers, exits, offer rules and item filters, with one meaning.
+
+It is evaluated as a query for a population and in process for one; docs/conditions.md shows it by examples.
+"""
+
+from features.conditions.facts import Facts, holds, item_holds, of_item
+from features.conditions.grammar import Condition, CustomerCondition, ItemCondition, parsed
+from features.conditions.query import allowed_items, matching
+from features.conditions.why import why
+
+__all__ = [
+    "Condition",
+    "CustomerCondition",
+    "Facts",
+    "ItemCondition",
+    "allowed_items",
+    "holds",
+    "item_holds",
+    "matching",
+    "of_item",
+    "parsed",
+    "why",
+]

@@ -1,0 +1,178 @@
+"""Both evaluators mean the same: random conditions over random small logs, with times at the very ends of a window.
+
+A log has 8 to 30 rows of five customers and nobody in the month before the moment and just after it; some are a
+machine's, some were received late; items may be missing in the catalogue of three, traits may be of any type.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from features.catalog import Catalog
+from features.conditions import Facts, allowed_items, holds, item_holds, matching, parsed, why
+from features.events import IDENTIFIED, ORDERED, REFUNDED, SCHEMA, VIEWED, Events
+
+MOMENT = datetime(2024, 3, 1)
+TICK, DAY = timedelta(microseconds=1), timedelta(days=1)
+AGES = [-TICK, 0 * TICK, TICK, DAY / 2, DAY - TICK, DAY, DAY + TICK, 30 * DAY - TICK, 30 * DAY, 30 * DAY + TICK]
+TEXTS = ["Lyon", "lyon", "Ly\u006fn", "zo\u0308", "zö", "", "3", 'it\'s "q"\\', "a\nb", "☕", "null", "true"]
+NUMBERS = [0, -0.0, 1, 3, 3.0, 0.1, 0.30000000000000004, 9.99, 2**53 + 1, 1e22, -5, 1e-7]
+VALUES = [*TEXTS, *NUMBERS, True, False]
+TRAITS = ["city", "city", "naïve ☕", "it's"]
+CATALOG = Catalog.of(
+    pd.DataFrame(
+        {
+            "item": ["tea", "coffee", "zö"],
+            "category": ["Lyon", None, "☕"],
+            "price": [0.1, np.nan, 9.99],
+            "mixed": pd.Series(["3", 3, True], dtype=object),
+            "organic": [True, False, True],
+        }
+    )
+)
+SCORES = {"churn": {"ann": 0.1, "bob": 1.0}, "ltv": {"ann": float("nan"), "zoë": 3.0, "nobody": 9.99}}
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[dict[str, Any]]:
+    return [draw(rows(line)) for line in range(draw(st.integers(8, 30)))]
+
+
+def rows(line: int) -> st.SearchStrategy[dict[str, Any]]:
+    traits = st.dictionaries(st.sampled_from(TRAITS), st.sampled_from([*VALUES, None, [1], {"city": 1}]), max_size=3)
+    time = st.sampled_from(AGES).map(lambda age: MOMENT - age)
+    return st.fixed_dictionaries(
+        {
+            "source": st.sampled_from(["a", "b"]),
+            "message_id": st.sampled_from(["m1", "m2", "m3"]),
+            "line": st.just(line),
+            "name": st.sampled_from([VIEWED, ORDERED, REFUNDED, *[IDENTIFIED] * 3, "☕ it's"]),
+            "customer": st.sampled_from(["ann", "bob", "eve", "zoë", "zö", None]),
+            "anonymous": st.none(),
+            "time": time,
+            "original_time": st.none(),
+            "received_at": time,
+            "live": st.sampled_from([False, False, True]),
+            "item": st.sampled_from(["tea", "coffee", "zö", "gone", None]),
+            "quantity": st.sampled_from([None, 1.0, 3.0]),
+            "price": st.sampled_from([None, float("nan"), 0.1, 3.0]),
+            "order_id": st.sampled_from([None, "o1", "3"]),
+            "channel": st.sampled_from([None, "Lyon", "lyon"]),
+            "campaign": st.sampled_from([None, "☕"]),
+            "machine": st.sampled_from([*[False] * 5, True]),
+            "properties": st.one_of(st.none(), traits.map(lambda told: orjson.dumps(told).decode())),
+        }
+    )
+
+
+def comparisons() -> st.SearchStrategy[dict[str, Any]]:
+    value, number = st.sampled_from(VALUES), st.sampled_from(NUMBERS)
+    words: dict[str, Any] = {"is": value, "in": st.lists(value, min_size=1, max_size=4), "at_least": number}
+    asked = st.fixed_dictionaries({}, optional={**words, "at_most": number, "exists": st.just(True)})
+    return st.one_of(asked.filter(possible), asked.filter(possible), st.just({"exists": False}))
+
+
+def ranges() -> st.SearchStrategy[dict[str, Any]]:
+    number = st.sampled_from([0, 1, 2, 3])
+    return st.fixed_dictionaries({}, optional={"at_least": number, "at_most": number}).filter(possible)
+
+
+def possible(asked: dict[str, Any]) -> bool:
+    return bool(asked) and asked.get("at_least", -1e99) <= asked.get("at_most", 1e99)
+
+
+def traits() -> st.SearchStrategy[dict[str, Any]]:
+    return st.tuples(st.sampled_from(TRAITS), comparisons()).map(lambda drawn: {"trait": drawn[0], **drawn[1]})
+
+
+def happened() -> st.SearchStrategy[dict[str, Any]]:
+    names = ["item", "channel", "campaign", "quantity", "price", "order_id", "category", "mixed", "organic"]
+    return st.fixed_dictionaries(
+        {"event": st.sampled_from([VIEWED, ORDERED, REFUNDED, IDENTIFIED, "☕ it's", "Never"])},
+        optional={
+            "count": ranges(),
+            "within": st.sampled_from(["1d", "24h", "30d", "15m"]),
+            "where": st.dictionaries(st.sampled_from(names), comparisons(), max_size=2),
+        },
+    )
+
+
+def scores() -> st.SearchStrategy[dict[str, Any]]:
+    return st.tuples(st.sampled_from(list(SCORES)), ranges()).map(lambda drawn: {"score": drawn[0], **drawn[1]})
+
+
+def attributes() -> st.SearchStrategy[dict[str, Any]]:
+    names = st.sampled_from(["item", *CATALOG.frame.columns])
+    return st.tuples(names, comparisons()).map(lambda drawn: {"item": drawn[0], **drawn[1]})
+
+
+def combined(leaf: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    def around(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+        several = st.lists(inner, min_size=1, max_size=3)
+        return st.one_of(
+            several.map(lambda parts: {"all": parts}),
+            several.map(lambda parts: {"any": parts}),
+            inner.map(lambda part: {"not": part}),
+        )
+
+    return st.recursive(leaf, around, max_leaves=4)
+
+
+def seen(log: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each customer who did something before the moment."""
+    visible = [
+        row for row in log if row["time"] < MOMENT and not (row["live"] and row["received_at"] >= MOMENT)
+    ]  # as `Events.before` says it
+    known = sorted({row["customer"] for row in visible if row["customer"] is not None and not row["machine"]})
+    return {customer: [row for row in log if row["customer"] == customer] for customer in known}
+
+
+def one_by_one(raw: dict[str, Any], log: list[dict[str, Any]]) -> list[str]:
+    found = []
+    for customer, history in seen(log).items():
+        told = {name: table[customer] for name, table in SCORES.items() if customer in table}
+        facts = Facts.of(history, MOMENT, scores=told, catalog=CATALOG)
+        assert why(parsed(raw), facts)
+        found += [customer] if holds(parsed(raw), facts) else []
+    return found
+
+
+def row(**fields: Any) -> dict[str, Any]:
+    known = {"source": "a", "message_id": "m", "line": 0, "name": VIEWED, "customer": "ann", "time": MOMENT - DAY}
+    blank = dict.fromkeys(SCHEMA.names) | {"received_at": MOMENT - DAY, "live": True, "machine": False}
+    return blank | known | fields
+
+
+@pytest.mark.slow
+@given(combined(st.one_of(traits(), happened(), happened(), scores())), logs())
+@example({"not": {"event": VIEWED}}, [])
+@example({"event": VIEWED, "within": "1d"}, [row()])
+@example({"event": VIEWED, "within": "1d", "count": {"at_most": 0}}, [row(time=MOMENT - DAY - TICK)])
+@example({"event": ORDERED, "count": {"at_most": 1}}, [row(name=ORDERED, message_id=m, order_id="o") for m in "ab"])
+@example({"not": {"trait": "city", "at_least": 3}}, [row(name=IDENTIFIED, properties='{"city": "3"}')])
+@settings(max_examples=60, deadline=None)
+def test_a_query_finds_the_customers_for_whom_the_condition_holds_one_by_one(
+    raw: dict[str, Any], log: list[dict[str, Any]]
+) -> None:
+    tables = {
+        name: pa.table({"customer": list(table), "score": list(table.values())}) for name, table in SCORES.items()
+    }
+    events = Events.of(pa.Table.from_pylist(log, schema=SCHEMA))
+    assert matching(parsed(raw), events, MOMENT, scores=tables, catalog=CATALOG) == one_by_one(raw, log)
+
+
+@given(combined(attributes()))
+@settings(max_examples=60, deadline=None)
+def test_a_query_finds_the_items_for_which_the_condition_holds_one_by_one(raw: dict[str, Any]) -> None:
+    items = CATALOG.frame.reset_index().to_dict("records")
+    wanted = sorted(item["item"] for item in items if item_holds(parsed(raw), item))
+    assert allowed_items(parsed(raw), CATALOG).tolist() == wanted

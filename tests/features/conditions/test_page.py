@@ -1,0 +1,69 @@
+"""The examples of docs/conditions.md come out as the page says."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+import yaml
+
+from features.catalog import Catalog
+from features.conditions import Facts, allowed_items, matching, parsed, why
+from features.events import SCHEMA, Event, Events
+
+PAGE = (Path(__file__).parents[3] / "docs" / "conditions.md").read_text(encoding="utf-8")
+MOMENT = datetime(2024, 3, 1)
+CUSTOMERS = ["ann", "bob", "eve"]
+
+
+def block(kind: str) -> list[str]:
+    return [line for found in re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL) for line in found.splitlines()]
+
+
+def log() -> list[Event]:
+    """The page's log: `days customer event fields`."""
+    rows = []
+    for number, line in enumerate(block("text log")):
+        days, customer, rest = line.split(maxsplit=2)
+        name, told = rest.split(" {")
+        fields = yaml.safe_load("{" + told)
+        time = MOMENT - timedelta(days=float(days))
+        rows.append(Event("page", str(number), name.strip(), time, time, customer=customer, live=False, **fields))
+    return rows
+
+
+def catalog() -> Catalog:
+    header, *rows = [line.split(",") for line in block("text catalog")]
+    frame = pd.DataFrame(rows, columns=header)
+    return Catalog.of(frame.assign(price=pd.to_numeric(frame["price"])))
+
+
+@pytest.mark.parametrize("line", block("yaml"))
+def test_a_condition_of_the_page_holds_for_whom_the_page_says(line: str) -> None:
+    text, names = line.rsplit("#", 1)
+    condition, wanted = parsed(yaml.safe_load(text)), [name for name in re.split(r"[,\s]+", names) if name != "nobody"]
+    if "{item:" in text:
+        assert allowed_items(condition, catalog()).tolist() == [name for name in wanted if name]
+        return
+    events = Events.of(pa.Table.from_pylist([event.row() for event in log()], schema=SCHEMA))
+    scores = {"churn": pa.table({"customer": ["ann", "bob"], "score": [0.8, 0.2]})}
+    found = matching(condition, events, MOMENT, scores=scores, catalog=catalog())
+    assert found == [name for name in wanted if name]
+
+
+def test_the_sentences_of_the_page_are_what_why_says() -> None:
+    for line in block("text why"):
+        customer, text, sentence = line.split(" | ")
+        history = [event.row() for event in log() if event.customer == customer]
+        facts = Facts.of(history, MOMENT, catalog=catalog())
+        assert why(parsed(yaml.safe_load(text)), facts) == sentence.strip()
+
+
+def test_the_page_shows_each_word() -> None:
+    shown = "\n".join(block("yaml"))
+    for word in ("all:", "any:", "not:", "trait:", "event:", "score:", "item:", "is:", "in:", "at_least:", "at_most:"):
+        assert word in shown
