@@ -26,8 +26,8 @@ from training.metrics.uplift import (
 )
 from training.uplift import BASELINES, LEARNERS
 from training.uplift.dr import scores
-from training.uplift.encoder import Encoder
-from training.uplift.rows import Fitter, Log, Rows, check, fold_numbers, is_binary
+from training.uplift.folds import fold_numbers
+from training.uplift.rows import Log, Rows, check
 
 SHARES = (0.1, 0.2, 0.3, 0.5)
 CHOSEN = "chosen"  # the prediction of the learner that was chosen on the other half
@@ -193,12 +193,11 @@ def _answer(log: ExposureLog, y: Array, name: str, learn: NDArray[np.bool_], see
 
 
 def _view(log: ExposureLog, y: Array, seed: int) -> Log:
-    return Log(Encoder.fit(log.table).linear(log.table), log.table, log.exposures, y, seed)
+    return Log.of("linear", log.table, log.exposures, y, seed)
 
 
 def _scores(view: Log) -> Array:
-    fitter = Fitter("linear", is_binary(view.outcome), [], view.seed)
-    return np.column_stack([scores(Rows(view, offer), fitter) for offer in view.exposures.offers])
+    return np.column_stack([scores(Rows(view, offer)) for offer in view.exposures.offers])
 
 
 def _units(log: ExposureLog) -> NDArray[np.intp]:
