@@ -1,8 +1,11 @@
-"""Uplift learners; `LEARNERS` names them all."""
+"""Uplift learners; `LEARNERS` names them all: the candidates, and the selector that weighs them."""
 
 from __future__ import annotations
 
-from training.uplift.candidates import BASELINES
-from training.uplift.candidates import CANDIDATES as LEARNERS
+from training.uplift.candidates import BASELINES, CANDIDATES
+from training.uplift.per_offer import PerOffer
+from training.uplift.selector import Selector
 
-__all__ = ["BASELINES", "LEARNERS"]
+LEARNERS: dict[str, type[PerOffer] | type[Selector]] = {**CANDIDATES, Selector.name: Selector}
+
+__all__ = ["BASELINES", "CANDIDATES", "LEARNERS"]

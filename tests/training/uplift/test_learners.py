@@ -183,7 +183,7 @@ def test_customers_are_ranked_right_where_treatment_followed_the_features(name: 
     assert abs(effect.mean() - 1) < 0.25
 
 
-@pytest.mark.parametrize("name", ["dr-linear", "r-linear"])
+@pytest.mark.parametrize("name", ["dr-linear", "r-linear", "selector"])
 def test_unknown_probabilities_are_estimated_where_treatment_followed_the_features(name: str) -> None:
     table = customers(rows=6000)
     spend = table.frame["spend"].to_numpy()
