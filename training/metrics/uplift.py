@@ -165,6 +165,13 @@ def balance(X: Array, treated: NDArray[np.bool_], weight: Array) -> Array:
     return result
 
 
+def chance_of(differences: Array, trial: Trial) -> Array:
+    """The p-values of standardised differences when a coin gave the offer, Bonferroni-corrected for their number."""
+    arms = (trial.weight[trial.treated], trial.weight[~trial.treated])
+    error = np.sqrt(sum((weight**2).sum() / weight.sum() ** 2 for weight in arms))  # Kish 1965: rows worth as much
+    return np.asarray(np.minimum(2 * stats.norm.sf(np.abs(differences) / error) * len(differences), 1.0))
+
+
 def predictability(X: Array, treated: NDArray[np.bool_], fold: NDArray[np.intp]) -> Estimate:
     """Out-of-fold AUC of the arm given the features: 0.5 in a randomised test (error: Hanley and McNeil 1982)."""
     score = np.empty(len(X))

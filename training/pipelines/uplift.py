@@ -1,26 +1,27 @@
 """From a campaign's log to a judged, registered uplift model: wiring only.
 
-    log -> consent -> features -> out-of-fold effects of every learner, in the same folds -> choice -> refit on all
+    log -> consent -> features -> out-of-fold effects of every learner, in the same folds -> selector -> refit on all
 
-The choice is honest: rows are split by customer into two halves, the learner with the smallest doubly robust loss on
-one half is judged on the other, and the two are put together (`chosen`). The learner registered is the one with the
-smallest loss on both halves. The figures of single learners are out of fold, but the best of ten is flattered by luck;
-`chosen` is not.
+The selector is judged honestly: what it says of a fold (`chosen`) has weights that were learned from the other folds'
+out-of-fold effects. The figures of single learners are out of fold too, but the best of many is flattered by luck. With
+one learner there is nothing to select: that learner is judged and registered.
 
 What a run leaves in `workspace.runs / run_id` (the report reads it; per-customer parts never leave the workspace):
 
 - `oof.npz`: per row of the log `arm`, `outcome`, `weight` (people over the probability of the arm), `people`, `fold`,
-  `half`, `unit`, `score` (rows x offers), `prediction:NAME` and `error:NAME` (rows x offers) per learner and for
+  `unit`, `score` (rows x offers), `prediction:NAME` and `error:NAME` (rows x offers) per learner and for
   `chosen`, and `offers`.
 - `features.parquet`: the features, row i belongs to row i of `oof.npz`.
 - `effects.npz`: `customers`, `offers`, `effect`, `standard_error` of the registered model, one row per customer;
   without `customers` where the log names none, one row per row of the log.
 - `evaluation.json`, aggregates only: `log`, `outcome`, `metric`, `unit`, `model`, `baseline`, `difference`, `lower`,
   `upper` (of `chosen` against the better baseline, mean over the offers), `verdict`, `split`, `chosen_learner`,
-  `checks` (per offer `predictability`, `sample_ratio`: a p-value or null, `largest_difference`: the
-  largest standardised mean difference), and `offers`: per offer `average`, `rows`,
-  `deciles`, `curve` {share, extra}, `against`, and `learners`: per learner `qini`, `qini_interval`, `slope`,
-  `uplift_at`. An estimate is {value, lower, upper}; Qini and `extra` are outcomes per 1,000 customers.
+  `weights` (per offer what each learner weighs in the choice; the rest to 1 is the average effect),
+  `checks` (per offer `predictability`, `sample_ratio`: a p-value or null, `largest_difference`: the largest
+  standardised mean difference, `without_overlap`: a share, `few_outcomes`: arms, `smallest_effect` per customer,
+  `telling` and `different`: features that may be from after the offer, and `warnings`), and `offers`: per offer
+  `average`, `rows`, `deciles`, `curve` {share, extra}, `against`, and `learners`: per learner `qini`, `qini_interval`,
+  `slope`, `uplift_at`. An estimate is {value, lower, upper}; Qini and `extra` are outcomes per 1,000 customers.
 - `model/`: the learner, as `UpliftModel.save` writes it.
 """
 
@@ -28,7 +29,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -39,15 +39,13 @@ import numpy as np
 import pandas as pd
 
 from features.consent import consented_customers, left_out
-from features.exposures import CONTROL, ExposureLog
+from features.exposures import ExposureLog
 from features.ledger import Ledger
 from features.workspace import Workspace
-from training.metrics.uplift import balance, predictability, sample_ratio
+from training.metrics.uplift import Array
+from training.pipelines.uplift_checks import checks_of
 from training.pipelines.uplift_evaluation import (
     CHOSEN,
-    OutOfFold,
-    choose,
-    cross_chosen,
     judge_all,
     outcome_of,
     predictions_out_of_fold,
@@ -55,10 +53,11 @@ from training.pipelines.uplift_evaluation import (
 )
 from training.registration import EVALUATION, KEPT, REGISTERED, Finished, Registered, building, register
 from training.release import save_model
-from training.uplift import BASELINES, LEARNERS
+from training.uplift import BASELINES, CANDIDATES
 from training.uplift.customer_effects import CustomerEffects
-from training.uplift.encoder import Encoder
+from training.uplift.out_of_fold import OutOfFold
 from training.uplift.per_offer import PerOffer
+from training.uplift.selector import Selector, selected
 
 NOT_DISTINGUISHABLE = "not distinguishable"
 METRIC = "qini"
@@ -69,7 +68,7 @@ UNIT = "extra outcomes per 1,000 customers"
 class Judged:
     """What one training run found: the model refit on all rows, its out-of-fold evidence and the aggregates."""
 
-    model: PerOffer
+    model: PerOffer | Selector
     oof: OutOfFold
     evaluation: dict[str, Any]
 
@@ -94,33 +93,33 @@ def taken(log: ExposureLog, rows: np.ndarray[Any, np.dtype[np.intp]]) -> Exposur
 
 
 def judged(log: ExposureLog, outcome: str, names: Sequence[str], *, folds: int, seed: int) -> Judged:
-    """All learners and baselines out of fold, the choice among them, and that learner refit on all rows."""
-    unknown = [name for name in names if name not in LEARNERS]
+    """All learners and baselines out of fold, the selector of them judged the same way, and refit on all rows."""
+    unknown = [name for name in names if name not in CANDIDATES]
     if unknown:
-        raise ValueError(f"learner == {unknown[0]!r}, must be one of {list(LEARNERS)} (uplift.learners)")
-    oof = predictions_out_of_fold(log, outcome, _with_baselines(names), folds=folds, seed=seed, jobs=_cores())
-    name = choose(oof, np.ones(len(oof.outcome), dtype=bool))
-    model = LEARNERS[name](seed=seed).fit(log.table, log.exposures, outcome_of(log, outcome))
-    return Judged(model, oof, _evaluation(log, outcome, oof, name, seed))
+        raise ValueError(f"learner == {unknown[0]!r}, must be one of {list(CANDIDATES)} (uplift.learners)")
+    candidates = list(dict.fromkeys([*names, *BASELINES]))
+    oof = predictions_out_of_fold(log, outcome, candidates, folds=folds, seed=seed)
+    model, chosen = _chosen(log, oof, names, seed)
+    oof = replace(oof, prediction={**oof.prediction, CHOSEN: chosen})
+    return Judged(model, oof, _evaluation(log, outcome, oof, model, seed))
 
 
-def _cores() -> int:
-    return os.cpu_count() or 1
-
-
-def _with_baselines(names: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys([*names, *BASELINES]))
+def _chosen(log: ExposureLog, oof: OutOfFold, names: Sequence[str], seed: int) -> tuple[PerOffer | Selector, Array]:
+    if len(set(names)) == 1:
+        model = CANDIDATES[names[0]](seed=seed).fit(log.table, log.exposures, oof.outcome)
+        return model, oof.prediction[names[0]]
+    candidates = list(oof.prediction)
+    return Selector(seed, candidates).learn(oof, log.table, log.exposures), selected(oof, candidates)
 
 
 def save_evidence(found: Judged, log: ExposureLog, folder: Path) -> None:
     """Writes `oof.npz`, `features.parquet`, `evaluation.json` and `model/`."""
     folder.mkdir(parents=True, exist_ok=True)
     oof = found.oof
-    rows = ("arm", "outcome", "weight", "people", "fold", "half", "unit", "score")
+    rows = ("arm", "outcome", "weight", "people", "fold", "unit", "score")
     arrays: dict[str, Any] = {name: getattr(oof, name) for name in rows} | {"offers": np.array(oof.offers)}
     arrays |= {f"prediction:{name}": values for name, values in oof.prediction.items()}
     arrays |= {f"error:{name}": values for name, values in oof.standard_error.items()}
-    arrays[f"prediction:{CHOSEN}"] = cross_chosen(oof)
     np.savez_compressed(folder / "oof.npz", **arrays)
     log.table.frame.to_parquet(folder / "features.parquet")
     (folder / EVALUATION).write_text(_json(found.evaluation), encoding="utf-8")
@@ -153,8 +152,8 @@ def verdict(against: dict[str, Any]) -> str:
 
 
 def lines(evaluation: dict[str, Any]) -> list[str]:
-    """The table of learners against baselines, per offer, and the verdict."""
-    shown = []
+    """The warnings, the table of learners against baselines, per offer, and the verdict."""
+    shown = [f"warning: {line}" for checks in evaluation["checks"].values() for line in checks["warnings"]]
     for offer, found in evaluation["offers"].items():
         effect = found["average"]
         shown.append(
@@ -163,8 +162,17 @@ def lines(evaluation: dict[str, Any]) -> list[str]:
         )
         shown.append(f"  {'learner':<16} {'Qini':>7}  {'95 % interval':<18} {'slope':>6}  top 20 %")
         shown.extend(_line(name, figures) for name, figures in found["learners"].items())
+        shown.append(f"  weights: {weights_in_words(evaluation['weights'][offer])}")
     shown.append(f"{evaluation['chosen_learner']}: {evaluation['verdict']} (Qini: {UNIT})")
     return shown
+
+
+def weights_in_words(weights: dict[str, float]) -> str:
+    """What each learner weighs, the weightiest first, and the average effect."""
+    order = sorted((name for name in weights if weights[name] >= 0.005), key=lambda name: -weights[name])
+    return ", ".join(
+        [*(f"{name} {weights[name]:.2f}" for name in order), f"average {max(0.0, 1 - sum(weights.values())):.2f}"]
+    )
 
 
 def _line(name: str, figures: dict[str, Any]) -> str:
@@ -175,7 +183,9 @@ def _line(name: str, figures: dict[str, Any]) -> str:
     )
 
 
-def _evaluation(log: ExposureLog, outcome: str, oof: OutOfFold, name: str, seed: int) -> dict[str, Any]:
+def _evaluation(
+    log: ExposureLog, outcome: str, oof: OutOfFold, model: PerOffer | Selector, seed: int
+) -> dict[str, Any]:
     offers = judge_all(oof, seed=seed)
     against = _over_offers([offers[offer]["against"] for offer in oof.offers])
     return {
@@ -186,9 +196,10 @@ def _evaluation(log: ExposureLog, outcome: str, oof: OutOfFold, name: str, seed:
         "model": float(np.mean([offers[offer]["learners"][CHOSEN]["qini"] for offer in oof.offers])),
         **against,
         "verdict": verdict(against),
-        "chosen_learner": name,
+        "chosen_learner": model.name,
+        "weights": model.weights(),
         "split": {"kind": "out of fold", "folds": int(oof.fold.max()) + 1, "seed": seed, "rows": len(oof.outcome)},
-        "checks": {offer: _checks(log, oof, offer) for offer in oof.offers},
+        "checks": {offer: checks_of(log, oof, outcome, offer) for offer in oof.offers},
         "offers": offers,
     }
 
@@ -200,28 +211,6 @@ def _over_offers(against: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     means = {name: float(np.mean([one[name] for one in against])) for name in ("difference", "lower", "upper")}
     return {"baseline": " and ".join(dict.fromkeys(one["baseline"] for one in against)), **means}
-
-
-def _checks(log: ExposureLog, oof: OutOfFold, offer: str) -> dict[str, Any]:
-    rows, trial = oof.trial(offer)
-    table = log.table.take(np.flatnonzero(rows))
-    X = Encoder.fit(table).linear(table)
-    found = predictability(X, trial.treated, oof.fold[rows])
-    differences = balance(X, trial.treated, trial.weight)
-    return {
-        "predictability": {"value": found.value, "lower": found.lower, "upper": found.upper},
-        "sample_ratio": _ratio(log, offer),
-        "largest_difference": float(np.abs(differences).max(initial=0.0)),
-    }
-
-
-def _ratio(log: ExposureLog, offer: str) -> float | None:
-    # Only where the probabilities are known and do not differ between customers is there a ratio to expect.
-    arms = {arm: log.exposures.arm == arm for arm in (offer, CONTROL)}
-    shares = {arm: log.exposures.probability[rows] for arm, rows in arms.items()}
-    if any(not np.isfinite(values).all() or np.ptp(values) > 0 for values in shares.values()):
-        return None
-    return sample_ratio([int(rows.sum()) for rows in arms.values()], [float(v[0]) for v in shares.values()])
 
 
 def _json(value: dict[str, Any]) -> str:
@@ -245,7 +234,7 @@ def train(
         return found, register(workspace, finished, folder)
 
 
-def _example(model: PerOffer, log: ExposureLog) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _example(model: PerOffer | Selector, log: ExposureLog) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A few rows and their effects, from which MLflow reads the signature."""
     few = log.table.take(np.arange(min(5, len(log.table))))
     return few.frame, pd.DataFrame(model.effect(few).effect, columns=list(model.offers_))

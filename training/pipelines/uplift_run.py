@@ -16,7 +16,7 @@ from features.progress import step
 from features.table import FeatureTable
 from features.workspace import Workspace
 from training.pipelines.uplift import allowed, lines, train
-from training.uplift import LEARNERS
+from training.uplift import CANDIDATES
 
 EXACT = 6  # decimals: a sum of money in another order differs in the 13th, and the same log must give the same model
 
@@ -25,7 +25,7 @@ def run(workspace: Workspace, name: str, outcome: str, learner: str, *, seed: in
     """Trains on the named log and says, in lines, what came out."""
     settings = workspace.settings
     log, left_out = allowed(named(workspace, name), workspace, as_of)
-    names = (learner,) if learner else settings.uplift.learners or tuple(LEARNERS)
+    names = (learner,) if learner else settings.uplift.learners or tuple(CANDIDATES)
     with step("Judging the learners out of fold"):
         found, registered = train(
             workspace,

@@ -124,7 +124,8 @@ def _learners(page: Page, found: Figures, one: Figures) -> None:
     page.subsection(
         "All learners",
         f"Qini is the extra {found['unit']} above chance, averaged over all shares treated. “The choice” is judged on "
-        "customers it was not chosen on; the best single line is flattered by luck. A slope of 1 is calibrated.",
+        "customers its weights were not learned from; the best single line is flattered by luck. "
+        "A slope of 1 is calibrated.",
     )
     page.table(rows)
 

@@ -19,18 +19,19 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from features.exposures import CONTROL
-from training.metrics.uplift import PER, Array, Estimate, Ranking, Trial, balance, interval
-from training.pipelines.uplift_evaluation import CHOSEN, OutOfFold, without_nan
+from training.metrics.uplift import PER, Array, Estimate, Ranking, Trial, balance, chance_of, interval
+from training.pipelines.uplift_evaluation import CHOSEN, without_nan
 from training.reports.uplift_effects import clustered
 from training.reports.uplift_segments import segments_of
 from training.uplift import BASELINES
+from training.uplift.out_of_fold import OutOfFold
 from training.uplift.rows import is_binary
 
 DRAWS = 300  # the ends of a 95 % band are then the 8th draw from either side
 SHARES = np.linspace(0, 1, 51)
 TOP = tuple(range(10, 101, 10))
 RESPONSE = BASELINES[0]
-ROWS = ("arm", "outcome", "weight", "people", "fold", "half", "unit", "score")
+ROWS = ("arm", "outcome", "weight", "people", "fold", "unit", "score")
 
 
 @dataclass(frozen=True)
@@ -215,13 +216,6 @@ def _balance(features: pd.DataFrame, trial: Trial) -> list[dict[str, Any]]:
     rows = zip(columns, differences.tolist(), chance.tolist(), strict=True)
     found = [{"feature": name, "difference": one, "p_value": p} for name, one, p in rows]
     return sorted(found, key=lambda one: -abs(one["difference"]))
-
-
-def chance_of(differences: Array, trial: Trial) -> Array:
-    """The p-values of standardised differences when a coin gave the offer, Bonferroni-corrected for their number."""
-    arms = (trial.weight[trial.treated], trial.weight[~trial.treated])
-    error = np.sqrt(sum((weight**2).sum() / weight.sum() ** 2 for weight in arms))  # Kish 1965: rows worth as much
-    return np.asarray(np.minimum(2 * stats.norm.sf(np.abs(differences) / error) * len(differences), 1.0))
 
 
 def _columns(features: pd.DataFrame) -> dict[str, Array]:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from training.metrics.uplift import PER, Array, Trial
-from training.pipelines.uplift_evaluation import OutOfFold
 from training.reports.page import shown
 from training.reports.uplift_effects import clustered
+from training.uplift.out_of_fold import OutOfFold
 
 MIN_ROWS = 50  # per arm; below it the normal interval of a rate is not to be trusted
 LEVELS = 8  # categories and values shown one by one; rarer ones are put together

@@ -7,7 +7,6 @@ from typing import Any
 from training.reports.page import interval, shown, signed
 
 FLAT = "not distinguishable"
-FEW_OUTCOMES = 100  # below it chance alone moves a count by more than a tenth
 DIFFERENCE = 0.1  # Austin 2009: beyond it the arms differ
 RATIO_P = 0.001  # a sample ratio, an AUC or a difference this unlikely is a fault of the test, not chance
 BASELINES = {"response-linear": "choosing the likeliest to respond", "constant": "choosing at random"}
@@ -16,9 +15,9 @@ Figures = dict[str, Any]
 METHOD = (
     (
         "How effects were predicted without looking at the answer",
-        "Every prediction here is out of fold: it comes from a model that never saw that customer. The learner is "
-        "chosen on one half of the customers by its doubly robust loss and judged on the other half, and the other way "
-        "round; “the choice” is the two halves together.",
+        "Every prediction here is out of fold: it comes from a model that never saw that customer. “The choice” weighs "
+        "the learners by a doubly robust loss and shrinks what they say to what the other customers bear out; for each "
+        "fold, weights and shrinking are learned from the other folds only.",
     ),
     (
         "Qini and the baselines",
@@ -91,11 +90,7 @@ def ranking_words(offer: str, one: Figures) -> str:
 
 def warnings_of(found: Figures) -> list[str]:
     """What speaks against believing the numbers; empty where nothing does."""
-    said = [line for offer, one in found["offers"].items() for line in _doubts(offer, one)]
-    few = [arm["arm"] for arm in found["arms"] if arm["with_outcome"] < FEW_OUTCOMES]
-    if few:
-        said.append(f"Fewer than {FEW_OUTCOMES} rows with {found['outcome']} in: {', '.join(few)}. Chance moves these.")
-    return said
+    return [line for offer, one in found["offers"].items() for line in _doubts(offer, one)]
 
 
 def _doubts(offer: str, one: Figures) -> list[str]:
@@ -109,7 +104,8 @@ def _doubts(offer: str, one: Figures) -> list[str]:
         )
     if ratio is not None and ratio < RATIO_P:
         said.append(f"{offer}: the arms are not in their planned ratio (p = {shown(ratio)}). Rows may be missing.")
-    unlike = [row["feature"] for row in one["balance"] if _unlike(row)]
+    said += checks.get("warnings", [])  # a run from before they were kept has none
+    unlike = [row["feature"] for row in one["balance"] if _unlike(row) and not checks.get("different")]
     if unlike:
         said.append(
             f"{offer}: the arms differ in {', '.join(unlike[:5])} by more than {DIFFERENCE} deviations, "

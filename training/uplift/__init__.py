@@ -1,25 +1,11 @@
-"""Uplift learners; `LEARNERS` names them all. A new learner is one file here and one line below."""
+"""Uplift learners; `LEARNERS` names them all: the candidates, and the selector that weighs them."""
 
 from __future__ import annotations
 
-from training.uplift.constant import Constant
-from training.uplift.dr import DRLightGBM, DRLinear
+from training.uplift.candidates import BASELINES, CANDIDATES
 from training.uplift.per_offer import PerOffer
-from training.uplift.response import ResponseLinear
-from training.uplift.s import SLightGBM, SLinear
-from training.uplift.t import TLightGBM, TLinear
-from training.uplift.x import XLightGBM, XLinear
+from training.uplift.selector import Selector
 
-LEARNERS: dict[str, type[PerOffer]] = {
-    "s-linear": SLinear,
-    "s-lightgbm": SLightGBM,
-    "t-linear": TLinear,
-    "t-lightgbm": TLightGBM,
-    "x-linear": XLinear,
-    "x-lightgbm": XLightGBM,
-    "dr-linear": DRLinear,
-    "dr-lightgbm": DRLightGBM,
-    "response-linear": ResponseLinear,
-    "constant": Constant,
-}
-BASELINES = ("response-linear", "constant")
+LEARNERS: dict[str, type[PerOffer] | type[Selector]] = {**CANDIDATES, Selector.name: Selector}
+
+__all__ = ["BASELINES", "CANDIDATES", "LEARNERS"]

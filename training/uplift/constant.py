@@ -6,7 +6,7 @@ import numpy as np
 
 from training.uplift.bases import Level, Matrix
 from training.uplift.per_offer import Parts, PerOffer
-from training.uplift.rows import Fitter, Rows
+from training.uplift.rows import Rows
 
 
 class Constant(PerOffer):
@@ -14,7 +14,7 @@ class Constant(PerOffer):
 
     name = "constant"
 
-    def parts(self, rows: Rows, fitter: Fitter) -> Parts:
+    def parts(self, rows: Rows) -> Parts:
         return {"effect": average_effect(rows)}
 
     def answer(self, parts: Parts, X: Matrix) -> tuple[Matrix, Matrix]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from training.uplift.bases import Matrix
 from training.uplift.per_offer import Parts, PerOffer
-from training.uplift.rows import Fitter, Rows
+from training.uplift.rows import Rows
 
 
 class DRLinear(PerOffer):
@@ -14,8 +14,8 @@ class DRLinear(PerOffer):
 
     name = "dr-linear"
 
-    def parts(self, rows: Rows, fitter: Fitter) -> Parts:
-        return {"effect": fitter.amount(rows.X, scores(rows, fitter), rows.weight)}
+    def parts(self, rows: Rows) -> Parts:
+        return {"effect": rows.fitter.amount(rows.X, scores(rows), rows.weight)}
 
     def answer(self, parts: Parts, X: Matrix) -> tuple[Matrix, Matrix]:
         return parts["effect"].predict(X), np.sqrt(parts["effect"].variance(X))
@@ -26,13 +26,9 @@ class DRLightGBM(DRLinear):
     kind = "lightgbm"
 
 
-def scores(rows: Rows, fitter: Fitter) -> Matrix:
+def scores(rows: Rows) -> Matrix:
     """psi = m1 - m0 + 1[offer] (y - m1) / p - 1[none] (y - m0) / p, with models from the other folds."""
-    treated, control = np.zeros(len(rows.outcome)), np.zeros(len(rows.outcome))
-    for learn, ask in rows.folds():
-        treated[ask] = rows.model(fitter, learn & rows.treated).predict(rows.X[ask])
-        control[ask] = rows.model(fitter, learn & rows.control).predict(rows.X[ask])
-    return doubly_robust(rows, treated, control)
+    return doubly_robust(rows, *rows.arms())
 
 
 def doubly_robust(rows: Rows, treated: Matrix, control: Matrix) -> Matrix:

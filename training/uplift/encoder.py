@@ -41,6 +41,13 @@ class Encoder:
         """Where `codes` holds categories."""
         return [i for i, name in enumerate(self.columns) if name in self.categories]
 
+    @property
+    def linear_names(self) -> list[str]:
+        """The feature that each column of `linear` comes from."""
+        widths = {name: len(values) for name, values in self.categories.items()}
+        widths |= {name: 1 + indicated for name, (_, _, indicated) in self.numbers.items()}
+        return [name for name in self.columns for _ in range(widths[name])]
+
     def linear(self, table: FeatureTable) -> Matrix:
         """Standardised numbers (unknown: the mean, with an indicator) and one column per category seen in training."""
         self._check(table)

@@ -15,7 +15,7 @@ from features.table import FeatureTable
 from training.uplift.base import Effects
 from training.uplift.bases import Base, Matrix, load_base
 from training.uplift.encoder import Encoder
-from training.uplift.rows import Fitter, Log, Rows, check, is_binary
+from training.uplift.rows import Log, Rows, check, encoded
 
 Parts = Mapping[str, Base]
 
@@ -34,7 +34,7 @@ class PerOffer(ABC):
         self.seed = seed
 
     @abstractmethod
-    def parts(self, rows: Rows, fitter: Fitter) -> Parts:
+    def parts(self, rows: Rows) -> Parts:
         """The fitted base models of one offer."""
 
     @abstractmethod
@@ -44,22 +44,31 @@ class PerOffer(ABC):
     def fit(self, table: FeatureTable, exposures: Exposures, outcome: Matrix) -> Self:
         """The model, learned from rows that were exposed to an offer or to none."""
         check(table, exposures, outcome)
-        self.encoder_ = Encoder.fit(table) if self.kind == "linear" else Encoder.of_codes(table)
-        self.offers_ = tuple(exposures.offers)
-        fitter = Fitter(self.kind, is_binary(outcome), self.encoder_.category_positions, self.seed)
-        log = Log(self._matrix(table), table, exposures, np.asarray(outcome, dtype=np.float64), self.seed)
-        self.parts_ = tuple(self.parts(Rows(log, offer), fitter) for offer in self.offers_)
+        return self.learn(Log.of(self.kind, table, exposures, outcome, self.seed))
+
+    def learn(self, log: Log) -> Self:
+        """As `fit`, from a checked log of this kind, which other learners may share."""
+        self.encoder_ = log.encoder
+        self.offers_ = tuple(log.exposures.offers)
+        self.parts_ = tuple(self.parts(Rows(log, offer)) for offer in self.offers_)
         return self
 
     def effect(self, table: FeatureTable) -> Effects:
         """The effects for these customers; the model is not changed."""
-        X = self._matrix(table)
+        return self.effect_of(encoded(self.kind, self.encoder_, table))
+
+    def effect_of(self, X: Matrix) -> Effects:
+        """As `effect`, from features that are encoded already."""
         answers = [self.answer(parts, X) for parts in self.parts_]
         return Effects(
             self.offers_,
             np.column_stack([effect for effect, _ in answers]),
             np.column_stack([error for _, error in answers]),
         )
+
+    def weights(self) -> dict[str, dict[str, float]]:
+        """Per offer what each learner weighs: this one alone."""
+        return {offer: {self.name: 1.0} for offer in self.offers_}
 
     def save(self, folder: Path) -> None:
         """Writes `learner.json` and one npz or LightGBM text model per part."""
@@ -90,6 +99,3 @@ class PerOffer(ABC):
             for number, parts in enumerate(kept["parts"])
         )
         return model
-
-    def _matrix(self, table: FeatureTable) -> Matrix:
-        return self.encoder_.linear(table) if self.kind == "linear" else self.encoder_.codes(table)

@@ -7,7 +7,7 @@ import numpy as np
 from training.uplift.bases import Level, Matrix
 from training.uplift.constant import average_effect
 from training.uplift.per_offer import Parts, PerOffer
-from training.uplift.rows import Fitter, Rows
+from training.uplift.rows import Rows
 
 
 class ResponseLinear(PerOffer):
@@ -18,9 +18,9 @@ class ResponseLinear(PerOffer):
 
     name = "response-linear"
 
-    def parts(self, rows: Rows, fitter: Fitter) -> Parts:
-        pair = rows.treated | rows.control
-        outcome = rows.model(fitter, pair)
+    def parts(self, rows: Rows) -> Parts:
+        pair = rows.pair
+        outcome = rows.model(pair)
         mean = float(np.average(outcome.predict(rows.X[pair]), weights=rows.weight[pair]))
         return {"outcome": outcome, "scale": Level(average_effect(rows).level / mean if mean else 0.0)}
 

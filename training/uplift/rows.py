@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
@@ -15,6 +14,7 @@ from features.exposures import CONTROL, Exposures
 from features.table import FeatureTable
 from training.uplift.bases import Base, Matrix, fit_linear, fit_trees
 from training.uplift.encoder import Encoder
+from training.uplift.folds import fold_numbers
 
 MIN_ARM = 50  # people in an arm: below this neither an effect nor its error can be estimated
 MIN_PROBABILITY = 0.01  # an arm given more rarely would let single rows decide
@@ -47,20 +47,43 @@ class Fitter:
 
 @dataclass(frozen=True)
 class Log:
-    """A log as arrays; probabilities and folds are worked out when a learner first asks."""
+    """A log as arrays, in the encoding of one kind of base; what learners share is worked out when one first asks."""
 
+    kind: str
+    encoder: Encoder
     X: Matrix
     table: FeatureTable
     exposures: Exposures
     outcome: Matrix
     seed: int
+    crossed: dict[str, Matrix] = field(default_factory=dict)  # by arm: see `Rows.arms`
+
+    @classmethod
+    def of(cls, kind: str, table: FeatureTable, exposures: Exposures, outcome: Matrix, seed: int) -> Log:
+        """The log of these rows, `linear` or `lightgbm`."""
+        encoder = Encoder.fit(table) if kind == "linear" else Encoder.of_codes(table)
+        outcome = np.asarray(outcome, dtype=np.float64)
+        return cls(kind, encoder, encoded(kind, encoder, table), table, exposures, outcome, seed)
+
+    @cached_property
+    def fitter(self) -> Fitter:
+        return Fitter(self.kind, is_binary(self.outcome), self.encoder.category_positions, self.seed)
 
     @cached_property
     def probability(self) -> Matrix:
         """Of the arm that was given."""
-        if np.isfinite(self.exposures.probability).all():
+        if self.probability_known:
             return np.clip(self.exposures.probability, MIN_PROBABILITY, 1.0)
-        return probabilities(Encoder.fit(self.table).linear(self.table), self.exposures)
+        return probabilities(self.linear, self.exposures)
+
+    @property
+    def probability_known(self) -> bool:
+        return bool(np.isfinite(self.exposures.probability).all())
+
+    @cached_property
+    def linear(self) -> Matrix:
+        """The features as a linear model reads them, whatever the kind."""
+        return self.X if self.kind == "linear" else Encoder.fit(self.table).linear(self.table)
 
     @cached_property
     def fold(self) -> NDArray[np.intp]:
@@ -84,6 +107,11 @@ class Rows:
         return np.asarray(self.log.exposures.arm == CONTROL)
 
     @property
+    def pair(self) -> NDArray[np.bool_]:
+        """The rows of the offer and of none."""
+        return self.treated | self.control
+
+    @property
     def X(self) -> Matrix:  # noqa: N802  # the field's name
         return self.log.X
 
@@ -95,14 +123,41 @@ class Rows:
     def weight(self) -> Matrix:
         return self.log.exposures.weight
 
-    def model(self, fitter: Fitter, chosen: NDArray[np.bool_]) -> Base:
+    @property
+    def fitter(self) -> Fitter:
+        return self.log.fitter
+
+    def model(self, chosen: NDArray[np.bool_]) -> Base:
         """A model of the outcome in the chosen rows."""
-        return fitter.outcome(self.X[chosen], self.outcome[chosen], self.weight[chosen])
+        return self.fitter.outcome(self.X[chosen], self.outcome[chosen], self.weight[chosen])
 
     def folds(self) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
         """Per fold: the rows to learn from, and the rows to answer for."""
         for number in range(FOLDS):
             yield self.log.fold != number, self.log.fold == number
+
+    def arms(self) -> tuple[Matrix, Matrix]:
+        """Per row the outcome expected with the offer and without, by models of the other folds."""
+        return self._crossed(self.offer), self._crossed(CONTROL)
+
+    def _crossed(self, arm: str) -> Matrix:
+        if arm not in self.log.crossed:
+            self.log.crossed[arm] = self.out_of_fold(self.log.exposures.arm == arm, self.weight)
+        return self.log.crossed[arm]
+
+    def out_of_fold(self, chosen: NDArray[np.bool_], weight: Matrix) -> Matrix:
+        """Per row the outcome expected by models of the chosen rows of the other folds."""
+        expected = np.zeros(len(self.outcome))
+        for learn, ask in self.folds():
+            rows = learn & chosen
+            model = self.fitter.outcome(self.X[rows], self.outcome[rows], weight[rows])
+            expected[ask] = model.predict(self.X[ask])
+        return expected
+
+
+def encoded(kind: str, encoder: Encoder, table: FeatureTable) -> Matrix:
+    """The features as this kind of base reads them."""
+    return encoder.linear(table) if kind == "linear" else encoder.codes(table)
 
 
 def check(table: FeatureTable, exposures: Exposures, outcome: Matrix) -> None:
@@ -118,6 +173,11 @@ def check(table: FeatureTable, exposures: Exposures, outcome: Matrix) -> None:
         count = int((exposures.arm == arm).sum())
         if count < MIN_ARM:
             raise ValueError(f"arm {arm!r} has {count} rows, must be >= {MIN_ARM} to learn an effect (exposures)")
+    impossible = (exposures.probability <= 0) | (exposures.probability > 1)
+    if impossible.any():
+        raise ValueError(
+            f"{int(impossible.sum())} probabilities are not above 0 and at most 1; all must be (exposures)"
+        )
     if not np.isfinite(outcome).all():
         raise ValueError(f"{int((~np.isfinite(outcome)).sum())} outcomes are not numbers; all must be (outcome)")
     if not outcome.any():
@@ -138,25 +198,3 @@ def probabilities(X: Matrix, exposures: Exposures) -> Matrix:
     position = np.searchsorted(model.classes_, exposures.arm)
     estimated = model.predict_proba(X)[np.arange(len(X)), position]
     return np.clip(np.where(unknown, estimated, known), MIN_PROBABILITY, 1.0)
-
-
-def fold_numbers(
-    table: FeatureTable, exposures: Exposures, outcome: Matrix, *, folds: int, seed: int
-) -> NDArray[np.intp]:
-    """A fold per row: all rows of a customer share one, and the order of the rows does not matter."""
-    if table.customers is not None:
-        customers, position = np.unique(table.customers.astype(str), return_inverse=True)
-        keys = np.asarray(pd.util.hash_array(customers.astype(object)), dtype=np.uint64)
-        return _dealt(keys, np.zeros(len(keys)), folds, seed)[position]
-    content = table.frame.assign(arm=exposures.arm, outcome=outcome, weight=exposures.weight)
-    keys = np.asarray(pd.util.hash_pandas_object(content, index=False), dtype=np.uint64)
-    return _dealt(keys, np.unique(exposures.arm, return_inverse=True)[1], folds, seed)
-
-
-def _dealt(keys: NDArray[np.uint64], group: NDArray[np.generic], folds: int, seed: int) -> NDArray[np.intp]:
-    # Shuffled by a hash of what the row holds and dealt like cards within each group; equal rows are interchangeable.
-    mixed = pd.util.hash_array(keys ^ np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64))
-    order = np.lexsort((mixed, group))
-    dealt = np.empty(len(keys), dtype=np.intp)
-    dealt[order] = np.arange(len(keys)) % folds
-    return dealt

@@ -6,7 +6,7 @@ import numpy as np
 
 from training.uplift.bases import Matrix
 from training.uplift.per_offer import Parts, PerOffer
-from training.uplift.rows import Fitter, Rows
+from training.uplift.rows import Rows
 
 
 class SLinear(PerOffer):
@@ -14,11 +14,11 @@ class SLinear(PerOffer):
 
     name = "s-linear"
 
-    def parts(self, rows: Rows, fitter: Fitter) -> Parts:
-        pair = rows.treated | rows.control
+    def parts(self, rows: Rows) -> Parts:
+        pair = rows.pair
         X = self._with_arm(rows.X[pair], rows.treated[pair].astype(np.float64))
         extra = X.shape[1] - rows.X.shape[1]
-        return {"outcome": fitter.outcome(X, rows.outcome[pair], rows.weight[pair], extra=extra)}
+        return {"outcome": rows.fitter.outcome(X, rows.outcome[pair], rows.weight[pair], extra=extra)}
 
     def answer(self, parts: Parts, X: Matrix) -> tuple[Matrix, Matrix]:
         model = parts["outcome"]

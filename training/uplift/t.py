@@ -6,7 +6,7 @@ import numpy as np
 
 from training.uplift.bases import Matrix
 from training.uplift.per_offer import Parts, PerOffer
-from training.uplift.rows import Fitter, Rows
+from training.uplift.rows import Rows
 
 
 class TLinear(PerOffer):
@@ -14,8 +14,8 @@ class TLinear(PerOffer):
 
     name = "t-linear"
 
-    def parts(self, rows: Rows, fitter: Fitter) -> Parts:
-        return {"treated": rows.model(fitter, rows.treated), "control": rows.model(fitter, rows.control)}
+    def parts(self, rows: Rows) -> Parts:
+        return {"treated": rows.model(rows.treated), "control": rows.model(rows.control)}
 
     def answer(self, parts: Parts, X: Matrix) -> tuple[Matrix, Matrix]:
         treated, control = parts["treated"], parts["control"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from training.uplift.bases import Level, Matrix
 from training.uplift.per_offer import Parts, PerOffer
-from training.uplift.rows import Fitter, Rows
+from training.uplift.rows import Rows
 
 
 class XLinear(PerOffer):
@@ -14,17 +14,12 @@ class XLinear(PerOffer):
 
     name = "x-linear"
 
-    def parts(self, rows: Rows, fitter: Fitter) -> Parts:
-        difference = np.zeros(len(rows.outcome))
-        for learn, ask in rows.folds():
-            treated, control = ask & rows.treated, ask & rows.control
-            below = rows.model(fitter, learn & rows.control).predict(rows.X[treated])
-            above = rows.model(fitter, learn & rows.treated).predict(rows.X[control])
-            difference[treated] = rows.outcome[treated] - below
-            difference[control] = above - rows.outcome[control]
+    def parts(self, rows: Rows) -> Parts:
+        treated, control = rows.arms()
+        difference = np.where(rows.treated, rows.outcome - control, treated - rows.outcome)
         arms = {"treated": rows.treated, "control": rows.control}
         stages = {
-            name: fitter.amount(rows.X[chosen], difference[chosen], rows.weight[chosen])
+            name: rows.fitter.amount(rows.X[chosen], difference[chosen], rows.weight[chosen])
             for name, chosen in arms.items()
         }
         return {**stages, "share": _share(rows)}

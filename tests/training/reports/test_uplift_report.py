@@ -15,13 +15,13 @@ from scipy import stats
 from features.exposures import ExposureLog, Exposures
 from features.table import Feature, FeatureTable
 from features.workspace import Settings, Workspace
-from training.metrics.uplift import Trial, average, balance, by_decile, qini
+from training.metrics.uplift import Trial, average, balance, by_decile, chance_of, qini
 from training.pipelines.uplift import judged, save_evidence
 from training.pipelines.uplift_evaluation import CHOSEN
 from training.reports.page import interval, shown
 from training.reports.uplift import report, run_folder, write
 from training.reports.uplift_effects import clustered
-from training.reports.uplift_figures import Evidence, chance_of, coin_p, figures
+from training.reports.uplift_figures import Evidence, coin_p, figures
 from training.reports.uplift_segments import segment_labels
 from training.reports.uplift_words import warnings_of
 

@@ -10,6 +10,7 @@ from features.exposures import ExposureLog, Exposures
 from features.table import Feature, FeatureTable
 from training.metrics.uplift import Trial, average, qini, slope
 from training.pipelines.uplift_evaluation import predictions_out_of_fold
+from training.uplift.selector import selected
 
 NUMBERS = ("recency", "history", "mens", "womens", "newbie")
 CATEGORIES = ("history_segment", "zip_code", "channel")
@@ -41,3 +42,6 @@ def test_learners_reach_the_known_figures_on_a_real_campaign(log: ExposureLog) -
     assert figures["response-linear"] < 2.0, figures
     assert abs(figures["constant"]) < 1e-9, figures
     assert 0.7 < fitted.value < 1.3, fitted
+    ours = selected(oof, names)[:, 0]
+    assert qini(ours, trial) * trial.treated.mean() > max(figures.values()) - 0.43, figures  # one standard error
+    assert 0.7 < slope(oof.score[:, 0], ours, trial.weight).value < 1.3

@@ -1,6 +1,7 @@
 """The pipeline from a log to a registered model; the log: 1,200 customers, the offer helps those with spend > 0."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from features.table import Feature, FeatureTable
 from features.workspace import Settings, Workspace, create
 from training import tracking
 from training.pipelines.uplift import allowed, judged, lines, save_effects, save_evidence, train
-from training.pipelines.uplift_evaluation import CHOSEN, choose, cross_chosen
+from training.pipelines.uplift_evaluation import CHOSEN
 from training.promotion import promote
 from training.score import score
+from training.uplift.selector import selected
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -54,13 +56,29 @@ def test_a_campaign_without_effect_is_not_distinguishable() -> None:
     assert found.evaluation["verdict"] == "not distinguishable"
 
 
-def test_rows_of_a_customer_share_fold_and_half_and_the_choice_is_made_on_the_other_half() -> None:
-    oof = judged(campaign(2.0), "revenue", ["t-linear", "s-lightgbm"], folds=3, seed=0).oof
-    for numbers in (oof.fold, oof.half):
-        assert (numbers[0::2] == numbers[1::2]).all()
-    first = oof.half == 0
-    np.testing.assert_array_equal(cross_chosen(oof)[first], oof.prediction[choose(oof, ~first)][first])
-    assert CHOSEN not in oof.prediction
+def test_rows_of_a_customer_share_a_fold_and_what_is_judged_was_learned_without_it() -> None:
+    log = campaign(2.0)
+    oof = judged(log, "revenue", ["t-linear", "s-lightgbm"], folds=3, seed=0).oof
+    assert (oof.fold[0::2] == oof.fold[1::2]).all()
+    names = [name for name in oof.prediction if name != CHOSEN]
+    mine = oof.fold == 0
+    other = replace(oof, score=np.where(mine[:, None], -9 * oof.score, oof.score))
+    before, after = selected(oof, names)[mine], selected(other, names)[mine]
+    np.testing.assert_allclose(after - after.mean(), before - before.mean(), atol=1e-12)
+    np.testing.assert_array_equal(selected(oof, names), oof.prediction[CHOSEN])
+
+
+def test_one_learner_alone_is_what_is_judged_and_registered() -> None:
+    found = judged(campaign(2.0), "revenue", ["t-linear"], folds=3, seed=0)
+    assert found.evaluation["chosen_learner"] == found.model.name == "t-linear"
+    np.testing.assert_array_equal(found.oof.prediction[CHOSEN], found.oof.prediction["t-linear"])
+
+
+def test_what_each_learner_weighs_is_kept_and_told() -> None:
+    found = judged(campaign(2.0), "revenue", ["t-linear", "t-lightgbm"], folds=3, seed=0)
+    weights = found.evaluation["weights"]["a"]
+    assert 0.5 < sum(weights.values()) <= 1 + 1e-9
+    assert any(line.startswith("  weights: t-") for line in lines(found.evaluation))
 
 
 def test_an_unknown_outcome_or_learner_is_refused_in_one_line() -> None:
@@ -105,7 +123,7 @@ def test_scores_are_of_every_row_without_ids_and_only_of_those_who_agreed_with_i
     monkeypatch.setenv("ATTUNE_MLRUNS", str(tmp_path / "mlruns"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     workspace, log = create(tmp_path / "shop"), campaign(2.0, ids=ids)
-    train(workspace, log, "revenue", ["t-linear"], seed=0)
+    train(workspace, log, "revenue", ["t-linear", "r-linear"], seed=0)  # the selector is what is promoted and read
     promote(workspace, "uplift", "1")
     basis = Basis(("personalisation",), "test")
     grant(Ledger.at(workspace.ledger), ["c1", "c7"], basis, source="test", time=NOW)

@@ -1,0 +1,74 @@
+"""The stack of predictions: truth, half of the truth, and noise, seen through a noisy score."""
+
+import numpy as np
+import pytest
+
+from training.uplift.bases import Matrix
+from training.uplift.stack import centred_in, stacked
+
+ROWS = 4000
+FOLD = np.arange(ROWS) % 5
+ONES = np.ones(ROWS)
+
+
+def seen(truth: Matrix, *, noise: float = 1.0, seed: int = 1) -> Matrix:
+    return 3 + truth + noise * np.random.default_rng(seed).normal(size=ROWS)
+
+
+def draws(columns: int, seed: int = 0) -> Matrix:
+    return np.random.default_rng(seed).normal(size=(ROWS, columns))
+
+
+def test_the_truth_gets_the_weight_and_noise_gets_none() -> None:
+    predictions = draws(4)
+    found = stacked(seen(predictions[:, 2]), predictions, ONES, FOLD)
+    np.testing.assert_allclose(found.weights, [0, 0, 1, 0], atol=0.06)
+    assert found.factor == pytest.approx(1, abs=0.06)
+
+
+def test_two_halves_of_the_truth_are_put_together() -> None:
+    predictions = draws(3)
+    found = stacked(seen(predictions[:, :2].sum(axis=1) / 2), predictions, ONES, FOLD)
+    np.testing.assert_allclose(found.weights, [0.5, 0.5, 0], atol=0.08)
+
+
+def test_an_exaggeration_is_shrunk_to_what_the_score_bears_out() -> None:
+    truth = draws(1)
+    found = stacked(seen(truth[:, 0]), 4 * truth, ONES, FOLD)
+    assert found.factor * found.weights[0] == pytest.approx(0.25, abs=0.03)
+
+
+def test_understatement_is_not_exaggerated() -> None:
+    truth = draws(1)
+    found = stacked(seen(truth[:, 0]), truth / 3, ONES, FOLD)
+    assert (found.factor, found.weights[0]) == (1.0, 1.0)
+
+
+def test_where_there_is_nothing_most_is_shrunk_to_the_average() -> None:
+    left = []
+    for seed in range(40):
+        predictions = draws(6, seed) / 10
+        found = stacked(seen(np.zeros(ROWS), seed=100 + seed), predictions, ONES, FOLD)
+        left.append(found.factor * found.weights.sum())
+    assert np.mean(left) < 0.06
+    assert np.mean(np.array(left) == 0) > 0.75
+
+
+def test_constant_predictions_weigh_nothing() -> None:
+    found = stacked(seen(np.zeros(ROWS)), np.full((ROWS, 2), 3.0), ONES, FOLD)
+    assert (found.weights.tolist(), found.factor) == ([0.0, 0.0], 0.0)
+
+
+def test_weights_count_as_repeated_rows() -> None:
+    predictions = draws(3)
+    score, heavy = seen(predictions @ [0.4, 0.2, 0.0]), np.arange(ROWS) < 1000
+    again = np.concatenate([np.arange(ROWS), np.flatnonzero(heavy)])
+    one = stacked(score, predictions, ONES + heavy, FOLD)
+    two = stacked(score[again], predictions[again], np.ones(len(again)), FOLD[again])
+    np.testing.assert_allclose(one.weights, two.weights, atol=1e-9)
+
+
+def test_the_mean_of_a_fold_says_nothing_about_its_customers() -> None:
+    predictions = draws(2)
+    centred = centred_in(predictions + FOLD[:, None], ONES, FOLD)
+    np.testing.assert_allclose(centred, centred_in(predictions, ONES, FOLD), atol=1e-12)

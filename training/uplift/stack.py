@@ -1,0 +1,90 @@
+"""Stack: weights of several predictions of an effect, and how far their sum is to be believed.
+
+The weights minimise a doubly robust loss over w >= 0, sum w <= 1 (the rest is the average effect): the mean of that of
+the sum and of the single predictions, each scaled to its own calibration first, by Q-aggregation (Lan and Syrgkanis
+2023), which in theory is as good as the best of them but for a term of log(number of predictions) / rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from training.metrics.uplift import slope
+from training.uplift.bases import Matrix
+
+ALONE = 0.5  # share of the loss that each prediction has to answer for alone (the value of the source)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """`weights` per prediction; `factor`: what is left of the weighted sum, centred, after shrinking to calibration.
+
+    `error`: the standard error of the calibration slope that the factor comes from. `sums`: the weighted sums of the
+    rows that were learned from, out of fold, with weights from the other folds.
+    """
+
+    weights: Matrix
+    factor: float
+    error: float
+    sums: Matrix
+
+
+def stacked(score: Matrix, predictions: Matrix, weight: Matrix, fold: NDArray[np.intp]) -> Stack:
+    """The stack of these out-of-fold predictions (rows x candidates); its slope is of weights from other folds."""
+    centred = centred_in(predictions, weight, fold)
+    sums = np.zeros(len(score))
+    for number in (folds := np.unique(fold)):
+        rows = fold == number
+        others = ~rows if len(folds) > 1 else rows  # one fold has no other
+        sums[rows] = centred[rows] @ _weights(score[others], centred[others], weight[others])
+    found = slope(score, sums, weight)
+    factor, error = _factor(found.value, found.standard_error)
+    return Stack(_weights(score, centred, weight), factor, error, sums)
+
+
+def centred_in(predictions: Matrix, weight: Matrix, fold: NDArray[np.intp]) -> Matrix:
+    """The predictions less their mean in each fold: what is left tells customers apart, not folds."""
+    centred = np.array(predictions, dtype=np.float64)
+    for number in np.unique(fold):
+        rows = fold == number
+        centred[rows] -= np.average(centred[rows], axis=0, weights=weight[rows])
+    return centred
+
+
+def _factor(value: float, error: float) -> tuple[float, float]:
+    # Shrunk by its own noise (James and Stein 1961, positive part), never above 1; without spread there is nothing.
+    if not np.isfinite(value) or value <= 0:
+        return 0.0, float(np.nan_to_num(error))
+    return float(np.clip(value - error**2 / value, 0.0, 1.0)), error
+
+
+def _weights(score: Matrix, centred: Matrix, weight: Matrix) -> Matrix:
+    gram = (centred * weight[:, None]).T @ centred / weight.sum()
+    spread = np.sqrt(np.diag(gram))
+    used = spread > 1e-9 * max(float(spread.max(initial=0.0)), 1e-300)
+    result = np.zeros(centred.shape[1])
+    if not used.any():
+        return result
+    gain = centred[:, used].T @ (weight * score) / weight.sum()
+    squared = spread[used] ** 2
+    own = np.clip(gain / squared, 0.0, 1.0)  # first each to its own calibration, so that one that exaggerates can help
+    single = (own * gain - ALONE / 2 * own**2 * squared) / (1 - ALONE)
+    result[used] = own * _least(gram[np.ix_(used, used)] * np.outer(own, own), single, own)
+    return result
+
+
+def _least(gram: Matrix, gain: Matrix, own: Matrix) -> Matrix:
+    """The w >= 0, sum own w <= 1 that minimises w gram w - 2 gain w."""
+    scale = float(np.trace(gram)) or 1.0
+    root = np.linalg.cholesky(gram / scale + 1e-9 * np.eye(len(gram)))
+    goal = np.linalg.solve(root, gain / scale)
+    free, _ = nnls(root.T, goal)
+    if own @ free <= 1:
+        return np.asarray(free)
+    # A heavy row makes the sum 1 where it would be more.
+    bound, _ = nnls(np.vstack([root.T, 1e3 * own]), np.append(goal, 1e3))
+    return np.asarray(bound / (own @ bound))
