@@ -176,7 +176,7 @@ def _line(name: str, figures: dict[str, Any]) -> str:
 
 
 def _evaluation(log: ExposureLog, outcome: str, oof: OutOfFold, name: str, seed: int) -> dict[str, Any]:
-    offers = judge_all(oof, seed=seed)
+    offers = judge_all(oof)
     against = _over_offers([offers[offer]["against"] for offer in oof.offers])
     return {
         "log": log.name,
