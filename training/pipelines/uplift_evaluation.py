@@ -24,7 +24,7 @@ from training.metrics.uplift import (
     uplift_at,
 )
 from training.uplift import BASELINES, LEARNERS
-from training.uplift.dr import scores
+from training.uplift.dr import doubly_robust, expected
 from training.uplift.encoder import Encoder
 from training.uplift.rows import Fitter, Log, Rows, check, fold_numbers, is_binary
 
@@ -37,6 +37,7 @@ class OutOfFold:
     """Per row of the log: arm, outcome, weight over probability, fold, half, doubly robust score and predictions.
 
     `score` and each `prediction` are rows x offers. `unit`: number of the customer, or of the row without ids.
+    `expected`: rows x (none, then the offers), the outcome expected in each arm, from models of the other folds.
     """
 
     offers: tuple[str, ...]
@@ -47,6 +48,7 @@ class OutOfFold:
     fold: NDArray[np.intp]
     half: NDArray[np.intp]
     unit: NDArray[np.intp]
+    expected: Array
     score: Array
     prediction: Mapping[str, Array]
     standard_error: Mapping[str, Array]
@@ -78,6 +80,7 @@ def predictions_out_of_fold(
     if "constant" in effect:  # the folds' different averages would rank folds against each other, not customers
         effect["constant"][:] = effect["constant"].mean(axis=0)
     view = _view(log, y, seed)
+    expect, score = _nuisances(view)
     return OutOfFold(
         offers=tuple(log.exposures.offers),
         arm=log.exposures.arm,
@@ -87,7 +90,8 @@ def predictions_out_of_fold(
         fold=fold,
         half=fold_numbers(log.table, log.exposures, y, folds=2, seed=seed + 1),
         unit=_units(log),
-        score=_scores(view),
+        expected=expect,
+        score=score,
         prediction=effect,
         standard_error=error,
     )
@@ -190,9 +194,14 @@ def _view(log: ExposureLog, y: Array, seed: int) -> Log:
     return Log(Encoder.fit(log.table).linear(log.table), log.table, log.exposures, y, seed)
 
 
-def _scores(view: Log) -> Array:
+def _nuisances(view: Log) -> tuple[Array, Array]:
+    # The outcome expected in each arm, none first, and the doubly robust score of each offer.
     fitter = Fitter("linear", is_binary(view.outcome), [], view.seed)
-    return np.column_stack([scores(Rows(view, offer), fitter) for offer in view.exposures.offers])
+    every = [Rows(view, offer) for offer in view.exposures.offers]
+    control = expected(every[0], fitter, every[0].control)
+    treated = [expected(rows, fitter, rows.treated) for rows in every]
+    score = [doubly_robust(rows, given, control) for rows, given in zip(every, treated, strict=True)]
+    return np.column_stack([control, *treated]), np.column_stack(score)
 
 
 def _units(log: ExposureLog) -> NDArray[np.intp]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.uplift.bases import Matrix
 from training.uplift.per_offer import Parts, PerOffer
@@ -28,11 +29,15 @@ class DRLightGBM(DRLinear):
 
 def scores(rows: Rows, fitter: Fitter) -> Matrix:
     """psi = m1 - m0 + 1[offer] (y - m1) / p - 1[none] (y - m0) / p, with models from the other folds."""
-    treated, control = np.zeros(len(rows.outcome)), np.zeros(len(rows.outcome))
+    return doubly_robust(rows, expected(rows, fitter, rows.treated), expected(rows, fitter, rows.control))
+
+
+def expected(rows: Rows, fitter: Fitter, arm: NDArray[np.bool_]) -> Matrix:
+    """The outcome expected per row if it were given this arm, from a model of the other folds' rows of the arm."""
+    found = np.zeros(len(rows.outcome))
     for learn, ask in rows.folds():
-        treated[ask] = rows.model(fitter, learn & rows.treated).predict(rows.X[ask])
-        control[ask] = rows.model(fitter, learn & rows.control).predict(rows.X[ask])
-    return doubly_robust(rows, treated, control)
+        found[ask] = rows.model(fitter, learn & arm).predict(rows.X[ask])
+    return found
 
 
 def doubly_robust(rows: Rows, treated: Matrix, control: Matrix) -> Matrix:
