@@ -100,18 +100,27 @@ def compare(
     kind: Annotated[str, typer.Argument(help="recommender or uplift; or a recommender's run.")] = "recommender",
     other: Annotated[str, typer.Argument(help="The run to compare with.")] = "",
     workspace: WorkspaceOption = None,
+    policy: Annotated[bool, typer.Option("--policy", help="What uplift runs' choices would have earned.")] = False,
 ) -> None:
     """Show the registered models of a kind, newest first, each against its baseline; or one run against another.
 
     Of recommenders it also shows what the newest run's models cost. A run is named by its version or its id.
+    With `--policy`: of one or two uplift runs, or the newest, what their choices would have earned, in money per 1,000
+    customers, against nobody, the best single offer and the rule in force; a run is named by how its id starts.
 
     Example: attune compare recommender
     """
-    from training import comparison, promotion
+    if policy:
+        from training.reports.policy import told
 
-    if other:
+        lines = told(opened(workspace), [word for word in (kind, other) if word not in ("", "recommender", "uplift")])
+    elif other:
+        from training import comparison
+
         lines = comparison.lines(opened(workspace), kind, other)
     else:
+        from training import comparison, promotion
+
         lines = promotion.lines(kind) + comparison.pareto_lines(kind)
     for line in lines:
         typer.echo(line)

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of means over customers, and what may be said about a difference."""
+"""Intervals over customers, by bootstrap or by each customer's influence, and what may be said about a difference."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 DRAWS = 1000
 CELLS = 4_000_000  # counts held at once: 32 MB
@@ -20,6 +21,41 @@ class Interval:
     estimate: float
     lower: float
     upper: float
+
+
+@dataclass(frozen=True)
+class Influenced:
+    """An estimate and each customer's influence on it: its error, and that of its difference to another one.
+
+    `influence`: the estimate minus the truth is close to its sum (Hampel 1974); one number per customer.
+    """
+
+    value: float
+    influence: NDArray[np.float64]
+
+    def __sub__(self, other: Influenced) -> Influenced:
+        """The paired difference: both are of the same customers."""
+        return Influenced(self.value - other.value, self.influence - other.influence)
+
+    def times(self, factor: float) -> Influenced:
+        """The estimate in another unit."""
+        return Influenced(factor * self.value, factor * self.influence)
+
+    @property
+    def standard_error(self) -> float:
+        """Infinite of one customer, and where an influence is not known."""
+        customers = len(self.influence)
+        if customers < 2 or not np.isfinite(self.influence).all():
+            return float("inf")
+        return float(np.sqrt((self.influence**2).sum() * customers / (customers - 1)))
+
+    @property
+    def interval(self) -> Interval:
+        """The 95 % interval, by Student's t with one degree of freedom less than there are customers."""
+        reach = float(stats.t.ppf(0.975, max(len(self.influence) - 1, 1))) * self.standard_error
+        if not np.isfinite(reach):
+            return Interval(self.value, float("-inf"), float("inf"))
+        return Interval(self.value, self.value - reach, self.value + reach)
 
 
 def resampled(rows: int, draws: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:

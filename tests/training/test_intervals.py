@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from training.intervals import Interval, mean_interval, mean_intervals, paired_difference, resampled, verdict
+from training.intervals import (
+    Influenced,
+    Interval,
+    mean_interval,
+    mean_intervals,
+    paired_difference,
+    resampled,
+    verdict,
+)
 
 
 def test_every_resample_draws_as_many_rows_as_there_are():
@@ -60,3 +68,30 @@ def test_many_columns_at_once_have_the_intervals_of_each_alone():
     assert (half.lower, half.upper) == pytest.approx((some.lower, some.upper), abs=0.02)
     assert (few.lower, few.upper) == (-np.inf, np.inf)
     assert np.isnan(mean_intervals(np.full((3, 1), np.nan), np.random.default_rng(0))[0].estimate)
+
+
+def influenced(values):
+    return Influenced(float(values.mean()), (values - values.mean()) / len(values))
+
+
+def test_the_interval_by_influence_of_a_mean_is_students():
+    values = np.random.default_rng(3).normal(3, 2, 30)
+    found = influenced(values).interval
+    expected = stats.t.interval(0.95, 29, values.mean(), stats.sem(values))
+    assert (found.lower, found.upper) == pytest.approx(expected)
+    doubled = influenced(values).times(2).interval
+    assert (doubled.lower, doubled.upper) == pytest.approx((2 * found.lower, 2 * found.upper))
+
+
+def test_a_difference_by_influence_is_the_paired_test():
+    ours, theirs = np.random.default_rng(4).normal(size=(2, 40))
+    found = (influenced(ours) - influenced(theirs)).interval
+    expected = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    assert (found.lower, found.upper) == pytest.approx((expected.low, expected.high))
+
+
+def test_an_influence_that_is_not_known_leaves_no_bounds():
+    for influence in (np.zeros(1), np.array([0.1, np.nan])):
+        found = Influenced(1.0, influence).interval
+        assert (found.lower, found.upper) == (-np.inf, np.inf)
+        assert verdict(found) == "not distinguishable"

@@ -6,7 +6,7 @@ Everything ranks by the prediction, highest first; rows with equal predictions e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,22 +41,25 @@ class Curve:
 
 
 class Ranking:
-    """Customers ordered by a prediction, once; curves for any weights (a bootstrap's draws) follow cheaply."""
+    """Customers ordered by a prediction, once; curves for any weights (a bootstrap's draws) follow cheaply.
+
+    `treated`, `outcome` and `weight` are in ranked order; `ends` are the last places of equal predictions.
+    """
 
     def __init__(self, prediction: Array, trial: Trial) -> None:
-        self._order = np.argsort(-prediction, kind="stable")
-        ordered = prediction[self._order]
-        self._ends = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
-        self._treated = trial.treated[self._order].astype(np.float64)
-        self._outcome = trial.outcome[self._order]
-        self._weight = trial.weight[self._order]
+        self.order = np.argsort(-prediction, kind="stable")
+        ordered = prediction[self.order]
+        self.ends = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+        self.treated = trial.treated[self.order].astype(np.float64)
+        self.outcome = trial.outcome[self.order]
+        self.weight = trial.weight[self.order]
 
     def curve(self, draws: Array | None = None) -> Curve:
         """The Qini curve (Radcliffe 2007), per customer: N_t(s) / N_t x (mean of treated - mean of control) up to s."""
-        weight = self._weight if draws is None else self._weight * draws[self._order]
-        treated, control = weight * self._treated, weight * (1 - self._treated)
-        n_t, n_c = self._sums(treated), self._sums(control)
-        y_t, y_c = self._sums(treated * self._outcome), self._sums(control * self._outcome)
+        weight = self.weight if draws is None else self.weight * draws[self.order]
+        treated, control = weight * self.treated, weight * (1 - self.treated)
+        n_t, n_c = self.sums(treated), self.sums(control)
+        y_t, y_c = self.sums(treated * self.outcome), self.sums(control * self.outcome)
         gain = y_t - y_c * np.divide(n_t, n_c, out=np.zeros_like(n_t), where=n_c > 0)
         share = (n_t + n_c) / (n_t[-1] + n_c[-1])
         return Curve(np.append(0.0, share), np.append(0.0, PER * gain / n_t[-1]))
@@ -65,15 +68,16 @@ class Ranking:
         """The difference of the arms' means among the best ranked share `k`; a tie at the border counts in part."""
         if not 0 < k <= 1:
             raise ValueError(f"k == {k}, must be > 0 and <= 1 (uplift_at)")
-        ends = np.append(0, self._ends + 1)
-        border = k * len(self._outcome)
-        group = np.searchsorted(ends[1:], np.arange(len(self._outcome)), side="right")
+        ends = np.append(0, self.ends + 1)
+        border = k * len(self.outcome)
+        group = np.searchsorted(ends[1:], np.arange(len(self.outcome)), side="right")
         part = np.clip((border - ends[group]) / (ends[group + 1] - ends[group]), 0.0, 1.0)
-        weight = self._weight * part
-        return _mean(self._outcome, weight * self._treated) - _mean(self._outcome, weight * (1 - self._treated))
+        weight = self.weight * part
+        return _mean(self.outcome, weight * self.treated) - _mean(self.outcome, weight * (1 - self.treated))
 
-    def _sums(self, values: Array) -> Array:
-        result: Array = np.cumsum(values)[self._ends]
+    def sums(self, values: Array) -> Array:
+        """Of these values, given in ranked order, up to the end of each group of equal predictions."""
+        result: Array = np.cumsum(values)[self.ends]
         return result
 
 
@@ -90,19 +94,6 @@ def qini(prediction: Array, trial: Trial) -> float:
 def uplift_at(prediction: Array, trial: Trial, k: float) -> float:
     """The effect per customer among the best ranked share `k`."""
     return Ranking(prediction, trial).at(k)
-
-
-def qini_draws(
-    predictions: Mapping[str, Array], trial: Trial, units: NDArray[np.intp], rng: np.random.Generator, draws: int = 500
-) -> dict[str, Array]:
-    """Qini of each prediction in the same draws of a bootstrap (Poisson weights per unit): differences are paired."""
-    rankings = {name: Ranking(values, trial) for name, values in predictions.items()}
-    result = {name: np.empty(draws) for name in rankings}
-    for draw in range(draws):
-        weights = rng.poisson(1.0, int(units.max()) + 1)[units].astype(np.float64)
-        for name, ranking in rankings.items():
-            result[name][draw] = area(ranking.curve(weights))
-    return result
 
 
 def interval(draws: Array, level: float = 0.95) -> tuple[float, float]:

@@ -9,8 +9,8 @@ one learner there is nothing to select: that learner is judged and registered.
 What a run leaves in `workspace.runs / run_id` (the report reads it; per-customer parts never leave the workspace):
 
 - `oof.npz`: per row of the log `arm`, `outcome`, `weight` (people over the probability of the arm), `people`, `fold`,
-  `unit`, `score` (rows x offers), `prediction:NAME` and `error:NAME` (rows x offers) per learner and for
-  `chosen`, and `offers`.
+  `unit`, `expected` (rows x none and the offers), `score` (rows x offers), `prediction:NAME` and `error:NAME`
+  (rows x offers) per learner and for `chosen`, and `offers`.
 - `features.parquet`: the features, row i belongs to row i of `oof.npz`.
 - `effects.npz`: `customers`, `offers`, `effect`, `standard_error` of the registered model, one row per customer;
   without `customers` where the log names none, one row per row of the log.
@@ -116,7 +116,7 @@ def save_evidence(found: Judged, log: ExposureLog, folder: Path) -> None:
     """Writes `oof.npz`, `features.parquet`, `evaluation.json` and `model/`."""
     folder.mkdir(parents=True, exist_ok=True)
     oof = found.oof
-    rows = ("arm", "outcome", "weight", "people", "fold", "unit", "score")
+    rows = ("arm", "outcome", "weight", "people", "fold", "unit", "expected", "score")
     arrays: dict[str, Any] = {name: getattr(oof, name) for name in rows} | {"offers": np.array(oof.offers)}
     arrays |= {f"prediction:{name}": values for name, values in oof.prediction.items()}
     arrays |= {f"error:{name}": values for name, values in oof.standard_error.items()}
@@ -186,7 +186,7 @@ def _line(name: str, figures: dict[str, Any]) -> str:
 def _evaluation(
     log: ExposureLog, outcome: str, oof: OutOfFold, model: PerOffer | Selector, seed: int
 ) -> dict[str, Any]:
-    offers = judge_all(oof, seed=seed)
+    offers = judge_all(oof)
     against = _over_offers([offers[offer]["against"] for offer in oof.offers])
     return {
         "log": log.name,

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from features.exposures import ExposureLog
+from training.intervals import Influenced
+from training.metrics.qini_error import qini_estimate
 from training.metrics.uplift import (
     Array,
     Estimate,
@@ -15,9 +17,6 @@ from training.metrics.uplift import (
     Trial,
     average,
     by_decile,
-    interval,
-    qini,
-    qini_draws,
     slope,
     uplift_at,
 )
@@ -46,44 +45,39 @@ def outcome_of(log: ExposureLog, outcome: str) -> Array:
     return log.outcomes[outcome].to_numpy(dtype=np.float64)
 
 
-def judge_all(oof: OutOfFold, *, seed: int, draws: int = 500) -> dict[str, dict[str, Any]]:
+def judge_all(oof: OutOfFold) -> dict[str, dict[str, Any]]:
     """Per offer: what every learner, the baselines and the choice bring, and the choice against the best baseline."""
-    return {offer: _judge_offer(oof, number, seed, draws) for number, offer in enumerate(oof.offers)}
+    return {offer: _judge_offer(oof, number) for number, offer in enumerate(oof.offers)}
 
 
-def _judge_offer(oof: OutOfFold, number: int, seed: int, draws: int) -> dict[str, Any]:
+def _judge_offer(oof: OutOfFold, number: int) -> dict[str, Any]:
     rows, trial = oof.trial(oof.offers[number])
     predictions = {name: values[rows, number] for name, values in oof.prediction.items()}
-    drawn = qini_draws(predictions, trial, oof.unit[rows], np.random.default_rng(seed), draws)
+    ranked = {name: qini_estimate(Ranking(values, trial), oof.unit[rows]) for name, values in predictions.items()}
     fits = {name: slope(oof.score[:, number], values[:, number], oof.people) for name, values in oof.prediction.items()}
     learners = {
         name: {
-            "qini": qini(values, trial),
-            "qini_interval": interval(drawn[name]),
+            "qini": ranked[name].value,
+            "qini_interval": (ranked[name].interval.lower, ranked[name].interval.upper),
             "slope": _plain(fits[name]),
             "uplift_at": {str(k): uplift_at(values, trial, k) for k in SHARES},
         }
         for name, values in predictions.items()
     }
-    baseline = max((n for n in BASELINES if n in learners), key=lambda n: qini(predictions[n], trial), default=None)
+    baseline = max((n for n in BASELINES if n in learners), key=lambda n: ranked[n].value, default=None)
     return {
         "average": _plain(average(trial)),
         "rows": {"offer": int(trial.treated.sum()), "none": int((~trial.treated).sum())},
         "learners": learners,
         "deciles": [_plain(one) for one in by_decile(predictions[CHOSEN], trial)],
         "curve": _points(predictions[CHOSEN], trial),
-        "against": None if baseline is None else _against(learners, drawn, baseline),
+        "against": None if baseline is None else _against(ranked, baseline),
     }
 
 
-def _against(learners: Mapping[str, Any], drawn: Mapping[str, Array], baseline: str) -> dict[str, Any]:
-    lower, upper = interval(drawn[CHOSEN] - drawn[baseline])
-    return {
-        "baseline": baseline,
-        "difference": learners[CHOSEN]["qini"] - learners[baseline]["qini"],
-        "lower": lower,
-        "upper": upper,
-    }
+def _against(ranked: Mapping[str, Influenced], baseline: str) -> dict[str, Any]:
+    found = (ranked[CHOSEN] - ranked[baseline]).interval
+    return {"baseline": baseline, "difference": found.estimate, "lower": found.lower, "upper": found.upper}
 
 
 def _points(prediction: Array, trial: Trial) -> dict[str, list[float]]:

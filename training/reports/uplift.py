@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from features.exposures import CONTROL
+from features.offers import read_offers
 from features.workspace import Workspace
 from training.metrics.uplift import PER
 from training.pipelines.uplift_evaluation import CHOSEN
+from training.reports import policy
 from training.reports import uplift_charts as charts
 from training.reports.charts import forest
 from training.reports.page import Page, interval, kind_of, shown, stored
@@ -22,7 +24,8 @@ Figures = dict[str, Any]
 
 def write(workspace: Workspace, run: str = "") -> Path:
     """The report's path; the newest run with evidence where `run` is empty. The numbers stand beside it as JSON."""
-    found = figures(Evidence.read(run_folder(workspace, run)))
+    evidence = Evidence.read(run_folder(workspace, run))
+    found = figures(evidence, read_offers(workspace.folder), workspace.settings.currency)
     return stored(workspace, f"uplift-{found['run'][:8]}", found, report(found))
 
 
@@ -41,6 +44,7 @@ def report(found: Figures) -> Page:
     _verdict(page, found)
     _tested(page, found)
     _effects(page, found)
+    policy.section(page, found["policy"])
     for offer, one in found["offers"].items():
         _offer(page, found, offer, one)
     _balance(page, found)

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from features.exposures import CONTROL
+from features.offers import Offer
 from training.metrics.uplift import PER, Array, Estimate, Ranking, Trial, balance, chance_of, interval
+from training.pipelines.policy import policy_figures
 from training.pipelines.uplift_evaluation import CHOSEN, without_nan
 from training.reports.uplift_effects import clustered
 from training.reports.uplift_segments import segments_of
@@ -31,7 +33,7 @@ DRAWS = 300  # the ends of a 95 % band are then the 8th draw from either side
 SHARES = np.linspace(0, 1, 51)
 TOP = tuple(range(10, 101, 10))
 RESPONSE = BASELINES[0]
-ROWS = ("arm", "outcome", "weight", "people", "fold", "unit", "score")
+ROWS = ("arm", "outcome", "weight", "people", "fold", "unit", "expected", "score")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Evidence:
     def read(cls, folder: Path) -> Evidence:
         """The evidence in a run's folder."""
         with np.load(folder / "oof.npz", allow_pickle=False) as kept:
+            if "expected" not in kept:
+                raise ValueError(f"{folder}: oof.npz holds no expected outcomes; train it again")
             oof = OutOfFold(
                 offers=tuple(kept["offers"].tolist()),
                 prediction=_named(kept, "prediction:"),
@@ -57,8 +61,8 @@ class Evidence:
         return cls(folder.name, oof, features, json.loads((folder / "evaluation.json").read_text(encoding="utf-8")))
 
 
-def figures(evidence: Evidence) -> dict[str, Any]:
-    """All numbers of the report, ready for JSON: NaN is null."""
+def figures(evidence: Evidence, listed: Sequence[Offer] = (), currency: str = "EUR") -> dict[str, Any]:
+    """All numbers of the report, ready for JSON: NaN is null. `listed`: the offers of `offers.yaml`."""
     oof, evaluation = evidence.oof, evidence.evaluation
     kept = ("log", "outcome", "chosen_learner", "split", "verdict", "baseline", "difference", "lower", "upper")
     segments = segments_of(evidence.features, oof)
@@ -72,6 +76,7 @@ def figures(evidence: Evidence) -> dict[str, Any]:
             "arms": [_arm(oof, arm) for arm in (CONTROL, *oof.offers)],
             "segments_tested": sum(len(one) for one in segments.values()),
             "offers": offers,
+            "policy": policy_figures(oof, listed, currency),
         }
     )
     return found

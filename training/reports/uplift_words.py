@@ -27,9 +27,16 @@ METHOD = (
     ),
     (
         "Intervals",
-        "Means and effects: normal intervals whose errors are summed per customer first. Curves and Qini: a bootstrap "
-        "over customers, the same draws for all rankings, so that comparisons are paired. Over several offers the "
-        "verdict’s interval is the mean of theirs, which is on the safe side.",
+        "Means, effects and Qini: intervals whose errors are summed per customer first (Qini’s from each customer’s "
+        "influence on it); comparisons are paired. Curves: a bootstrap over customers, the same draws for all. "
+        "Over several offers the verdict’s interval is the mean of theirs, which is on the safe side.",
+    ),
+    (
+        "What a policy would earn",
+        "The doubly robust estimate (Dudík and others 2011): the money expected by outcome models that did not see the "
+        "customer, corrected by their weighted error where the policy agrees with what was given. “Worth rows” is how "
+        "many rows drawn from the policy itself would say as much (Kish 1965); “outside” the share of the policy’s "
+        "choices that the log could not contain.",
     ),
     (
         "Segments",

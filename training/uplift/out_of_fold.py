@@ -30,6 +30,7 @@ class OutOfFold:
     """Per row of the log: arm, outcome, weight over probability, fold, doubly robust score and predictions.
 
     `score` and each `prediction` are rows x offers. `unit`: number of the customer, or of the row without ids.
+    `expected`: rows x (none, then the offers), the outcome expected in each arm, from models of other folds.
     """
 
     offers: tuple[str, ...]
@@ -39,6 +40,7 @@ class OutOfFold:
     people: Matrix
     fold: NDArray[np.intp]
     unit: NDArray[np.intp]
+    expected: Matrix
     score: Matrix
     prediction: Mapping[str, Matrix]
     standard_error: Mapping[str, Matrix]
@@ -62,7 +64,7 @@ def out_of_fold(
             answers = list(pool.map(lambda task: _answer(task[0], table, exposures, outcome, task[1], seed), tasks))
         except ValueError as fault:  # the whole log was fine, what one fold leaves of it is not
             raise ValueError(f"{len(np.unique(unit)):,} customers in {folds} folds: {fault}") from fault
-        weight, score = _judge(list(views))
+        weight, expected, score = _judge(list(views))
     found = {name: _joined(name, tasks, answers, len(outcome)) for name in names}
     return OutOfFold(
         offers=exposures.offers,
@@ -72,6 +74,7 @@ def out_of_fold(
         people=exposures.weight,
         fold=fold,
         unit=unit,
+        expected=expected,
         score=score,
         prediction={name: effects.effect for name, effects in found.items()},
         standard_error={name: effects.standard_error for name, effects in found.items()},
@@ -134,10 +137,14 @@ def _view(log: Log) -> tuple[Log, list[tuple[Matrix, Matrix]]]:
     return log, [Rows(log, offer).arms() for offer in log.exposures.offers]
 
 
-def _judge(views: Sequence[tuple[Log, list[tuple[Matrix, Matrix]]]]) -> tuple[Matrix, Matrix]:
-    """The rows' weights over probability, and psi by the mean of the linear and the LightGBM outcome models."""
+def _judge(views: Sequence[tuple[Log, list[tuple[Matrix, Matrix]]]]) -> tuple[Matrix, Matrix, Matrix]:
+    """The rows' weights over probability; the outcome expected in each arm, none first, and psi.
+
+    Both are by the mean of the linear and the LightGBM outcome models.
+    """
     log = views[0][0]
-    expected = [np.mean([arms[number] for _, arms in views], axis=0) for number in range(len(log.exposures.offers))]
+    arms = [np.mean([pairs[number] for _, pairs in views], axis=0) for number in range(len(log.exposures.offers))]
     rows = [Rows(log, offer) for offer in log.exposures.offers]
-    score = np.column_stack([doubly_robust(one, *arms) for one, arms in zip(rows, expected, strict=True)])
-    return log.exposures.weight / log.probability, score
+    score = np.column_stack([doubly_robust(one, *pair) for one, pair in zip(rows, arms, strict=True)])
+    expected = np.column_stack([arms[0][1], *(treated for treated, _ in arms)])
+    return log.exposures.weight / log.probability, expected, score

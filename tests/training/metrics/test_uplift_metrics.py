@@ -12,10 +12,8 @@ from training.metrics.uplift import (
     average,
     balance,
     by_decile,
-    interval,
     predictability,
     qini,
-    qini_draws,
     sample_ratio,
     slope,
     uplift_at,
@@ -83,19 +81,6 @@ def test_whole_weights_count_as_repeated_rows() -> None:
     by_weight = Ranking(prediction, trial).curve(draws.astype(float))
     area = np.trapezoid(by_weight.extra, by_weight.share) - by_weight.extra[-1] / 2
     np.testing.assert_allclose(area, qini(prediction[again], repeated))
-
-
-def test_the_bootstrap_interval_covers_no_effect_and_a_pair_of_equals_never_differs() -> None:
-    covered = 0
-    for seed in range(60):
-        rng = np.random.default_rng(seed)
-        trial = Trial((rng.random(400) < 0.3).astype(float), rng.random(400) < 0.5, np.ones(400))
-        prediction = rng.normal(size=400)
-        draws = qini_draws({"one": prediction, "same": prediction}, trial, np.arange(400), rng, draws=200)
-        low, high = interval(draws["one"])
-        covered += low <= 0 <= high
-        assert not (draws["one"] - draws["same"]).any()
-    assert covered >= 52  # 57 expected; fewer than 52 has a chance of 1 %
 
 
 def test_the_slope_of_a_score_twice_the_prediction_is_two() -> None:
