@@ -1,8 +1,9 @@
 """Stack: weights of several predictions of an effect, and how far their sum is to be believed.
 
-The weights minimise a doubly robust loss over w >= 0, sum w <= 1 (the rest is the average effect): the mean of that of
-the sum and of the single predictions, each scaled to its own calibration first, by Q-aggregation (Lan and Syrgkanis
-2023), which in theory is as good as the best of them but for a term of log(number of predictions) / rows.
+The weights minimise the doubly robust loss of the sum over w >= 0, sum w <= 1 (the rest is the average effect). The
+loss is so noisy that its minimum alone picks what was lucky: weights are drawn towards a prior, the harder the more
+noise there is. The prior is by exponential weights (Leung and Barron 2006), near an even mean where the predictions
+cannot be told apart and near the best one where they can.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from scipy.optimize import nnls
 from training.metrics.uplift import slope
 from training.uplift.bases import Matrix
 
-ALONE = 0.5  # share of the loss that each prediction has to answer for alone (the value of the source)
+SPREAD = 0.05  # standard deviation of a weight about its prior: the smallest regret over simulated worlds
+LEAST = 0.05  # share of the weights below which a prediction is not worth its model
+HEAT = 16.0  # temperature of the prior; the 4 of theory picks the lucky ones where effects are weak
 
 
 @dataclass(frozen=True)
@@ -69,17 +72,27 @@ def _weights(score: Matrix, centred: Matrix, weight: Matrix) -> Matrix:
     result = np.zeros(centred.shape[1])
     if not used.any():
         return result
-    gain = centred[:, used].T @ (weight * score) / weight.sum()
-    squared = spread[used] ** 2
+    around = score - np.average(score, weights=weight)
+    gain = centred[:, used].T @ (weight * around) / weight.sum()
+    noise = max(float(np.average(around**2, weights=weight) / weight.sum()), 1e-300)
+    result[used] = _drawn(gram[np.ix_(used, used)], gain, noise)
+    kept = result >= LEAST * result.sum()
+    return np.asarray(result * kept * (result.sum() / max(float(result[kept].sum()), 1e-300)))
+
+
+def _drawn(gram: Matrix, gain: Matrix, noise: float) -> Matrix:
+    squared = np.diag(gram)
     own = np.clip(gain / squared, 0.0, 1.0)  # first each to its own calibration, so that one that exaggerates can help
-    single = (own * gain - ALONE / 2 * own**2 * squared) / (1 - ALONE)
-    result[used] = own * _least(gram[np.ix_(used, used)] * np.outer(own, own), single, own)
-    return result
+    alone = own * (2 * gain - own * squared)  # how much smaller than that of the average effect its loss is
+    prior = np.exp((alone - alone.max()) / (HEAT * noise))
+    pull = noise / SPREAD**2
+    drawn = gram * np.outer(own, own) + pull * np.eye(len(gram))
+    return own * _least(drawn, own * gain + pull * prior / prior.sum(), own)
 
 
 def _least(gram: Matrix, gain: Matrix, own: Matrix) -> Matrix:
     """The w >= 0, sum own w <= 1 that minimises w gram w - 2 gain w."""
-    scale = float(np.trace(gram)) or 1.0
+    scale = float(np.trace(gram))
     root = np.linalg.cholesky(gram / scale + 1e-9 * np.eye(len(gram)))
     goal = np.linalg.solve(root, gain / scale)
     free, _ = nnls(root.T, goal)

@@ -28,8 +28,14 @@ def test_the_truth_gets_the_weight_and_noise_gets_none() -> None:
 
 def test_two_halves_of_the_truth_are_put_together() -> None:
     predictions = draws(3)
-    found = stacked(seen(predictions[:, :2].sum(axis=1) / 2), predictions, ONES, FOLD)
-    np.testing.assert_allclose(found.weights, [0.5, 0.5, 0], atol=0.08)
+    found = stacked(seen(predictions[:, :2].sum(axis=1) / 2, noise=0.1), predictions, ONES, FOLD)
+    np.testing.assert_allclose(found.weights, [0.5, 0.5, 0], atol=0.1)
+
+
+def test_predictions_that_cannot_be_told_apart_share_the_weight() -> None:
+    truth, own = draws(1), draws(4, seed=3)
+    found = stacked(seen(truth[:, 0], noise=20.0), truth + own / 10, ONES, FOLD)
+    assert found.weights.max() < 2 * found.weights.min() > 0
 
 
 def test_an_exaggeration_is_shrunk_to_what_the_score_bears_out() -> None:
