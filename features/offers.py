@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from features.conditions.grammar import CustomerCondition
 from features.workspace import Frozen, read_yaml
 
 FILE = "offers.yaml"
@@ -17,6 +18,7 @@ class Offer(Frozen):
 
     `key` is the arm's name in exposure logs. `value`: margin of one extra outcome (for a revenue outcome: of one
     extra unit of revenue). `cost`: of one contact, whatever happens. `channel`: where it can be shown.
+    `eligible`: a condition (docs/conditions.md) that must hold for the customer; without one it is for all.
     """
 
     key: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]*$", max_length=64)
@@ -24,6 +26,7 @@ class Offer(Frozen):
     channel: str = "web"
     value: float = 1.0
     cost: float = Field(default=0.0, ge=0)
+    eligible: CustomerCondition | None = None
 
 
 class OfferFile(Frozen):

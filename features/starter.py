@@ -27,6 +27,7 @@ offers:
     "offers.yaml": """\
 # What a customer can be given. Money in the workspace's currency.
 # value: margin of one extra outcome; cost: of one contact, whatever happens.
+# eligible: for whom, by docs/conditions.md; e.g. eligible: {event: Order Completed, within: 90d}. Without it: for all.
 offers:
   - {key: percent-10, name: 10 % off, channel: email, value: 20.0, cost: 0.30}
   - {key: free-shipping, name: Free shipping, channel: email, value: 20.0, cost: 0.20}

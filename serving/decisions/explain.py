@@ -44,4 +44,5 @@ def _lines(row: Mapping[str, Any], rules: str) -> Iterator[str]:
 def _option(option: Mapping[str, Any]) -> str:
     score = "no score" if option["score"] is None else f"{option['score']:.6g}"
     chance = "" if option["probability"] is None else f", probability {option['probability']:.6g}"
-    return f"  {option['key']}: {score}{chance}" + ("" if option["eligible"] else ", not eligible")
+    why = f": {option['reason']}" if option.get("reason") else ""  # rows of earlier versions have no reason
+    return f"  {option['key']}: {score}{chance}" + ("" if option["eligible"] else f", not eligible{why}")

@@ -15,6 +15,7 @@ from features.assignment import bucket
 from features.decisions import NOTHING, Decision, Option
 from features.offers import Offer
 from features.table import Feature, FeatureTable
+from serving.decisions.eligibility import barred, without
 from serving.decisions.histories import may
 from serving.decisions.recommend import Answer, UnavailableError, facts
 from serving.decisions.requests import OfferRequest
@@ -35,6 +36,7 @@ def select(state: State, request: OfferRequest, decision_id: str, now: datetime)
     expected, fallback = _effects(state, state.uplift, request, now)
     offers = _candidates(state.offers, request)
     options = [Option(NOTHING, 0.0), *(_option(offer, expected) for offer in offers)]
+    options = without(options, barred(state, offers, request.customer, now))
     policy = Epsilon(state.settings.offers.exploration)
     choice = _with_holdout(policy.choose(options, _rng(decision_id)), state, request.customer)
     unknown = [offer.key for offer in offers if offer.key not in expected]
@@ -140,7 +142,7 @@ def _reason(choice: Choice, profits: Mapping[str, float], currency: str) -> str:
     key, best = choice.key, max(profits, key=lambda one: profits[one])
     if key == best:
         if key == NOTHING:
-            return "no offer is expected to earn more than it costs"
+            return "no offer is expected to earn more than it costs" if len(profits) > 1 else "no offer is eligible"
         return f"expected to earn {profits[key]:.2f} {currency} more than saying nothing"
     kept = "kept out to measure" if choice.probability == 1 else "drawn to learn"
     return f"{kept}: {profits[key]:.2f} {currency} expected, {best} would be {profits[best]:.2f}"

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from features.catalog import Catalog, read_catalog, read_items
+from features.conditions.facts import require_attributes
 from features.ledger import Ledger
+from features.offers import FILE as OFFERS
 from features.offers import Offer, read_offers
 from features.workspace import SETTINGS, Settings, Workspace, read_yaml
 from serving.decisions.journal import Journal
+from serving.decisions.seen import Seen
 from serving.experiments.definitions import Experiment, read_experiments
 from training.recommenders.own import Own
 from training.release import Release, current, load_release
@@ -33,13 +36,15 @@ class State:
     ledger: Ledger | None = None
     journal: Journal | None = None
     reports: Path | None = None
+    seen: Seen = field(default_factory=Seen)
 
     @classmethod
     def of(cls, workspace: Workspace) -> State:
         """Everything of a workspace, its releases checked; from here on this process journals."""
         state = cls.read(workspace)
         assert state.ledger is not None  # noqa: S101  # `read` opens it; this tells the type checker
-        return replace(state, journal=Journal(workspace.state / "journal", state.ledger))
+        seen = Seen.of(workspace, state.offers)
+        return replace(state, journal=Journal(workspace.state / "journal", state.ledger), seen=seen)
 
     @classmethod
     def read(cls, workspace: Workspace) -> State:
@@ -52,7 +57,7 @@ class State:
             settings=workspace.settings,
             workspace_hash=workspace.hash,
             catalog=catalog,
-            offers=read_offers(workspace.folder),
+            offers=_offers(workspace.folder, catalog),
             experiments=read_experiments(workspace.folder),
             recommender=releases.get("recommender"),
             uplift=releases.get("uplift"),
@@ -73,7 +78,7 @@ class State:
             settings=settings,
             workspace_hash=json.loads((folder / BUNDLED_HASH).read_text())["hash"],
             catalog=catalog,
-            offers=read_offers(folder),
+            offers=_offers(folder, catalog),
             experiments=read_experiments(folder),
             recommender=found.get("recommender"),
             uplift=found.get("uplift"),
@@ -87,6 +92,19 @@ def read_bundled(folder: Path) -> Catalog:
     path = folder / "catalog.csv"
     frame = read_items(path) if path.exists() else pd.DataFrame({"item": []})
     return Catalog.of(frame)
+
+
+def _offers(folder: Path, catalog: Catalog) -> tuple[Offer, ...]:
+    """The offers, whose conditions name no attribute that the catalogue lacks."""
+    offers = read_offers(folder)
+    for offer in offers:
+        if offer.eligible is None:
+            continue
+        try:
+            require_attributes(offer.eligible, catalog)
+        except ValueError as error:
+            raise ValueError(f"{folder / OFFERS}: eligible of {offer.key!r}: {error}") from None
+    return offers
 
 
 def _released(folder: Path, catalog: Catalog, own: Own) -> Release:

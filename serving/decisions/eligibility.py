@@ -1,0 +1,41 @@
+"""Eligibility: whether the conditions of offers hold for a customer, by what this service has seen of the customer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from features.conditions import Facts, holds, why
+from features.decisions import Option
+from features.offers import Offer
+from serving.decisions.histories import may
+from serving.decisions.seen import since
+from serving.decisions.state import State
+
+
+def barred(state: State, offers: Sequence[Offer], customer: str | None, now: datetime) -> dict[str, str]:
+    """The offers whose condition does not hold for this customer, or cannot be asked, and why."""
+    conditions = {offer.key: offer.eligible for offer in offers if offer.eligible is not None}
+    if not conditions:
+        return {}
+    if customer is None:
+        return dict.fromkeys(conditions, "no customer was given")
+    if not may(state, customer, now):
+        return dict.fromkeys(conditions, "the customer has not agreed to personalisation")
+    try:
+        rows = since(state.ledger, customer) + state.seen.of_customer(customer)
+    except (OSError, RuntimeError, SQLAlchemyError):
+        return dict.fromkeys(conditions, "what the customer did cannot be read")
+    facts = Facts.of(rows, now, catalog=state.catalog)
+    return {key: why(one, facts) for key, one in conditions.items() if not holds(one, facts)}
+
+
+def without(options: Sequence[Option], reasons: Mapping[str, str]) -> list[Option]:
+    """The options, those with a reason not eligible."""
+    return [
+        replace(option, score=None, eligible=False, reason=reasons[option.key]) if option.key in reasons else option
+        for option in options
+    ]

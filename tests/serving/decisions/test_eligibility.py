@@ -1,0 +1,119 @@
+"""An offer whose condition does not hold for the customer is not chosen, and its row says why.
+
+c000 ordered teas, c003 coffees, one of them in the catalogue, in January 2026; c055 did not agree to personalisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from features.decisions import NOTHING, Decision
+from features.events import IDENTIFIED, ORDERED, VIEWED, Event
+from features.history import record
+from features.offers import Offer
+from features.workspace import Workspace
+from serving.decisions import seen
+from serving.decisions.offers import select
+from serving.decisions.requests import OfferRequest
+from serving.decisions.seen import Seen
+from serving.decisions.state import State
+
+NOW = datetime(2026, 1, 20, tzinfo=UTC)
+COFFEE = {"event": ORDERED, "where": {"category": "coffee"}}
+
+
+@pytest.fixture
+def state(shop: Workspace) -> Iterator[State]:
+    state = State.of(shop)
+    yield state
+    assert state.journal is not None
+    state.journal.close()
+
+
+def asking(state: State, shop: Workspace, condition: dict[str, Any]) -> State:
+    """The state, as if the offer `coupon` were for those only for whom the condition holds."""
+    offers = tuple(
+        Offer.model_validate(offer.model_dump(exclude={"eligible"}) | {"eligible": condition})
+        if offer.key == "coupon"
+        else offer
+        for offer in state.offers
+    )
+    return replace(state, offers=offers, seen=Seen.of(shop, offers))
+
+
+def considered(state: State, customer: str | None) -> dict[str, str | None]:
+    """Why the options are not eligible; without those that are."""
+    decision = decided(state, customer)
+    return {option.key: option.reason for option in decision.options if not option.eligible and option.reason}
+
+
+def decided(state: State, customer: str | None, number: int = 0) -> Decision:
+    return select(state, OfferRequest(customer=customer, offers=["coupon", "mail"]), f"e{number}", NOW)[0]
+
+
+def test_only_customers_for_whom_the_condition_holds_get_the_offer(state: State, shop: Workspace) -> None:
+    rules = asking(state, shop, COFFEE)
+    assert considered(rules, "c003") == {}
+    reason = "0 x Order Completed where category 'coffee' is not at least 1"
+    assert considered(rules, "c000") == {"coupon": reason}
+    assert {decided(rules, "c000", number).chosen for number in range(200)} == {(NOTHING,), ("mail",)}
+    assert ("coupon",) in {decided(rules, "c003", number).chosen for number in range(200)}
+
+
+def test_a_live_event_counts_at_the_next_decision(state: State, shop: Workspace) -> None:
+    rules = asking(state, shop, {"all": [{"trait": "city", "is": "Lyon"}, {"event": VIEWED, "within": "1h"}]})
+    assert considered(rules, "c002") == {"coupon": "city (missing) is not 'Lyon'"}
+    time = NOW - timedelta(minutes=10)
+    assert state.ledger is not None
+    record(state.ledger, [Event("live", "t1", IDENTIFIED, time, time, customer="c002", properties='{"city":"Lyon"}')])
+    assert considered(rules, "c002") == {"coupon": "0 x Product Viewed within 1h is not at least 1"}
+    record(state.ledger, [Event("live", "v1", VIEWED, time, time, customer="c002", item="green")])
+    assert considered(rules, "c002") == {}
+    record(state.ledger, [Event("live", "v2", VIEWED, NOW, NOW, customer="c004", item="green")])
+    assert considered(rules, "c004") == {"coupon": "city (missing) is not 'Lyon'"}
+
+
+@pytest.mark.parametrize(
+    ("customer", "reason"),
+    [(None, "no customer was given"), ("c055", "the customer has not agreed to personalisation")],
+)
+def test_without_a_customer_who_agreed_a_condition_cannot_hold(
+    customer: str | None, reason: str, state: State, shop: Workspace
+) -> None:
+    rules = asking(state, shop, {"not": {"event": "Never"}})
+    assert considered(rules, customer) == {"coupon": reason}
+    assert considered(rules, "c000") == {}
+
+
+def test_where_no_offer_is_eligible_the_decision_says_so(state: State, shop: Workspace) -> None:
+    rules = asking(state, shop, {"event": "Never"})
+    decision, answer = select(rules, OfferRequest(customer="c000", offers=["coupon"]), "d", NOW)
+    assert (decision.chosen, decision.probability, decision.reason) == ((NOTHING,), 1.0, "no offer is eligible")
+    assert answer["offer"] is None
+
+
+def test_of_a_customers_rows_of_a_name_the_newest_are_kept(
+    state: State, shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = asking(state, shop, COFFEE).seen.of_customer("c003")
+    monkeypatch.setattr(seen, "LOOKED", 1)
+    (newest,) = asking(state, shop, COFFEE).seen.of_customer("c003")
+    assert newest["time"] == max(row["time"] for row in whole)
+    assert len(whole) > 1
+    assert asking(state, shop, COFFEE).seen.of_customer("nobody") == []
+
+
+def test_an_attribute_that_the_catalogue_lacks_stops_the_service_at_its_start(shop: Workspace) -> None:
+    path = shop.folder / "offers.yaml"
+    before = path.read_text()
+    path.write_text(before + "  - {key: x, name: X, eligible: {event: View, where: {colour: red}}}\n")
+    try:
+        with pytest.raises(ValueError, match=r"offers.yaml: eligible of 'x': the catalogue has no attribute 'colour'"):
+            State.read(shop)
+    finally:
+        path.write_text(before)
