@@ -4,29 +4,49 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Annotated, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from features.conditions.grammar import CustomerCondition
 from features.workspace import Frozen, read_yaml
 
 FILE = "offers.yaml"
+HOLDOUT_SALT = "offer-holdout"  # of the hash that says who never gets an offer
+
+Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Numbers = TypeVar("Numbers", float, NDArray[np.float64])
 
 
 class Offer(Frozen):
     """One offer of `offers.yaml`; money in the workspace's currency.
 
     `key` is the arm's name in exposure logs. `value`: margin of one extra outcome (for a revenue outcome: of one
-    extra unit of revenue). `cost`: of one contact, whatever happens. `channel`: where it can be shown.
+    extra unit of revenue); below 0 where the outcome is a loss. `cost`: of one contact, whatever happens.
+    `redemption_cost`: of one outcome with the offer, also by somebody who would have bought anyway. `channel`: where it
+    can be shown. `budget`: money and `stock`: contacts that a plan may use of this offer; no limit where not given.
     `eligible`: a condition (docs/conditions.md) that must hold for the customer; without one it is for all.
     """
 
     key: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]*$", max_length=64)
     name: str
     channel: str = "web"
-    value: float = 1.0
-    cost: float = Field(default=0.0, ge=0)
+    value: float = Field(default=1.0, allow_inf_nan=False)
+    cost: Money = 0.0
+    redemption_cost: Money = 0.0
+    budget: Money | None = None
+    stock: int | None = Field(default=None, ge=0)
     eligible: CustomerCondition | None = None
+
+    def spend(self, outcome: Numbers) -> Numbers:
+        """The money one contact is expected to take, where this outcome is expected with the offer."""
+        return self.cost + self.redemption_cost * outcome
+
+    def profit(self, effect: Numbers, outcome: Numbers) -> Numbers:
+        """What one contact is expected to earn more than saying nothing."""
+        return effect * self.value - self.spend(outcome)
 
 
 class OfferFile(Frozen):

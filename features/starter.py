@@ -21,12 +21,14 @@ uplift:
   outcome: conversion     # or revenue, or an outcome of the imported log
   window_days: 14
 offers:
-  exploration: 0.1        # share of offer decisions drawn evenly, so that the next model has something to learn from
+  policy: epsilon         # or greedy; budgeted (after `attune plan`); thompson
+  exploration: 0.1        # epsilon: share of decisions drawn evenly, so that the next model has something to learn from
   holdout: 0.05           # share of customers who never get an offer
 """,
     "offers.yaml": """\
 # What a customer can be given. Money in the workspace's currency.
-# value: margin of one extra outcome; cost: of one contact, whatever happens.
+# value: margin of one extra outcome; cost: of one contact, whatever happens; redemption_cost: of one outcome with the
+# offer, also by those who would have bought anyway; budget (money) and stock (contacts): for `attune plan`.
 # eligible: for whom, by docs/conditions.md; e.g. eligible: {event: Order Completed, within: 90d}. Without it: for all.
 offers:
   - {key: percent-10, name: 10 % off, channel: email, value: 20.0, cost: 0.30}

@@ -32,6 +32,7 @@ class Frozen(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+OfferPolicy = Literal["epsilon", "greedy", "budgeted", "thompson"]
 Bought = Literal["never", "only", "mixed"]  # what may be recommended of what was bought before
 
 
@@ -76,8 +77,12 @@ class UpliftSettings(Frozen):
 class OfferSettings(Frozen):
     """How offers are chosen in the service."""
 
-    exploration: float = Field(default=0.1, ge=0, le=1)  # share of decisions drawn evenly over all eligible options
+    policy: OfferPolicy = "epsilon"
+    exploration: float = Field(
+        default=0.1, ge=0, le=1
+    )  # epsilon: share of decisions drawn evenly over what is eligible
     holdout: float = Field(default=0.05, ge=0, lt=1)  # share of customers who never get an offer
+    contacts: int | None = Field(default=None, ge=0)  # how many customers a plan may contact; no limit where not given
 
 
 class Settings(Frozen):

@@ -2,7 +2,7 @@
 
 FOLDER/features, training, serving    our code
 FOLDER/serving/bundled/recommender    the champion's item side: manifest and model, no customers
-FOLDER/serving/bundled/uplift         the effects' parameters
+FOLDER/serving/bundled/uplift         the effects' parameters, and the prices of their plan
 FOLDER/serving/bundled/catalog.csv    names and stock
 FOLDER/serving/bundled/attune.yaml, offers.yaml, experiments/   the workspace's own files, which hold no customers
 FOLDER/serving/bundled/PACKAGE        the code of a recommender of the user's own, where the champion is one
@@ -21,13 +21,13 @@ from features.offers import FILE as OFFERS
 from features.workspace import SETTINGS, Workspace
 from serving.decisions.state import BUNDLED_HASH
 from serving.experiments.definitions import FOLDER as EXPERIMENTS
+from training.policies.prices import FILE as PLAN
 from training.recommenders.own import Own
-from training.release import MANIFEST, Release, current, load_release
+from training.release import MANIFEST, MODEL, Release, current, load_release
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("features", "training", "serving")
 KINDS = ("recommender", "uplift")
-MODEL = "model/"
 
 
 def write(workspace: Workspace, folder: Path) -> list[str]:
@@ -89,8 +89,10 @@ def item_side(release: Path, target: Path, own: Own) -> None:
     """Copies a release without its customers; the copy is a release that `load_release` accepts."""
     load_release(release, own)
     manifest = json.loads((release / MANIFEST).read_text())
-    kept = {name: checksum for name, checksum in manifest["files"].items() if name.startswith(MODEL)}
+    kept = {name: checksum for name, checksum in manifest["files"].items() if name.startswith(f"{MODEL}/")}
     for name in kept:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(release / name, target / name)
     (target / MANIFEST).write_text(json.dumps(manifest | {"files": kept}, indent=1))
+    if (release / PLAN).exists():
+        shutil.copyfile(release / PLAN, target / PLAN)

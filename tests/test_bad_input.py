@@ -121,6 +121,8 @@ LINES = {
     "rollback recommender": "recommender has no earlier release",
     "score recommender --out scores.csv": "recommender has no release in .*run `attune promote recommender latest`",
     "score recommender --out scores.xls": "must end with one of",
+    "plan --budget 100": "uplift has no release in .*run `attune promote uplift latest`",
+    "plan --budget -1": "--budget == -1.0, must be >= 0",
     "features --out none/table.csv": "there is no folder 'none'",
     "report uplift": "no uplift run here; run `attune train uplift`",
     "report experiment checkout-bage": "checkout-bage.*checkout-badge",

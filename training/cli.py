@@ -1,4 +1,4 @@
-"""The verbs of the middle floor: train, compare, promote, rollback, score, report."""
+"""The verbs of the middle floor: train, compare, promote, rollback, score, plan, report."""
 
 from __future__ import annotations
 
@@ -139,6 +139,36 @@ def score(
     from training.score import score as scored
 
     for line in scored(opened(workspace), kind, out, as_of=datetime.now(UTC)):
+        typer.echo(line)
+
+
+@app.command()
+def plan(
+    budget: Annotated[float, typer.Option(help="Money that may be spent in all, in the workspace's currency.")],
+    workspace: WorkspaceOption = None,
+    contacts: Annotated[
+        int | None,
+        typer.Option(help="Customers that may be contacted; default: offers.contacts of attune.yaml.", min=0),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A file for who gets what: .csv or .parquet.")] = None,
+) -> None:
+    """Choose for every customer an offer or none, so that they earn the most under a budget.
+
+    Every customer of the served uplift release who agreed and is not held out is planned for, within the budget, the
+    contacts, and each offer's own `budget` and `stock` of offers.yaml. Spend is expected spend: the cost of each
+    contact, and the redemption cost as often as redemption is expected, also by those who would have bought anyway.
+
+    Prints what is spent and earned with the most that any plan could earn, what one more of each limit would earn,
+    profit against budget, and who gets what. The prices go into the release: the service (offers.policy: budgeted in
+    attune.yaml) subtracts them from each offer's profit, and so decides one customer at a time within the budget.
+
+    Example: attune plan --budget 10000 --contacts 50000 --out plan.csv -w shop
+    """
+    from training.plan import Limits, plan_offers
+
+    place = opened(workspace)
+    limits = Limits(budget, place.settings.offers.contacts if contacts is None else contacts)
+    for line in plan_offers(place, limits, out, as_of=datetime.now(UTC)):
         typer.echo(line)
 
 

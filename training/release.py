@@ -25,13 +25,17 @@ from features.checksums import first_broken, sha256
 from features.interactions import FILE as INTERACTIONS
 from features.interactions import Interactions
 from features.workspace import InteractionSettings, Workspace
+from training.policies.prices import Prices
 from training.recommenders.base import Recommender
 from training.recommenders.own import Own
 from training.uplift.base import UpliftModel
+from training.uplift.baseline import FOLDER as BASELINE
+from training.uplift.baseline import Baseline
 from training.uplift.customer_effects import FILE as EFFECTS
 from training.uplift.customer_effects import CustomerEffects
 
 MANIFEST = "manifest.json"
+MODEL = "model"
 CURRENT = "current.json"
 OURS = Own()
 
@@ -50,19 +54,21 @@ class Release:
     interactions: Interactions | None = None
     weighed: InteractionSettings | None = None  # how events became the interactions; None: nobody said
     effects: CustomerEffects | None = None
+    baseline: Baseline | None = None  # None in an uplift release from before it was kept
+    prices: Prices | None = None  # of the plan that was made for an uplift release
 
 
 def save_model(model: Recommender | UpliftModel, folder: Path, facts: Mapping[str, Any]) -> None:
     """Writes `model/` and `model.json`: the folder that is registered. `facts` has `kind`, `name` and `as_of`."""
-    (folder / "model").mkdir(parents=True, exist_ok=True)
-    model.save(folder / "model")
+    (folder / MODEL).mkdir(parents=True, exist_ok=True)
+    model.save(folder / MODEL)
     (folder / "model.json").write_text(json.dumps(dict(facts), indent=2, default=str))
 
 
 def load_model(folder: Path, own: Own = OURS) -> tuple[dict[str, Any], Any]:
     """The facts and the model of a folder that `save_model` wrote; `own` says which classes a name may mean."""
     facts: dict[str, Any] = json.loads((folder / "model.json").read_text())
-    return facts, _model(facts["kind"], facts["name"], folder / "model", own)
+    return facts, _model(facts["kind"], facts["name"], folder / MODEL, own)
 
 
 def write_release(
@@ -74,10 +80,10 @@ def write_release(
     home.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=home))
     try:
-        shutil.copytree(model_folder / "model", building / "model")
+        shutil.copytree(model_folder / MODEL, building / MODEL)
         _copy_customers(workspace.runs / run_id, building / "customers")
         files = {path.relative_to(building).as_posix(): sha256(path) for path in _files(building)}
-        _write_json(building / MANIFEST, {**model, **facts, "version": version, "run_id": run_id, "files": files})
+        write_json(building / MANIFEST, {**model, **facts, "version": version, "run_id": run_id, "files": files})
         for path in building.rglob("*"):
             _flush(path)
         with _locked(home):
@@ -107,7 +113,7 @@ def point(workspace: Workspace, kind: str, version: str) -> None:
     with _locked(home):
         before = _pointer(home)
         previous = before.get("previous") if before.get("version") == version else before.get("version")
-        _write_json(home / CURRENT, {"version": version, "previous": previous})
+        write_json(home / CURRENT, {"version": version, "previous": previous})
 
 
 def previous(workspace: Workspace, kind: str) -> str:
@@ -146,7 +152,7 @@ def load_release(folder: Path, own: Own = OURS) -> Release:
     if broken := first_broken(folder, manifest["files"]):
         raise ValueError(f"{folder / broken}: the checksum is not the manifest's; promote the model again")
     kind, customers = manifest["kind"], folder / "customers"
-    model = _model(kind, manifest["name"], folder / "model", own)
+    model = _model(kind, manifest["name"], folder / MODEL, own)
     as_of = datetime.fromisoformat(manifest["as_of"]) if manifest.get("as_of") else None
     facts = {"kind": kind, "name": manifest["name"], "version": str(manifest["version"]), "as_of": as_of}
     if kind == "recommender":
@@ -159,7 +165,9 @@ def load_release(folder: Path, own: Own = OURS) -> Release:
             weighed=_weighed(manifest),
         )
     effects = CustomerEffects.load(customers) if (customers / EFFECTS).exists() else None
-    return Release(**facts, manifest=manifest, uplift=model, effects=effects)
+    baseline = Baseline.load(folder / MODEL / BASELINE) if (folder / MODEL / BASELINE).is_dir() else None
+    prices = Prices.read(folder)
+    return Release(**facts, manifest=manifest, uplift=model, effects=effects, baseline=baseline, prices=prices)
 
 
 def _weighed(manifest: Mapping[str, Any]) -> InteractionSettings | None:
@@ -214,7 +222,8 @@ def _pointer(home: Path) -> dict[str, Any]:
     return found
 
 
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes the file whole or not at all, also when the power fails."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(value, indent=2, default=str))
     _flush(temporary)

@@ -52,22 +52,32 @@ Names = NDArray[np.str_]
 def score(workspace: Workspace, kind: str, out: Path, *, as_of: datetime) -> list[str]:
     """Writes the file whole or not at all, registers it in the ledger, and says what it holds."""
     require_kind(kind)
+    check_out(out)
+    release, ledger = load_release(served(workspace, kind), Own.of(workspace)), Ledger.at(workspace.ledger)
+    known, kept, said = agreed(release, ledger, as_of)
+    register_file(ledger, out, kind=f"score {kind}", time=as_of)  # before it is there: an erasure must find it
+    with step(f"Scoring {len(kept):,} customers", max(len(kept), 1)) as bar:
+        rows = write(out, SCHEMAS[kind], _frames(release, workspace, known, kept, bar))
+    return [said, f"{out}: {rows:,} rows for {len(kept):,} customers, {kind} {release.version} ({release.name})"]
+
+
+def check_out(out: Path) -> None:
+    """An error in one line where no file can be written there."""
     if out.suffix not in WRITERS:
         raise ValueError(f"--out == {str(out)!r}, must end with one of {list(WRITERS)}")
     if not out.parent.is_dir():
         raise ValueError(f"{out.parent}: no such folder (--out {out})")
+
+
+def served(workspace: Workspace, kind: str) -> Path:
+    """The folder of the release that is served; an error in one line where there is none."""
     folder = current(workspace, kind)
     if folder is None:
         raise ValueError(f"{kind} has no release in {workspace.folder}; run `attune promote {kind} latest`")
-    release, ledger = load_release(folder, Own.of(workspace)), Ledger.at(workspace.ledger)
-    known, kept, said = _agreed(release, ledger, as_of)
-    register_file(ledger, out, kind=f"score {kind}", time=as_of)  # before it is there: an erasure must find it
-    with step(f"Scoring {len(kept):,} customers", max(len(kept), 1)) as bar:
-        rows = _write(out, kind, _frames(release, workspace, known, kept, bar))
-    return [said, f"{out}: {rows:,} rows for {len(kept):,} customers, {kind} {release.version} ({release.name})"]
+    return folder
 
 
-def _agreed(release: Release, ledger: Ledger, as_of: datetime) -> tuple[Names, NDArray[np.intp], str]:
+def agreed(release: Release, ledger: Ledger, as_of: datetime) -> tuple[Names, NDArray[np.intp], str]:
     """The customers of the release, the places of those who agreed, and the line on who was left out."""
     known = _customers(release)
     if release.effects is not None and release.effects.customers is None:
@@ -133,13 +143,14 @@ def _effects(effects: Effects, customers: Names, rows: NDArray[np.intp]) -> pd.D
     )
 
 
-def _write(out: Path, kind: str, frames: Iterator[pd.DataFrame]) -> int:
+def write(out: Path, schema: pa.Schema, frames: Iterator[pd.DataFrame]) -> int:
+    """Writes the file whole or not at all; how many rows it has."""
     temporary = out.with_name(f".{out.name}.part")
     rows = 0
     try:
-        with WRITERS[out.suffix](temporary, SCHEMAS[kind]) as writer:
+        with WRITERS[out.suffix](temporary, schema) as writer:
             for frame in frames:
-                writer.write_table(pa.Table.from_pandas(frame, SCHEMAS[kind], preserve_index=False))
+                writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
                 rows += len(frame)
         temporary.replace(out)
     finally:

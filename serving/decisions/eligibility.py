@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.conditions import Facts, holds, why
-from features.decisions import Option
 from features.offers import Offer
 from serving.decisions.histories import may
 from serving.decisions.seen import since
@@ -31,11 +29,3 @@ def barred(state: State, offers: Sequence[Offer], customer: str | None, now: dat
         return dict.fromkeys(conditions, "what the customer did cannot be read")
     facts = Facts.of(rows, now, catalog=state.catalog)
     return {key: why(one, facts) for key, one in conditions.items() if not holds(one, facts)}
-
-
-def without(options: Sequence[Option], reasons: Mapping[str, str]) -> list[Option]:
-    """The options, those with a reason not eligible."""
-    return [
-        replace(option, score=None, eligible=False, reason=reasons[option.key]) if option.key in reasons else option
-        for option in options
-    ]

@@ -51,6 +51,22 @@ ROUTES: tuple[tuple[str, str, str, type[Request] | None, dict[str, Any] | None],
 )
 
 
+TEXT, NUMBER = {"type": ["string", "null"]}, {"type": ["number", "null"]}
+FLIP = {
+    "type": ["object", "null"],
+    "description": "The nearest flip: were the effect of `offer` `at`, not `effect`, `then` would win, not `best`.",
+    "properties": {name: {"type": "string"} for name in ("words", "offer", "best", "then")}
+    | {name: {"type": "number"} for name in ("effect", "at")},
+}
+ANSWERS: dict[str, dict[str, Any]] = {  # by path, what is found beside how it came about
+    "/v1/offers/select": {
+        **dict.fromkeys(("offer", "name"), TEXT),
+        **dict.fromkeys(("effect", "standard_error", "expected_profit"), NUMBER),
+        "what_would_change": FLIP,
+    },
+}
+
+
 @cache
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
@@ -90,7 +106,7 @@ def _operation(path: str, summary: str, model: type[Request] | None, example: An
     if model is not None:
         statuses["422"] = "The Idempotency-Key came with another body before"
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    found = {"application/json": {"schema": {"type": "object"}}}
+    found = {"application/json": {"schema": {"type": "object", "properties": ANSWERS.get(path, {})}}}
     responses = {
         status: {"description": text, "content": found if status == "200" else error}
         for status, text in statuses.items()

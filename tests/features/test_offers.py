@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from features.offers import FILE, read_offers
+from features.offers import FILE, Offer, read_offers
 
 
 def test_of_many_offers_only_the_keys_that_are_repeated_are_named(tmp_path: Path) -> None:
@@ -26,3 +26,18 @@ def test_a_condition_that_is_wrong_is_named_by_its_place(tmp_path: Path, eligibl
     (tmp_path / FILE).write_text(f"offers:\n  - {{key: a, name: A, eligible: {eligible}}}\n")
     with pytest.raises(ValueError, match=line):
         read_offers(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "given", ["cost: -1", "redemption_cost: -0.5", "budget: -3", "stock: -1", "stock: 2.5", "value: .nan"]
+)
+def test_an_amount_that_is_none_is_refused_by_its_name(tmp_path: Path, given: str) -> None:
+    (tmp_path / FILE).write_text(f"offers:\n  - {{key: mail, name: A, {given}}}\n")
+    with pytest.raises(ValueError, match=rf"offers\.yaml: offers\.0\.{given.partition(':')[0]} == "):
+        read_offers(tmp_path)
+
+
+def test_redemption_costs_also_where_the_offer_changed_nothing() -> None:
+    offer = Offer(key="coupon", name="-", value=20.0, cost=0.5, redemption_cost=4.0)
+    assert offer.profit(0.0, 0.25) == -0.5 - 4.0 * 0.25
+    assert offer.profit(0.1, 0.35) == pytest.approx(0.1 * 20 - 0.5 - 4.0 * 0.35)

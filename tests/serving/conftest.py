@@ -31,6 +31,8 @@ from features.table import Feature, FeatureTable
 from features.workspace import InteractionSettings, Workspace, create
 from training.recommenders.neighbours import Neighbours
 from training.release import point, save_model, write_release
+from training.uplift.baseline import FOLDER as BASELINE
+from training.uplift.baseline import Baseline
 from training.uplift.customer_effects import CustomerEffects
 from training.uplift.t import TLinear
 
@@ -151,8 +153,10 @@ def _release_uplift(workspace: Workspace) -> None:
     outcome = (rng.random(4000) < 0.1 + 0.4 * tenure * (arm == "coupon")).astype(float)
     exposures = Exposures(arm, np.full(4000, 1 / 3), np.ones(4000), None)
     model = TLinear().fit(_table(tenure), exposures, outcome)
-    known = CustomerEffects(np.array(CUSTOMERS), model.effect(_table(np.arange(60) % 2 * 1.0)))
+    baseline, everybody = Baseline().fit(_table(tenure), exposures, outcome), _table(np.arange(60) % 2 * 1.0)
+    known = CustomerEffects(np.array(CUSTOMERS), model.effect(everybody), baseline.expected(everybody))
     known.save(workspace.runs / "u1")
+    baseline.save(workspace.runs / "u1" / "registered" / "model" / BASELINE)
     _release(workspace, model, {"kind": "uplift", "name": "t-linear", "as_of": START}, "u1")
 
 

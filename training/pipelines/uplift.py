@@ -12,8 +12,8 @@ What a run leaves in `workspace.runs / run_id` (the report reads it; per-custome
   `unit`, `expected` (rows x none and the offers), `score` (rows x offers), `prediction:NAME` and `error:NAME`
   (rows x offers) per learner and for `chosen`, and `offers`.
 - `features.parquet`: the features, row i belongs to row i of `oof.npz`.
-- `effects.npz`: `customers`, `offers`, `effect`, `standard_error` of the registered model, one row per customer;
-  without `customers` where the log names none, one row per row of the log.
+- `effects.npz`: `customers`, `offers`, `effect`, `standard_error` of the registered model and `baseline`, the outcome
+  expected without an offer, one row per customer; without `customers` where the log names none, one row per row.
 - `evaluation.json`, aggregates only: `log`, `outcome`, `metric`, `unit`, `model`, `baseline`, `difference`, `lower`,
   `upper` (of `chosen` against the better baseline, mean over the offers), `verdict`, `split`, `chosen_learner`,
   `weights` (per offer what each learner weighs in the choice; the rest to 1 is the average effect),
@@ -22,7 +22,7 @@ What a run leaves in `workspace.runs / run_id` (the report reads it; per-custome
   `telling` and `different`: features that may be from after the offer, and `warnings`), and `offers`: per offer
   `average`, `rows`, `deciles`, `curve` {share, extra}, `against`, and `learners`: per learner `qini`, `qini_interval`,
   `slope`, `uplift_at`. An estimate is {value, lower, upper}; Qini and `extra` are outcomes per 1,000 customers.
-- `model/`: the learner, as `UpliftModel.save` writes it.
+- `model/`: the learner, as `UpliftModel.save` writes it. What is registered has `baseline/` in it.
 """
 
 from __future__ import annotations
@@ -52,8 +52,10 @@ from training.pipelines.uplift_evaluation import (
     without_nan,
 )
 from training.registration import EVALUATION, KEPT, REGISTERED, Finished, Registered, building, register
-from training.release import save_model
+from training.release import MODEL, save_model
 from training.uplift import BASELINES, CANDIDATES
+from training.uplift.baseline import FOLDER as BASELINE
+from training.uplift.baseline import Baseline
 from training.uplift.customer_effects import CustomerEffects
 from training.uplift.out_of_fold import OutOfFold
 from training.uplift.per_offer import PerOffer
@@ -66,9 +68,10 @@ UNIT = "extra outcomes per 1,000 customers"
 
 @dataclass(frozen=True)
 class Judged:
-    """What one training run found: the model refit on all rows, its out-of-fold evidence and the aggregates."""
+    """What one training run found: the models refit on all rows, their out-of-fold evidence and the aggregates."""
 
     model: PerOffer | Selector
+    baseline: Baseline
     oof: OutOfFold
     evaluation: dict[str, Any]
 
@@ -101,7 +104,8 @@ def judged(log: ExposureLog, outcome: str, names: Sequence[str], *, folds: int, 
     oof = predictions_out_of_fold(log, outcome, candidates, folds=folds, seed=seed)
     model, chosen = _chosen(log, oof, names, seed)
     oof = replace(oof, prediction={**oof.prediction, CHOSEN: chosen})
-    return Judged(model, oof, _evaluation(log, outcome, oof, model, seed))
+    baseline = Baseline().fit(log.table, log.exposures, oof.outcome)
+    return Judged(model, baseline, oof, _evaluation(log, outcome, oof, model, seed))
 
 
 def _chosen(log: ExposureLog, oof: OutOfFold, names: Sequence[str], seed: int) -> tuple[PerOffer | Selector, Array]:
@@ -130,11 +134,12 @@ def save_effects(found: Judged, log: ExposureLog, folder: Path) -> None:
     """Writes `effects.npz`: one row per customer, as of the last exposure; without ids one row per row of the log."""
     table = log.table
     if table.customers is None:
-        CustomerEffects(None, found.model.effect(table)).save(folder)
+        CustomerEffects(None, found.model.effect(table), found.baseline.expected(table)).save(folder)
         return
     customers = table.customers.astype(np.str_)
     last = len(customers) - 1 - np.unique(customers[::-1], return_index=True)[1]
-    CustomerEffects(customers[last], found.model.effect(table.take(last.astype(np.intp)))).save(folder)
+    latest = table.take(last.astype(np.intp))
+    CustomerEffects(customers[last], found.model.effect(latest), found.baseline.expected(latest)).save(folder)
 
 
 def fingerprint(log: ExposureLog, outcome: str) -> str:
@@ -230,6 +235,7 @@ def train(
         save_evidence(found, log, folder / KEPT)
         save_effects(found, log, folder / KEPT)
         save_model(found.model, folder / REGISTERED, facts)
+        found.baseline.save(folder / REGISTERED / MODEL / BASELINE)
         finished = Finished("uplift", params, fingerprint(log, outcome), metrics, *_example(found.model, log))
         return found, register(workspace, finished, folder)
 

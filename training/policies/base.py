@@ -39,3 +39,8 @@ def best(options: Sequence[Option]) -> str:
     if not scored:
         raise ValueError(f"none of the options {[option.key for option in options]} is eligible and has a score")
     return min(scored, key=lambda option: (-float(option.score or 0.0), option.key)).key
+
+
+def certain(options: Sequence[Option], chosen: str) -> Choice:
+    """This option, with probability 1."""
+    return Choice(chosen, {option.key: float(option.key == chosen) for option in options})

@@ -8,7 +8,7 @@ from typing import ClassVar
 from numpy.random import Generator
 
 from features.decisions import Option
-from training.policies.base import Choice, best
+from training.policies.base import Choice, best, certain
 
 
 class Greedy:
@@ -18,5 +18,4 @@ class Greedy:
 
     def choose(self, options: Sequence[Option], rng: Generator) -> Choice:
         """The best eligible option; nothing is left to chance."""
-        chosen = best(options)
-        return Choice(chosen, {option.key: float(option.key == chosen) for option in options})
+        return certain(options, best(options))

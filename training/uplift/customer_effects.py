@@ -18,10 +18,12 @@ class CustomerEffects:
     """The effects of every known customer, as the model saw them when it was trained.
 
     `customers` are sorted ids; None where the log named nobody: a row of effects then belongs to that row of the log.
+    `baseline` is the outcome expected without an offer; None in a release from before it was kept.
     """
 
     customers: NDArray[np.str_] | None
     effects: Effects
+    baseline: NDArray[np.float64] | None = None
 
     @property
     def names(self) -> NDArray[np.str_]:
@@ -39,11 +41,11 @@ class CustomerEffects:
     def save(self, folder: Path) -> None:
         """Writes the one file that `load` reads; holds customers, so it stays under `.attune/`."""
         folder.mkdir(parents=True, exist_ok=True)
-        named = {} if self.customers is None else {"customers": self.customers}
+        optional = {"customers": self.customers, "baseline": self.baseline}
         np.savez(
             folder / FILE,
             allow_pickle=False,
-            **named,
+            **{name: values for name, values in optional.items() if values is not None},
             offers=np.array(self.effects.offers, np.str_),
             effect=self.effects.effect,
             standard_error=self.effects.standard_error,
@@ -53,6 +55,5 @@ class CustomerEffects:
     def load(cls, folder: Path) -> CustomerEffects:
         """The effects that `save` wrote."""
         with np.load(folder / FILE, allow_pickle=False) as arrays:
-            offers = tuple(arrays["offers"].tolist())
-            customers = arrays.get("customers")
-            return cls(customers, Effects(offers, arrays["effect"], arrays["standard_error"]))
+            effects = Effects(tuple(arrays["offers"].tolist()), arrays["effect"], arrays["standard_error"])
+            return cls(arrays.get("customers"), effects, arrays.get("baseline"))

@@ -10,11 +10,12 @@ from scipy.stats import chisquare
 
 from features.assignment import bucket
 from features.decisions import NOTHING
-from features.offers import Offer
-from features.workspace import Workspace
-from serving.decisions.offers import HOLDOUT_SALT, select
+from features.offers import HOLDOUT_SALT, Offer
+from features.workspace import OfferSettings, Workspace
+from serving.decisions.offers import select
 from serving.decisions.requests import OfferRequest
 from serving.decisions.state import State
+from training.policies.prices import Prices
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -59,3 +60,61 @@ def test_ten_thousand_offers_that_the_model_does_not_know_are_counted_in_a_line(
 def test_a_decision_can_be_replayed_from_its_id(state: State) -> None:
     request = OfferRequest(customer="c001")
     assert select(state, request, "same", NOW) == select(state, request, "same", NOW)
+
+
+def test_the_best_option_flips_where_the_answer_says_it_does(state: State) -> None:
+    _, answer = select(state, OfferRequest(customer="c001"), "d", NOW)
+    flip, stored = answer["what_would_change"], state.uplift.effects if state.uplift else None
+    assert stored is not None
+    assert state.uplift is not None
+    row, column = stored.row("c001"), stored.effects.offers.index(flip["offer"])
+    effect = stored.effects.effect.copy()
+    assert effect[row, column] == flip["effect"]
+    effect[row, column] = flip["at"]
+    turned = replace(state.uplift, effects=replace(stored, effects=replace(stored.effects, effect=effect)))
+    for uplift, best in ((state.uplift, flip["best"]), (turned, flip["then"])):
+        greedy = replace(with_policy(state, "greedy"), uplift=uplift)
+        decision, _ = select(greedy, OfferRequest(customer="c001"), "d", NOW)
+        assert decision.chosen == (best,)
+
+
+def with_policy(state: State, policy: str) -> State:
+    settings = state.settings.model_copy(update={"offers": OfferSettings(policy=policy, holdout=0)})
+    return replace(state, settings=settings)
+
+
+def test_a_price_of_money_keeps_an_offer_back(state: State) -> None:
+    assert state.uplift is not None
+    for price, chosen in ((0.0, "coupon"), (30.0, NOTHING)):
+        uplift = replace(state.uplift, prices=Prices({"coupon": price, "mail": price}, {"coupon": 0.0, "mail": 0.0}))
+        decision, answer = select(
+            replace(with_policy(state, "budgeted"), uplift=uplift), OfferRequest(customer="c001"), "d", NOW
+        )
+        assert (decision.chosen, decision.policy, decision.probability) == ((chosen,), "budgeted", 1.0)
+        assert answer["what_would_change"]["best"] == chosen
+
+
+def test_without_a_plan_the_budget_is_not_touched_and_that_is_said(state: State) -> None:
+    decision, answer = select(with_policy(state, "budgeted"), OfferRequest(customer="c001"), "d", NOW)
+    assert decision.chosen == (NOTHING,)
+    assert "no plan has a price (run `attune plan`) for the offers ['coupon', 'mail']" in answer["fallback"]
+
+
+def test_an_offer_whose_redemption_cannot_be_reckoned_is_not_considered(state: State) -> None:
+    assert state.uplift is not None
+    assert state.uplift.effects is not None
+    old = replace(state.uplift, baseline=None, effects=replace(state.uplift.effects, baseline=None))
+    dear = tuple(offer.model_copy(update={"redemption_cost": 1.0}) for offer in state.offers)
+    _, answer = select(replace(state, uplift=old, offers=dear), OfferRequest(customer="c001"), "d", NOW)
+    assert "redemption costs: the offers ['coupon', 'mail']" in answer["fallback"]
+
+
+def test_thompson_logs_the_probability_with_which_it_draws(state: State) -> None:
+    close = tuple(offer.model_copy(update={"cost": 0.45}) for offer in state.offers)
+    uncertain = replace(with_policy(state, "thompson"), offers=close)
+    request = OfferRequest(features={"tenure": 0.0})
+    decisions = [select(uncertain, request, f"t{number}", NOW)[0] for number in range(2_000)]
+    logged = {option.key: option.probability or 0.0 for option in decisions[0].options if option.probability}
+    chosen = [sum(decision.chosen == (key,) for decision in decisions) for key in logged]
+    assert len(logged) == 3
+    assert chisquare(chosen, [share * 2_000 for share in logged.values()]).pvalue > 0.001

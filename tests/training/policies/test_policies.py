@@ -7,8 +7,10 @@ from scipy.stats import chisquare
 from features.decisions import NOTHING, Option
 from training.policies import POLICIES
 from training.policies.base import Policy
+from training.policies.budgeted import Budgeted
 from training.policies.epsilon import Epsilon
 from training.policies.greedy import Greedy
+from training.policies.thompson import Thompson
 
 OPTIONS = (
     Option(NOTHING, 0.0),
@@ -17,8 +19,17 @@ OPTIONS = (
     Option("not here", 9.0, eligible=False),
     Option("unknown effect", None),
 )
-CONTRACT = [Greedy(), Epsilon(0.0), Epsilon(0.3), Epsilon(1.0)]
-NAMES = ["greedy", "epsilon 0", "epsilon 0.3", "epsilon 1"]
+SPREADS = {"mail": 0.3, "coupon": 1.5, "not here": 1.0}
+CONTRACT = [
+    Greedy(),
+    Epsilon(0.0),
+    Epsilon(0.3),
+    Epsilon(1.0),
+    Budgeted({"coupon": 1.2}),
+    Thompson(SPREADS),
+    Thompson({}),
+]
+NAMES = ["greedy", "epsilon 0", "epsilon 0.3", "epsilon 1", "budgeted", "thompson", "thompson that is sure"]
 
 
 def test_every_policy_of_the_registry_is_held_to_the_contract() -> None:
@@ -53,15 +64,27 @@ def test_a_dearer_offer_is_never_likelier(policy: Policy) -> None:
     assert policy.choose(dearer, np.random.default_rng(0)).probabilities["coupon"] <= before
 
 
-def test_frequencies_match_the_probabilities_over_10000_draws() -> None:
-    policy, rng = Epsilon(0.3), np.random.default_rng(1)
+@pytest.mark.parametrize("policy", [Epsilon(0.3), Thompson(SPREADS)], ids=["epsilon", "thompson"])
+def test_frequencies_match_the_probabilities_over_10000_draws(policy: Policy) -> None:
+    rng = np.random.default_rng(1)
     choices = [policy.choose(OPTIONS, rng) for _ in range(10_000)]
-    keys = [NOTHING, "mail", "coupon", "unknown effect"]
-    drawn = [sum(choice.key == key for choice in choices) for key in keys]
-    expected = [choices[0].probabilities[key] * 10_000 for key in keys]
-    assert expected == pytest.approx([750, 750, 7750, 750])
-    assert chisquare(drawn, expected).pvalue > 0.001
-    assert drawn[0] > 0
+    shares = {key: share for key, share in choices[0].probabilities.items() if share}
+    drawn = [sum(choice.key == key for choice in choices) for key in shares]
+    assert chisquare(drawn, [share * 10_000 for share in shares.values()]).pvalue > 0.001
+    assert min(drawn) > 0
+
+
+def test_epsilon_draws_its_share_evenly() -> None:
+    shares = Epsilon(0.3).choose(OPTIONS, np.random.default_rng(0)).probabilities
+    assert [shares[key] for key in (NOTHING, "mail", "coupon", "unknown effect")] == pytest.approx(
+        [0.075, 0.075, 0.775, 0.075]
+    )
+
+
+def test_budgeted_chooses_by_profit_less_charge() -> None:
+    for charge, chosen in ((1.0, "coupon"), (1.2, "mail"), (9.0, "mail")):
+        assert Budgeted({"coupon": charge}).choose(OPTIONS, np.random.default_rng(0)).key == chosen
+    assert Budgeted({"coupon": 9.0, "mail": 0.5}).choose(OPTIONS, np.random.default_rng(0)).key == NOTHING
 
 
 def test_greedy_breaks_ties_by_key() -> None:

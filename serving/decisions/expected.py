@@ -1,0 +1,72 @@
+"""Expected: what an uplift release says of one customer, offer by offer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from features.offers import Offer
+from features.table import Feature, FeatureTable
+from serving.decisions.histories import may
+from serving.decisions.requests import OfferRequest
+from serving.decisions.state import State
+from training.release import Release
+from training.uplift.base import Effects
+
+MEAN = "the mean effect over all customers"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Per offer the effect and its standard error, the outcome without an offer, and why they are not the customer's.
+
+    `baseline` is None where the release does not say; `ceiling`: no outcome is expected above it.
+    """
+
+    effects: Mapping[str, tuple[float, float]]
+    baseline: float | None = None
+    ceiling: float = float("inf")
+    fallback: str | None = None
+
+    def reckons(self, offer: Offer) -> bool:
+        """Whether the offer's profit can be told: its effect is known, and who redeems it where that costs."""
+        return offer.key in self.effects and (self.baseline is not None or not offer.redemption_cost)
+
+
+def expected_of(state: State, release: Release, request: OfferRequest, now: datetime) -> Expected:
+    """By the request's features, else by what the release holds of the customer, else the mean over all customers."""
+    ceiling = release.baseline.ceiling_ if release.baseline else float("inf")
+    if request.features is not None:
+        return _live(release, request.features, ceiling)
+    stored, customer = release.effects, request.customer
+    if stored is None:
+        why = "the release has no customers and no features were given: nothing can be expected"
+        return Expected({}, None, ceiling, why)
+    row = None if customer is None else stored.row(customer)
+    if row is not None and customer is not None and may(state, customer, now):
+        baseline = None if stored.baseline is None else float(stored.baseline[row])
+        return Expected(_pairs(stored.effects, row), baseline, ceiling)
+    means, spread = stored.effects.effect.mean(axis=0), stored.effects.effect.std(axis=0)
+    mean = _pairs(Effects(stored.effects.offers, means[None], spread[None]), 0)
+    why = "the customer is not known to the model" if row is None else "the customer has not agreed to personalisation"
+    baseline = None if stored.baseline is None else float(stored.baseline.mean())
+    return Expected(mean, baseline, ceiling, f"{why}: {MEAN}")
+
+
+def _live(release: Release, features: Mapping[str, float | str | None], ceiling: float) -> Expected:
+    assert release.uplift is not None  # noqa: S101  # an uplift release has one; this tells the type checker
+    frame = pd.DataFrame({name: [value] for name, value in features.items()})
+    for name, value in features.items():
+        frame[name] = frame[name].astype("category") if isinstance(value, str) else frame[name].astype(np.float64)
+    table = FeatureTable(frame, tuple(Feature(name, "given", "", "") for name in frame.columns))
+    baseline = float(release.baseline.expected(table)[0]) if release.baseline else None
+    return Expected(_pairs(release.uplift.effect(table), 0), baseline, ceiling)
+
+
+def _pairs(effects: Effects, row: int) -> dict[str, tuple[float, float]]:
+    pairs = zip(effects.effect[row].tolist(), effects.standard_error[row].tolist(), strict=True)
+    return dict(zip(effects.offers, pairs, strict=True))
