@@ -7,36 +7,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import compress
 from operator import itemgetter
 from typing import Any
 
 import orjson
 
 from features.catalog import Catalog, plain
-from features.conditions.grammar import (
-    AllOf,
-    AnyOf,
-    Attribute,
-    Comparison,
-    Condition,
-    Happened,
-    Not,
-    Range,
-    Score,
-    Trait,
-    leaves,
-)
+from features.conditions.comparisons import Comparison, fits, inside
+from features.conditions.grammar import AllOf, AnyOf, Attribute, Condition, Happened, Not, Score, Trait, leaves
 from features.events import IDENTIFIED, ORDERED, REFUNDED, utc
 
 Row = Mapping[str, Any]  # a row of `events.SCHEMA`, as `Event.row()` gives it
-FIELDS = (
-    "item",
-    "quantity",
-    "price",
-    "channel",
-    "campaign",
-    "order_id",
-)  # of an event; other names are the catalogue's
+# the fields of an event; any other name is an attribute of its item
+FIELDS = ("item", "quantity", "price", "channel", "campaign", "order_id")
 ORDERS = (ORDERED, REFUNDED)
 NEWEST = itemgetter("time", "received_at", "source", "message_id", "line")
 TIME = itemgetter("time")
@@ -100,13 +84,13 @@ class Facts:
         if found is None:
             return 0
         start = 0 if part.within is None else bisect_left(found.times, self.as_of - part.within)
-        if not wheres:
-            return len(set(found.events[start:]))
-        rows = list(zip(found.events[start:], found.rows[start:], strict=True))
+        events, rows = found.events[start:], found.rows[start:]
         for column, fitting in wheres:
-            fit = {value for value in {row[column] for _event, row in rows} if fitting(value)}
-            rows = [(event, row) for event, row in rows if row[column] in fit]
-        return len({event for event, _row in rows})
+            values = [row[column] for row in rows]
+            fit = set(filter(fitting, set(values)))
+            kept = [value in fit for value in values]
+            events, rows = list(compress(events, kept)), list(compress(rows, kept))
+        return len(set(events))
 
     def _where(self, name: str, test: Comparison) -> tuple[str, Callable[[Any], bool]]:
         """The column of the rows that says it, and which of its values fit: many rows share a value."""
@@ -174,27 +158,3 @@ def at_hand(item: Mapping[str, object], name: str) -> object:
     if name not in item:
         raise ValueError(f"the item at hand has no {name!r}; it has {list(item)}")
     return plain(item[name])
-
-
-def fits(test: Comparison, value: object) -> bool:
-    """Whether the value is what it must be; text is compared with text, a number with numbers."""
-    if value is None or test.exists is False:
-        return value is None and test.exists is False
-    if test.is_ is not None and not _same(value, test.is_):
-        return False
-    if test.in_ is not None and not any(_same(value, one) for one in test.in_):
-        return False
-    return inside(test, value)
-
-
-def inside(test: Range, value: object) -> bool:
-    """Whether the value is a number within the range; anything is where there is none."""
-    if test.at_least is None and test.at_most is None:
-        return True
-    if not isinstance(value, float):
-        return False
-    return (test.at_least is None or value >= test.at_least) and (test.at_most is None or value <= test.at_most)
-
-
-def _same(value: object, wanted: object) -> bool:
-    return isinstance(value, type(wanted)) and value == wanted

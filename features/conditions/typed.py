@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from features.conditions.comparisons import Comparison, Range, Scalar
 from features.conditions.facts import attributes
-from features.conditions.grammar import Comparison, Range, Scalar
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -51,7 +51,7 @@ class Typed:
         return cls(rows[f"known_{place}"].fill_null(NO), {kind: rows[f"{kind}_{place}"] for kind in TYPES})
 
     def fits(self, test: Comparison) -> ir.BooleanValue:
-        """Whether the value is what it must be: `facts.fits`."""
+        """Whether the value is what it must be: `comparisons.fits`."""
         if test.exists is False:
             return ~self.known
         asked = [self.known, inside(test, self.columns.get("number"))]
@@ -68,7 +68,7 @@ class Typed:
 
 
 def inside(test: Range, number: ir.NumericValue | None) -> ir.BooleanValue:
-    """Whether the number is within the range: `facts.inside`; None stands for a value that is no number."""
+    """Whether the number is within the range: `comparisons.inside`; None stands for a value that is no number."""
     if test.at_least is None and test.at_most is None:
         return every(value=True)
     if number is None:

@@ -5,19 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from features.catalog import plain
+from features.conditions.comparisons import Comparison, Range
 from features.conditions.facts import Facts, at_hand, holds
-from features.conditions.grammar import (
-    AllOf,
-    AnyOf,
-    Attribute,
-    Comparison,
-    Condition,
-    Happened,
-    Not,
-    Range,
-    Score,
-    Trait,
-)
+from features.conditions.grammar import AllOf, AnyOf, Attribute, Condition, Happened, Not, Score, Trait
 
 NAMED = 3  # parts, or values of a list, that a sentence names
 SHOWN = 40  # characters of a value

@@ -41,11 +41,23 @@ def latest(events: ir.Table, trait: str) -> ir.Table:
     import ibis
 
     told = events.filter(events.name == IDENTIFIED, events.properties.notnull())
-    told = told.mutate(value=told.properties.cast("json")[trait].cast("string"))
+    told = told.mutate(value=_of_key(told.properties.cast("json"), trait).cast("string"))
     told = told.filter(told.value.notnull())
     newest = [ibis.desc(name) for name in ("time", "received_at", "source", "message_id", "line")]
     ranked = told.mutate(rank=ibis.row_number().over(group_by="customer", order_by=newest))
     return ranked.filter(ranked["rank"] == 0).select("customer", "value")
+
+
+def _of_key(json: ir.JSONValue, key: str) -> ir.JSONValue:
+    """The value under this key, by a JSON pointer: Ibis' own `json[key]` takes `a.b` or `*` for a path."""
+    import ibis
+
+    extract = ibis.udf.scalar.builtin(_json_extract, name="json_extract", signature=(("json", "string"), "json"))
+    return extract(json, "/" + key.replace("~", "~0").replace("/", "~1"))
+
+
+def _json_extract(json: ir.JSONValue, pointer: str) -> ir.JSONValue:
+    """DuckDB's own."""
 
 
 def parsed(texts: pa.Array) -> pd.Series:

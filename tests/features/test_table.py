@@ -73,6 +73,12 @@ def test_traits_are_those_told_before_the_moment() -> None:
     assert [feature.unit for feature in table.features[-3:-1]] == ["category", "number"]
 
 
+@pytest.mark.parametrize("name", ["a.b", "$x", "/x", "a/b", "~1", "*", "a[0]", 'say "hi"', "0", "it's", "☕"])
+def test_a_trait_may_have_any_name(name: str) -> None:
+    told = event("Identify", "ann", 1, properties=json.dumps({name: "Lyon", "x": "Rom", "a": {"b": "Rom"}}))
+    assert build(told, families=["profile"], traits=[name]).loc["ann", name] == "Lyon"
+
+
 def test_rows_come_in_the_order_asked_for_also_without_events() -> None:
     table = FeatureTable.build(events(*LOG), MOMENT, customers=["zoe", "bob", "ann", "bob"])
     assert table.customers is not None

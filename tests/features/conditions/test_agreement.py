@@ -27,7 +27,7 @@ AGES = [-TICK, 0 * TICK, TICK, DAY / 2, DAY - TICK, DAY, DAY + TICK, 30 * DAY - 
 TEXTS = ["Lyon", "lyon", "Ly\u006fn", "zo\u0308", "zö", "", "3", 'it\'s "q"\\', "a\nb", "☕", "null", "true"]
 NUMBERS = [0, -0.0, 1, 3, 3.0, 0.1, 0.30000000000000004, 9.99, 2**53 + 1, 1e22, -5, 1e-7]
 VALUES = [*TEXTS, *NUMBERS, True, False]
-TRAITS = ["city", "city", "naïve ☕", "it's"]
+TRAITS = ["city", "city", "naïve ☕", "it's", "a.b"]
 NAMES = [VIEWED, ORDERED, IDENTIFIED, "☕ it's"]
 CATALOG = Catalog.of(
     pd.DataFrame(
