@@ -9,8 +9,9 @@ import pytest
 from features.exposures import ExposureLog, Exposures
 from features.offers import Offer
 from features.table import Feature, FeatureTable
-from training.pipelines.policy import IN_FORCE, NOBODY, OURS, SINGLE, PolicyLog, Worth, greedy, policy_figures
+from training.pipelines.policy import IN_FORCE, NOBODY, OURS, SINGLE, PolicyLog, Worth, greedy
 from training.pipelines.uplift_evaluation import CHOSEN, OutOfFold, cross_chosen, predictions_out_of_fold
+from training.reports.policy_figures import policy_figures
 
 OFFERS = (Offer(key="a", name="A", value=20, cost=0.5), Offer(key="b", name="B", value=20, cost=0.5))
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from features.offers import read_offers
 from features.workspace import Workspace
-from training.pipelines.policy import OURS, policy_figures
+from training.pipelines.policy import OURS
 from training.reports.page import Page, interval, shown, signed
+from training.reports.policy_figures import policy_figures
 from training.reports.runs import kept, starting
 from training.reports.uplift_figures import Evidence
 from training.reports.uplift_words import FLAT
