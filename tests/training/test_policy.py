@@ -64,6 +64,13 @@ def test_a_campaign_without_effect_has_nothing_to_gain() -> None:
     assert {one["gain"]["verdict"] for one in policies if one["gain"]} == {"not distinguishable"}
 
 
+def test_an_arm_that_was_given_with_probability_0_is_refused_in_one_line() -> None:
+    log = campaign(0.2, rows=600)
+    log.exposures.probability[7] = 0.0
+    with pytest.raises(ValueError, match=r"^probability == 0.0 in 1 rows, must be > 0 and <= 1 \(exposures\)$"):
+        predictions_out_of_fold(log, "visit", ["t-linear"], folds=3, seed=0)
+
+
 def test_the_rule_in_force_is_worth_what_it_brought(helped: OutOfFold) -> None:
     found = PolicyLog(helped, Worth.of(helped.offers, OFFERS)).valued[IN_FORCE]
     money = 20 * helped.outcome - 0.5 * (helped.arm != "none")
