@@ -9,8 +9,9 @@ import pytest
 from features.exposures import ExposureLog, Exposures
 from features.offers import Offer
 from features.table import Feature, FeatureTable
-from training.pipelines.policy import IN_FORCE, NOBODY, OURS, SINGLE, PolicyLog, Worth, greedy, policy_figures
+from training.pipelines.policy import IN_FORCE, NOBODY, OURS, SINGLE, PolicyLog, Worth, greedy
 from training.pipelines.uplift_evaluation import CHOSEN, OutOfFold, cross_chosen, predictions_out_of_fold
+from training.reports.policy_figures import policy_figures
 
 OFFERS = (Offer(key="a", name="A", value=20, cost=0.5), Offer(key="b", name="B", value=20, cost=0.5))
 
@@ -61,6 +62,13 @@ def test_a_planted_gain_is_found_within_its_interval(helped: OutOfFold) -> None:
 def test_a_campaign_without_effect_has_nothing_to_gain() -> None:
     policies = policy_figures(evidence(0.0), [], "EUR")["policies"]
     assert {one["gain"]["verdict"] for one in policies if one["gain"]} == {"not distinguishable"}
+
+
+def test_an_arm_that_was_given_with_probability_0_is_refused_in_one_line() -> None:
+    log = campaign(0.2, rows=600)
+    log.exposures.probability[7] = 0.0
+    with pytest.raises(ValueError, match=r"^probability == 0.0 in 1 rows, must be > 0 and <= 1 \(exposures\)$"):
+        predictions_out_of_fold(log, "visit", ["t-linear"], folds=3, seed=0)
 
 
 def test_the_rule_in_force_is_worth_what_it_brought(helped: OutOfFold) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from features.exposures import CONTROL
 from features.offers import Offer
-from training.intervals import Influenced, Interval, verdict
+from training.intervals import Influenced
 from training.metrics.policy_value import (
     Array,
     Logged,
@@ -30,13 +30,9 @@ from training.metrics.policy_value import (
     overlap,
     snips,
 )
-from training.metrics.price_of_knowing import SHARES, Noise, Price, exploration, holdout
-from training.metrics.uplift import PER
-from training.pipelines.uplift_evaluation import CHOSEN, OutOfFold, without_nan
+from training.pipelines.uplift_evaluation import CHOSEN, OutOfFold
 
 OURS, NOBODY, SINGLE, IN_FORCE = "by expected profit", "nobody", "the best single offer", "the rule in force"
-FEW = 100  # rows: below it a normal interval of money is not to be trusted
-HEAVY = 0.05  # of all weight on one row: the estimate is that row's
 
 
 @dataclass(frozen=True)
@@ -139,73 +135,6 @@ def constant(arm: np.ndarray[Any, np.dtype[np.intp]], arms: int) -> Array:
     """Rows x arms: 1 for this arm."""
     result: Array = np.eye(arms)[arm]
     return result
-
-
-def policy_figures(oof: OutOfFold, listed: Sequence[Offer], currency: str) -> dict[str, Any]:
-    """All numbers of the policy value table, in money per 1,000 customers, ready for JSON."""
-    log = PolicyLog(oof, Worth.of(oof.offers, listed))
-    found: dict[str, Any] = without_nan(
-        {
-            "currency": currency,
-            "offers": _offers(log),
-            "unlisted": list(log.worth.unlisted),
-            "policies": [_policy(log, one) for one in log.valued.values()],
-            "price": _prices(log),
-        }
-    )
-    return found
-
-
-def _offers(log: PolicyLog) -> list[dict[str, Any]]:
-    # `folds`: in how many it was the best single offer
-    best = {fold: int(np.argmax(log.single[log.oof.fold == fold][0])) for fold in np.unique(log.oof.fold)}
-    worth = zip(log.worth.offers, log.worth.value.tolist(), log.worth.cost.tolist(), strict=True)
-    return [
-        {"offer": offer, "value": value, "cost": cost, "folds": list(best.values()).count(place)}
-        for place, (offer, value, cost) in enumerate(worth, start=1)
-    ]
-
-
-def _policy(log: PolicyLog, one: Valued) -> dict[str, Any]:
-    ours = log.valued[OURS]
-    covered = one.overlap
-    return {
-        "policy": one.name,
-        "offered": one.offered,
-        **_per(one.value.interval),
-        "gain": None if one.name == OURS else _gain(ours.value - one.value),
-        "beside": {name: _per(found.interval) for name, found in one.beside.items()},
-        "rows": covered.rows,
-        "effective": covered.effective,
-        "largest": covered.largest,
-        "largest_share": covered.share,
-        "outside": covered.outside,
-        "poor": covered.outside > 0 or covered.effective < FEW or covered.share > HEAVY,
-    }
-
-
-def _gain(difference: Influenced) -> dict[str, Any]:
-    return _per(difference.interval) | {"verdict": verdict(difference.interval)}
-
-
-def _prices(log: PolicyLog) -> list[dict[str, Any]]:
-    logged, ours = log.logged, log.valued[OURS]
-    target, arms = log.targets[OURS], len(log.worth.offers) + 1
-    noise = Noise.of(logged, target, log.targets[NOBODY])
-    evenly = doubly_robust(logged, np.full_like(target, 1 / arms))
-    over_nobody, over_even = ours.value - log.valued[NOBODY].value, ours.value - evenly
-    kept = [_price("holdout", holdout(share, over_nobody, noise)) for share in SHARES]
-    explored = (exploration(s, over_even, noise, offered=ours.offered, arms=arms) for s in SHARES)
-    return kept + [_price("exploration", one) for one in explored]
-
-
-def _price(kind: str, one: Price) -> dict[str, Any]:
-    cost = _per(one.cost.interval)
-    return {"kind": kind, "share": one.share, **cost, "width": PER * one.width}
-
-
-def _per(found: Interval) -> dict[str, float]:
-    return {"value": PER * found.estimate, "lower": PER * found.lower, "upper": PER * found.upper}
 
 
 def _means(logged: Logged, rows: np.ndarray[Any, np.dtype[np.bool_]], arms: int) -> Array:

@@ -7,10 +7,12 @@ from typing import Any
 
 from features.offers import read_offers
 from features.workspace import Workspace
-from training.pipelines.policy import OURS, policy_figures
+from training.pipelines.policy import OURS
 from training.reports.page import Page, interval, shown, signed
+from training.reports.policy_figures import policy_figures
 from training.reports.runs import kept, starting
 from training.reports.uplift_figures import Evidence
+from training.reports.uplift_words import FLAT
 
 Figures = dict[str, Any]
 ESTIMATES = {"ips": "IPS", "snips": "SNIPS", "direct": "the models’ own word"}
@@ -37,6 +39,17 @@ def lines(found: Figures) -> list[str]:
     """The warnings, the table and what it stands on, for the terminal."""
     head = f"  {'policy':<22} {'offered':>7} {'value':>9}  {'95 % interval':<20} {'gain of ours':>12}  95 % interval"
     return [*(f"  {line}" for line in warnings_of(found)), head, *(_line(one) for one in found["policies"])]
+
+
+def verdict_of(found: Figures) -> str:
+    """How ours compares with each other policy, in one sentence."""
+    said = []
+    for one in (one for one in found["policies"] if one["gain"]):
+        gain = one["gain"]
+        than = "from" if gain["verdict"] == FLAT else "than"
+        around = f"{_signed(gain['value'])}, 95 % interval {interval(gain['lower'], gain['upper'])}"
+        said.append(f"{gain['verdict']} {than} {one['policy']} ({around})")
+    return f"It is {', '.join(said)}."
 
 
 def _line(one: Figures) -> str:
@@ -74,6 +87,7 @@ def section(page: Page, found: Figures) -> None:
     )
     for warning in warnings_of(found):
         page.warning(warning)
+    page.text(verdict_of(found))
     page.table([_row(one) for one in found["policies"]], words=("says",))
     page.table([_estimates(one) for one in found["policies"]], summary="Other estimates of the same, and the overlap")
     page.table(found["offers"], summary="What the offers are worth, and in how many folds each was the best single one")

@@ -21,8 +21,8 @@ from scipy import stats
 from features.exposures import CONTROL
 from features.offers import Offer
 from training.metrics.uplift import PER, Array, Estimate, Ranking, Trial, balance, chance_of, interval
-from training.pipelines.policy import policy_figures
 from training.pipelines.uplift_evaluation import CHOSEN, without_nan
+from training.reports.policy_figures import policy_figures
 from training.reports.uplift_effects import clustered
 from training.reports.uplift_segments import segments_of
 from training.uplift import BASELINES

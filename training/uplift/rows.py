@@ -173,11 +173,9 @@ def check(table: FeatureTable, exposures: Exposures, outcome: Matrix) -> None:
         count = int((exposures.arm == arm).sum())
         if count < MIN_ARM:
             raise ValueError(f"arm {arm!r} has {count} rows, must be >= {MIN_ARM} to learn an effect (exposures)")
-    impossible = (exposures.probability <= 0) | (exposures.probability > 1)
-    if impossible.any():
-        raise ValueError(
-            f"{int(impossible.sum())} probabilities are not above 0 and at most 1; all must be (exposures)"
-        )
+    known = exposures.probability[np.isfinite(exposures.probability)]
+    if wrong := known[(known <= 0) | (known > 1)].tolist():
+        raise ValueError(f"probability == {wrong[0]} in {len(wrong)} rows, must be > 0 and <= 1 (exposures)")
     if not np.isfinite(outcome).all():
         raise ValueError(f"{int((~np.isfinite(outcome)).sum())} outcomes are not numbers; all must be (outcome)")
     if not outcome.any():

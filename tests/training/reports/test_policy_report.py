@@ -17,7 +17,7 @@ from features.workspace import Workspace, create
 from serving.cli import app
 from training.pipelines.uplift import judged, save_evidence
 from training.reports.page import interval, shown
-from training.reports.policy import told, warnings_of
+from training.reports.policy import told, verdict_of, warnings_of
 from training.reports.uplift import write
 
 RUNS = ("0123456789abcdef", "fedcba9876543210")
@@ -62,6 +62,16 @@ def test_the_numbers_on_the_page_are_those_of_the_json(workspace: Workspace) -> 
         assert (interval(gain["lower"], gain["upper"]), gain["verdict"]) in pairs
     for one in found["price"][1:]:
         assert (interval(one["lower"], one["upper"]), shown(one["width"])) in pairs
+
+
+def test_the_verdict_in_words_is_that_of_the_intervals(workspace: Workspace) -> None:
+    path = write(workspace, RUNS[0])
+    found = json.loads(path.with_suffix(".json").read_text())["policy"]
+    assert verdict_of(found) in unescape(path.read_text())
+    for one in found["policies"][1:]:
+        gain, than = one["gain"], "from" if one["gain"]["verdict"] == "not distinguishable" else "than"
+        assert f"{gain['verdict']} {than} {one['policy']} (" in verdict_of(found)
+        assert (gain["verdict"] == "not distinguishable") == (gain["lower"] <= 0 <= gain["upper"])
 
 
 def test_an_offer_without_a_value_is_said_before_the_table(workspace: Workspace) -> None:

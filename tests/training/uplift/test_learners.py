@@ -197,7 +197,7 @@ def test_unknown_probabilities_are_estimated_where_treatment_followed_the_featur
 @every_learner
 def test_an_impossible_probability_is_refused_in_one_line(name: str) -> None:
     exposures = Exposures(np.array(["a", "none"] * 200), np.repeat([0.0, 0.5], 200), np.ones(400))
-    with pytest.raises(ValueError, match="200 probabilities are not above 0 and at most 1"):
+    with pytest.raises(ValueError, match="in 200 rows, must be > 0 and <= 1"):
         LEARNERS[name]().fit(customers(rows=400), exposures, np.ones(400))
 
 
