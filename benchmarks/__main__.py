@@ -15,6 +15,7 @@ from typing import Any
 BENCHMARKS = {
     "features": "benchmarks.features",
     "import": "benchmarks.import_",
+    "offers-budget": "benchmarks.offers_budget",
     "recommend-scale": "benchmarks.recommend_scale",
     "recommend-tafeng": "benchmarks.recommend_tafeng",
     "recommend-gowalla": "benchmarks.recommend_gowalla",
