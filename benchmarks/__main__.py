@@ -16,6 +16,7 @@ BENCHMARKS = {
     "features": "benchmarks.features",
     "import": "benchmarks.import_",
     "policy-value": "benchmarks.policy_value",
+    "offers-budget": "benchmarks.offers_budget",
     "recommend-scale": "benchmarks.recommend_scale",
     "recommend-tafeng": "benchmarks.recommend_tafeng",
     "recommend-gowalla": "benchmarks.recommend_gowalla",

@@ -134,7 +134,7 @@ def _upgrades(allotment: Allotment, prices: Array, choice: Choices) -> tuple[NDA
             if offer in limit.offers:
                 fits &= (allotment.spend[offer] if limit.money else 1.0) - used[number] <= left[number]
         more = np.where(fits, allotment.net(prices, offer) - worth, -np.inf)
-        np.copyto(better, np.int8(offer), where=more > gain)
+        np.copyto(better, np.int16(offer), where=more > gain)
         np.maximum(gain, more, out=gain)
     rows = np.flatnonzero(gain > -np.inf)
     order = rows[np.argsort(-gain[rows], kind="stable")]
