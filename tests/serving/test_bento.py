@@ -13,8 +13,21 @@ import pytest
 from features.assignment import arm as assigned
 from features.workspace import Workspace
 from serving.bundle import write
+from training.policies.prices import FILE as PLAN
+from training.policies.prices import Prices
 
 SITE = Path(bentoml.__file__).parent.parent
+
+
+def test_the_bundle_carries_the_prices_of_the_plan(shop: Workspace, tmp_path: Path) -> None:
+    plan = shop.releases / "uplift" / "1" / PLAN
+    plan.write_text('{"prices": {"coupon": {"money": 0.5, "contact": 0.1}}}')
+    try:
+        write(shop, tmp_path / "context")
+    finally:
+        plan.unlink()
+    carried = Prices.read(tmp_path / "context" / "serving" / "bundled" / "uplift")
+    assert carried == Prices({"coupon": 0.5}, {"coupon": 0.1})
 
 
 def test_the_bundle_holds_no_customer(shop: Workspace, tmp_path: Path) -> None:

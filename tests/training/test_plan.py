@@ -166,3 +166,10 @@ def test_without_an_offer_that_the_model_knows_the_error_is_one_line(shop: Works
     (shop.folder / "offers.yaml").write_text("offers:\n  - {key: sample, name: A sample}\n")
     with pytest.raises(ValueError, match=r"offers \['sample'\], the model knows \['coupon', 'letter'\]"):
         plan_offers(shop, Limits(10.0, None), None, as_of=NOW)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"prices": 3}', '{"prices": {"coupon": {"money": 1}}}'])
+def test_a_plan_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / FILE).write_text(content)
+    with pytest.raises(ValueError, match=r"plan\.json: not a readable plan .*; run `attune plan` again"):
+        Prices.read(tmp_path)
