@@ -30,7 +30,8 @@ from training.metrics.policy_value import (
     overlap,
     snips,
 )
-from training.pipelines.uplift_evaluation import CHOSEN, OutOfFold
+from training.pipelines.uplift_evaluation import CHOSEN
+from training.uplift.out_of_fold import OutOfFold
 
 OURS, NOBODY, SINGLE, IN_FORCE = "by expected profit", "nobody", "the best single offer", "the rule in force"
 

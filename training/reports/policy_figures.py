@@ -13,7 +13,8 @@ from training.metrics.policy_value import doubly_robust
 from training.metrics.price_of_knowing import SHARES, Noise, Price, exploration, holdout
 from training.metrics.uplift import PER
 from training.pipelines.policy import NOBODY, OURS, PolicyLog, Valued, Worth
-from training.pipelines.uplift_evaluation import OutOfFold, without_nan
+from training.pipelines.uplift_evaluation import without_nan
+from training.uplift.out_of_fold import OutOfFold
 
 FEW = 100  # rows: below it a normal interval of money is not to be trusted
 HEAVY = 0.05  # of all weight on one row: the estimate is that row's
