@@ -19,6 +19,7 @@ from training.uplift.bases import Matrix
 
 SPREAD = 0.05  # standard deviation of a weight about its prior: the smallest regret over simulated worlds
 LEAST = 0.05  # share of the weights below which a prediction is not worth its model
+TRUST = 0.3  # standard deviation of the factor about 1: each prediction is scaled to its own calibration already
 HEAT = 16.0  # temperature of the prior; the 4 of theory picks the lucky ones where effects are weak
 
 
@@ -59,10 +60,11 @@ def centred_in(predictions: Matrix, weight: Matrix, fold: NDArray[np.intp]) -> M
 
 
 def _factor(value: float, error: float) -> tuple[float, float]:
-    # Shrunk by its own noise (James and Stein 1961, positive part), never above 1; without spread there is nothing.
-    if not np.isfinite(value) or value <= 0:
-        return 0.0, float(np.nan_to_num(error))
-    return float(np.clip(value - error**2 / value, 0.0, 1.0)), error
+    # The mean after a slope seen with this error, of a normal prior about 1 (Lindley and Smith 1972), within 0 and 1.
+    if not np.isfinite(value):
+        return 0.0, 0.0  # no spread, nothing to shrink
+    seen = TRUST**2 / (TRUST**2 + error**2)
+    return float(np.clip(1 + seen * (value - 1), 0.0, 1.0)), error
 
 
 def _weights(score: Matrix, centred: Matrix, weight: Matrix) -> Matrix:
