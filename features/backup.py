@@ -31,7 +31,7 @@ from features.workspace import SETTINGS, STATE, Workspace
 
 MANIFEST = "backup.json"
 FORMAT = 1
-OWN = ("*.yaml", "*.csv", "*/*.yaml", "*/*.liquid")  # the files that make up Workspace.hash
+OWN = ("*.yaml", "*.csv", "*/*.yaml", "*/*.liquid", "*/*.txt")  # those of Workspace.hash, and the codes of offers
 BLOCK = 1 << 20
 
 

@@ -22,7 +22,7 @@ class Option:
     score: float | None = None  # a recommender's score, or an offer's expected profit
     eligible: bool = True
     probability: float | None = None  # with which the policy would choose it
-    reason: str | None = None  # why it is not eligible, where its own condition says so
+    reason: str | None = None  # why it is not eligible, where its condition or what is left of it says so
 
 
 @dataclass(frozen=True, slots=True)

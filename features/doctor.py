@@ -47,7 +47,8 @@ def checked(folder: Path, *, port: int, now: datetime) -> list[Check]:
     except (ValueError, OSError) as error:
         return [*checks, Check("workspace", BROKEN, str(error))]
     checks.append(Check("workspace", FINE, f"{workspace.folder} ({workspace.settings.name}, {workspace.hash})"))
-    return [*checks, *_own_files(workspace), _ledger(workspace), _history(workspace, now), *_releases(workspace, now)]
+    store = [_ledger(workspace), *_limits(workspace, now), _history(workspace, now)]
+    return [*checks, *_own_files(workspace), *store, *_releases(workspace, now)]
 
 
 def shown(checks: list[Check]) -> str:
@@ -110,10 +111,10 @@ def _port(port: int) -> Check:
 
 def _own_files(workspace: Workspace) -> Iterator[Check]:
     from features.catalog import read_catalog
-    from features.offers import read_offers
+    from features.left import read_pools
 
     readers: dict[str, Callable[[], str]] = {
-        "offers": lambda: f"{len(read_offers(workspace.folder))} offers",
+        "offers": lambda: read_pools(workspace.folder),
         "catalogue": lambda: f"{len(read_catalog(workspace).frame):,} items",
     }
     for what, reader in readers.items():
@@ -154,6 +155,19 @@ def _served(workspace: Workspace) -> tuple[object, str] | None:
     """The revision of a ledger on a server, and where that is."""
     revision = Ledger(workspace.ledger).revision()
     return None if revision is None else (revision, f"reachable at {workspace.ledger}")
+
+
+def _limits(workspace: Workspace, now: datetime) -> Iterator[Check]:
+    """What is left of each limited offer, where its files and the ledger can be read."""
+    from features.left import limits_left
+
+    try:
+        yield from (
+            Check(f"offer {key}", STALE if empty else FINE, said)
+            for key, said, empty in limits_left(workspace, utc(now))
+        )
+    except (ValueError, OSError):
+        return  # the checks of offers and ledger say why
 
 
 def _history(workspace: Workspace, now: datetime) -> Check:

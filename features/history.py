@@ -24,6 +24,7 @@ from sqlalchemy import Column, DateTime, LargeBinary, String, Table, Text, delet
 from features.engine import connect
 from features.events import KEY, SCHEMA, Event, Events, utc
 from features.ledger import NUMBER, Ledger, metadata
+from features.redemptions import redeem
 from features.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def record(ledger: Ledger, events: Sequence[Event]) -> int:
         if rows:
             connection.execute(insert(message_keys), [{"key": key} for key in rows])
             connection.execute(insert(live_events), [_live_row(event) for event in rows.values()])
+            redeem(connection, [event.row() for event in rows.values()])
     return len(rows)
 
 

@@ -24,6 +24,7 @@ from features.engine import connect
 from features.events import COLUMNS, KEY, MAX_CUSTOMER, SCHEMA, utc
 from features.imported import ImportResult, earlier, imports, require_file
 from features.ledger import Ledger
+from features.redemptions import COUPON, NEEDED, redeem
 from features.workspace import Workspace
 
 DUPLICATE = "the same row again"
@@ -52,8 +53,8 @@ def import_events(
 ) -> ImportResult:
     """Stores what is new, grants the basis to its customers and keeps the rejects.
 
-    The order makes a crash harmless: rows first (each at most once by its key), then consent, and the import's own row
-    last, so that a repeated import completes whatever is missing.
+    The order makes a crash harmless: rows first (each at most once by its key), then consent and redeemed codes, and
+    the import's own row last, so that a repeated import completes whatever is missing.
     """
     ledger = Ledger.at(workspace.ledger)
     with history.locked(workspace):
@@ -66,6 +67,8 @@ def import_events(
         _keep_catalog(workspace, parsed.catalog, source)
         customers = sorted(set(pc.unique(parsed.events["customer"]).to_pylist()) - {None})
         grant(ledger, customers, basis, source=source, time=time)
+        with ledger.write() as connection:
+            redeem(connection, _with_properties(parsed.events))
         odd = {DUPLICATE: repeated, KNOWN: known}
         noted = {**parsed.noted, **{name: count for name, count in odd.items() if count}}
         rejected, examples, kept = _keep_rejects(workspace, parsed.rejected, f"{source}-{mark[:12]}.csv")
@@ -117,6 +120,13 @@ def _new_rows(workspace: Workspace, incoming: pa.Table) -> tuple[pa.Table, int, 
     rows = connection.execute(fresh).to_arrow_table().cast(SCHEMA)
     unique = rows.num_rows if not old else connection.execute("SELECT count(*) FROM once").fetchone()[0]
     return rows, incoming.num_rows - unique, unique - rows.num_rows
+
+
+def _with_properties(events: pa.Table) -> list[dict[str, object]]:
+    """The rows that may name a coupon."""
+    named = pc.match_substring(events["properties"], f'"{COUPON}"')
+    rows: list[dict[str, object]] = events.select(NEEDED).filter(named).to_pylist()
+    return rows
 
 
 def _keep_catalog(workspace: Workspace, catalog: pa.Table | None, source: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from features.conditions.grammar import CustomerCondition
 from features.workspace import Frozen, read_yaml
@@ -26,7 +26,9 @@ class Offer(Frozen):
     `key` is the arm's name in exposure logs. `value`: margin of one extra outcome (for a revenue outcome: of one
     extra unit of revenue); below 0 where the outcome is a loss. `cost`: of one contact, whatever happens.
     `redemption_cost`: of one outcome with the offer, also by somebody who would have bought anyway. `channel`: where it
-    can be shown. `budget`: money and `stock`: contacts that a plan may use of this offer; no limit where not given.
+    can be shown. `budget`: money and `stock`: contacts that a plan may use of this offer and the service may give out;
+    no limit where not given. `codes`: a text file in a folder of the workspace, one code per line, of which each
+    customer gets one; unused for `codes_return_after_days` it is for anybody again, never where that is not given.
     `eligible`: a condition (docs/conditions.md) that must hold for the customer; without one it is for all.
     """
 
@@ -38,7 +40,20 @@ class Offer(Frozen):
     redemption_cost: Money = 0.0
     budget: Money | None = None
     stock: int | None = Field(default=None, ge=0)
+    codes: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*/[A-Za-z0-9_-][A-Za-z0-9_.-]*\.txt$")
+    codes_return_after_days: int | None = Field(default=None, gt=0, le=36_500)
     eligible: CustomerCondition | None = None
+
+    @model_validator(mode="after")
+    def _returning(self) -> Self:
+        if self.codes_return_after_days is not None and self.codes is None:
+            raise ValueError(f"the offer {self.key!r} has codes_return_after_days and no codes that could return")
+        return self
+
+    @property
+    def limited(self) -> bool:
+        """Whether what is given out of the offer has to be counted."""
+        return any(limit is not None for limit in (self.budget, self.stock, self.codes))
 
     def spend(self, outcome: Numbers) -> Numbers:
         """The money one contact is expected to take, where this outcome is expected with the offer."""

@@ -28,7 +28,8 @@ offers:
     "offers.yaml": """\
 # What a customer can be given. Money in the workspace's currency.
 # value: margin of one extra outcome; cost: of one contact, whatever happens; redemption_cost: of one outcome with the
-# offer, also by those who would have bought anyway; budget (money) and stock (contacts): for `attune plan`.
+# offer, also by those who would have bought anyway; budget (money) and stock (contacts): the most that is given out;
+# codes: one per customer, from a file, e.g. codes: codes/summer.txt (docs/service.md).
 # eligible: for whom, by docs/conditions.md; e.g. eligible: {event: Order Completed, within: 90d}. Without it: for all.
 offers:
   - {key: percent-10, name: 10 % off, channel: email, value: 20.0, cost: 0.30}

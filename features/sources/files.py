@@ -44,6 +44,10 @@ WORDS = {  # lower case, without accents; the first that a file has wins
     ),
     "channel": ("channel", "medium", "kanal", "canal"),
     "campaign": ("campaign", "campaign_id", "kampagne", "campagne", "campana"),
+    "coupon": (
+        "coupon", "coupon_code", "voucher", "voucher_code", "discount_code", "promo_code",
+        "gutschein", "gutscheincode", "code_promo", "bon_de_reduction", "cupon", "codigo_descuento",
+    ),
     "currency": ("currency", "currency_code", "wahrung", "waehrung", "devise", "moneda"),
     "message_id": ("message_id", "messageid", "event_id"),
 }  # fmt: skip
@@ -212,6 +216,7 @@ def _typed(using: EventMap, columns: list[str], settings: Settings) -> str:
         {number("quantity") if "quantity" in using.columns else "1.0::DOUBLE"} AS units,
         {number("price")} AS unit_price, {money} AS money, CASE {money} {rate} END AS rate,
         {text("order_id")} AS the_order, {text("channel")} AS the_channel, {text("campaign")} AS the_campaign,
+        {text("coupon")} AS the_coupon,
         coalesce({text("message_id")}, md5(to_json(struct_pack({packed}))::VARCHAR)) AS message
         FROM (SELECT {every} FROM source))
     """
@@ -227,7 +232,8 @@ def _parsed(
             NULL::VARCHAR AS anonymous, moment AS time,
             original AS original_time, $received_at::TIMESTAMP AS received_at, false AS live, what AS item,
             abs(units) AS quantity, unit_price * rate AS price, the_order AS order_id, the_channel AS channel,
-            the_campaign AS campaign, false AS machine, NULL::VARCHAR AS properties
+            the_campaign AS campaign, false AS machine,
+            CASE WHEN the_coupon IS NOT NULL THEN to_json(struct_pack(coupon := the_coupon))::VARCHAR END AS properties
         FROM typed WHERE reason IS NULL
         """,
         {"received_at": utc(received_at)},

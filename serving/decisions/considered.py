@@ -10,6 +10,7 @@ from features.decisions import NOTHING, Option
 from features.offers import Offer
 from serving.decisions.eligibility import barred
 from serving.decisions.expected import Expected, expected_of
+from serving.decisions.limits import used_up
 from serving.decisions.requests import OfferRequest
 from serving.decisions.state import State
 from serving.decisions.weighed import Weighed
@@ -25,7 +26,7 @@ NOT_PLANNED = Prices({}, {})
 class Considered:
     """All offers that were asked for, those of them that could be weighed, and what there is to say about the rest.
 
-    `barred`: why the conditions of offers do not hold for the customer.
+    `barred`: why offers are not for the customer: their conditions do not hold, or nothing of them is left.
     """
 
     offers: tuple[Offer, ...]
@@ -50,11 +51,12 @@ def considered(state: State, release: Release, request: OfferRequest, now: datet
     not_for = barred(state, offers, request.customer, now)
     known = [offer for offer in offers if expected.reckons(offer) and (prices is None or offer.key in prices.money)]
     known = [offer for offer in known if offer.key not in not_for]
-    said = [expected.fallback, *_left_out(offers, expected, prices)]
+    gone = used_up(state, known, request.customer, now)
+    said = [expected.fallback, *_left_out(offers, expected, prices, gone)]
     return Considered(
         tuple(offers),
-        tuple(_weighed(offer, expected, prices or NOT_PLANNED) for offer in known),
-        not_for,
+        tuple(_weighed(offer, expected, prices or NOT_PLANNED) for offer in known if offer.key not in gone),
+        {**not_for, **gone},
         "; ".join(filter(None, said)) or None,
     )
 
@@ -79,7 +81,9 @@ def _weighed(offer: Offer, expected: Expected, prices: Prices) -> Weighed:
     return Weighed(offer, effect, error, expected.baseline or 0.0, expected.ceiling, *charges)
 
 
-def _left_out(offers: Sequence[Offer], expected: Expected, prices: Prices | None) -> Iterator[str]:
+def _left_out(
+    offers: Sequence[Offer], expected: Expected, prices: Prices | None, gone: Mapping[str, str]
+) -> Iterator[str]:
     """A line per reason for which offers are not considered."""
     reasons: dict[str, list[str]] = {}
     for offer in offers:
@@ -90,6 +94,8 @@ def _left_out(offers: Sequence[Offer], expected: Expected, prices: Prices | None
             reasons.setdefault(why, []).append(offer.key)
         elif prices is not None and offer.key not in prices.money:
             reasons.setdefault("no plan has a price (run `attune plan`) for the offers", []).append(offer.key)
+        elif offer.key in gone:
+            reasons.setdefault(f"{gone[offer.key]} for the offers", []).append(offer.key)
     for why, keys in reasons.items():
         more = f" and {len(keys) - NAMED:,} more" if len(keys) > NAMED else ""
         yield f"{why} {keys[:NAMED]}{more}: not considered"

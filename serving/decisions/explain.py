@@ -36,7 +36,9 @@ def _lines(row: Mapping[str, Any], rules: str) -> Iterator[str]:
     changed = "" if row["workspace_hash"] == rules else f" (the workspace is {rules} now: its files have changed)"
     yield f"workspace     {row['workspace_hash']}{changed}"
     asked = {name: value for name, value in row["context"].items() if name != "retry"}  # the answer, kept for a retry
-    changes = asked.pop("what_would_change", None)
+    changes, code = asked.pop("what_would_change", None), asked.pop("code", None)
+    if code:
+        yield f"code          {code}"
     yield f"asked         {asked}"
     if changes:
         yield f"would change  {changes['words']}"

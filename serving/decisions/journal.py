@@ -16,7 +16,7 @@ import os
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -60,13 +60,13 @@ class Journal:
         with self._ledger.read() as connection:
             return _row_of(connection, decision_id)
 
-    def keep(self, decision: Decision) -> dict[str, Any]:
-        """The ledger's row of this id: the one that was there first, else this decision's, committed now."""
+    def keep(self, decision_id: str, made: Callable[[Connection], Decision]) -> dict[str, Any]:
+        """The ledger's row of this id: the one that was there first, else that of a decision made now."""
         with self._ledger.write() as connection:
-            first = _row_of(connection, decision.decision_id)
+            first = _row_of(connection, decision_id)
             if first is not None:
                 return first
-            row = _row(decision)
+            row = _row(made(connection))
             connection.execute(insert(decisions), [row])
             return _decoded(row)
 

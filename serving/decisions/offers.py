@@ -107,5 +107,6 @@ def _answer(decision: Decision, found: Considered) -> dict[str, Any]:
         "effect": given.effect if given else None,
         "standard_error": given.error if given and np.isfinite(given.error) else None,
         "expected_profit": given.profit if given else 0.0,
+        "code": None,  # is known when the decision is written
         **facts(decision),
     }

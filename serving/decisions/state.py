@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from features.catalog import Catalog, read_catalog, read_items
+from features.codes import load_codes
 from features.conditions.facts import require_attributes
 from features.ledger import Ledger
 from features.offers import FILE as OFFERS
@@ -48,20 +49,22 @@ class State:
 
     @classmethod
     def read(cls, workspace: Workspace) -> State:
-        """Everything of a workspace but the journal; an error in one line where a file of it is wrong."""
+        """Everything of a workspace but the journal, new codes in the ledger; one line where a file of it is wrong."""
         folders = {kind: current(workspace, kind) for kind in KINDS}
         catalog = read_catalog(workspace)
         own = Own.of(workspace)
+        ledger, offers = Ledger.at(workspace.ledger), _offers(workspace.folder, catalog)
+        load_codes(ledger, workspace.folder, offers)
         releases = {kind: _released(folder, catalog, own) for kind, folder in folders.items() if folder}
         return cls(
             settings=workspace.settings,
             workspace_hash=workspace.hash,
             catalog=catalog,
-            offers=_offers(workspace.folder, catalog),
+            offers=offers,
             experiments=read_experiments(workspace.folder),
             recommender=releases.get("recommender"),
             uplift=releases.get("uplift"),
-            ledger=Ledger.at(workspace.ledger),
+            ledger=ledger,
             reports=workspace.reports,
         )
 

@@ -12,10 +12,12 @@ from time import perf_counter
 from typing import Any
 
 import orjson
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.decisions import Decision
 from serving.decisions.journal import Journal
+from serving.decisions.limits import UsedUpError, take, taken
 from serving.decisions.recommend import UnavailableError
 from serving.decisions.requests import Request
 from serving.decisions.state import State
@@ -26,7 +28,7 @@ from training.recommenders.guarded import BrokenModelError
 Answer = dict[str, Any]
 Decide = Callable[[State, Any, str, datetime], tuple[Decision, Answer]]
 MAX_KEY = 255  # characters of an Idempotency-Key
-RETRY = "retry"  # in the context of a decision with a key: the body's fingerprint and the answer
+RETRY = "retry"  # in the context of a decision that was kept: the body's fingerprint and the answer
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,7 @@ def decided(state: State, asked: Asked, now: datetime) -> Answer:
         return _once(state, state.journal, asked, now)
     # without a journal nothing is remembered: a key and a body together still fix the draw
     decision_id = uuid.uuid4().hex if asked.key is None else _id(asked.name, asked.key, asked.body)
-    started = perf_counter()
-    decision, answer = _decide(state, asked, decision_id, now)
-    if state.journal is not None:
-        with _durable():
-            state.journal.append(decision)
-    count(decision, perf_counter() - started)
+    answer: Answer = _first(state, asked, decision_id, now)["answer"]
     return answer
 
 
@@ -70,20 +67,45 @@ def _once(state: State, journal: Journal, asked: Asked, now: datetime) -> Answer
     decision_id = _id(asked.name, str(asked.key))
     with _durable():
         row = journal.committed(decision_id)
-    if row is None:
-        started = perf_counter()
-        decision, answer = _decide(state, asked, decision_id, now)
-        kept = {**decision.context, RETRY: {"body": asked.body, "answer": answer}}
-        with _durable():
-            row = journal.keep(replace(decision, context=kept))  # another worker may have been first
-        count(decision, perf_counter() - started)
-    first: dict[str, Any] = row["context"][RETRY]
+    first = _first(state, asked, decision_id, now) if row is None else row["context"][RETRY]
     if first["body"] != asked.body:
         raise HttpError(
             422, "key_reused", f"Idempotency-Key {asked.key!r} came with another body before; use a new key"
         )
     same: Answer = first["answer"]
     return same
+
+
+def _first(state: State, asked: Asked, decision_id: str, now: datetime) -> dict[str, Any]:
+    """Decides, again where others took the last of the chosen offer meanwhile; the answer, its decision written."""
+    started = perf_counter()
+    while True:
+        decision, answer = _decide(state, asked, decision_id, now)
+        try:
+            with _durable():
+                kept = _written(state, asked, decision, answer)
+        except UsedUpError:
+            continue
+        count(decision, perf_counter() - started)
+        return kept
+
+
+def _written(state: State, asked: Asked, decision: Decision, answer: Answer) -> dict[str, Any]:
+    """The answer that holds: the first under a key, with what was taken of its offer."""
+    if state.journal is None:
+        return {"answer": answer}
+    if asked.key is None and taken(state, decision) is None:
+        state.journal.append(decision)
+        return {"answer": answer}
+
+    def made(connection: Connection) -> Decision:
+        given = take(connection, state, decision)
+        kept = {"body": asked.body, "answer": answer | given}
+        return replace(decision, context={**decision.context, **given, RETRY: kept})
+
+    row = state.journal.keep(decision.decision_id, made)  # another worker may have been first
+    first: dict[str, Any] = row["context"][RETRY]
+    return first
 
 
 def _decide(state: State, asked: Asked, decision_id: str, now: datetime) -> tuple[Decision, Answer]:

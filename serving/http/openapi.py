@@ -60,7 +60,7 @@ FLIP = {
 }
 ANSWERS: dict[str, dict[str, Any]] = {  # by path, what is found beside how it came about
     "/v1/offers/select": {
-        **dict.fromkeys(("offer", "name"), TEXT),
+        **dict.fromkeys(("offer", "name", "code"), TEXT),
         **dict.fromkeys(("effect", "standard_error", "expected_profit"), NUMBER),
         "what_would_change": FLIP,
     },

@@ -43,11 +43,14 @@ def shop(tmp_path: Path) -> Workspace:
 def test_what_was_backed_up_is_there_again(shop: Workspace, tmp_path: Path) -> None:
     (shop.releases / "uplift" / "1").mkdir(parents=True)
     (shop.releases / "uplift" / "1" / "manifest.json").write_text("{}")
+    (shop.folder / "codes").mkdir()
+    (shop.folder / "codes" / "summer.txt").write_text("A\n")
     backup(shop, tmp_path / "shop.tar.gz", NOW)
     restore(tmp_path / "shop.tar.gz", tmp_path / "again")
     again = Workspace.open(tmp_path / "again")
     assert numbers(again) == list(range(20))
     assert again.hash == shop.hash
+    assert (again.folder / "codes" / "summer.txt").read_text() == "A\n"
     assert (again.releases / "uplift" / "1" / "manifest.json").read_text() == "{}"
 
 

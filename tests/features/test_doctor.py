@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from features.checksums import sha256
+from features.codes import give, load_codes
 from features.doctor import BROKEN, FINE, STALE, Check, checked, shown
 from features.events import Event
 from features.history import close_days, record
 from features.ledger import Ledger
 from features.migrations import NEWEST
+from features.offers import read_offers
+from features.spending import Spending, add
 from features.workspace import Workspace, create
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -52,6 +55,36 @@ def test_a_folder_that_is_no_workspace_is_broken(tmp_path: Path) -> None:
 def test_wrong_offers_are_broken(shop: Workspace) -> None:
     (shop.folder / "offers.yaml").write_text("offers: [{key: a}]\n")
     assert found(shop, "offers").state == BROKEN
+
+
+LIMITED = """\
+offers:
+  - {key: mail, name: A, cost: 0.5, stock: 9, budget: 3.0, codes: codes/mail.txt}
+  - {key: web, name: B}
+"""
+
+
+def test_what_is_left_of_a_limited_offer_is_a_line_and_looking_changes_nothing(shop: Workspace) -> None:
+    (shop.folder / "offers.yaml").write_text(LIMITED)
+    assert "mail.txt: no such file" in found(shop, "offers").found
+    (shop.folder / "codes").mkdir()
+    (shop.folder / "codes" / "mail.txt").write_text("A\nB\n")
+    assert found(shop, "offers").found == "2 offers, 2 codes in their files"
+    checks = checked(shop.folder, port=free_port(), now=NOW)
+    assert [check for check in checks if check.what.startswith("offer ")] == []
+    assert not shop.ledger_file.exists()
+    offers, ledger = read_offers(shop.folder), Ledger.at(shop.ledger)
+    load_codes(ledger, shop.folder, offers)
+    for spent, line in ((0.0, "9 of 9 in stock, 0.00 of 3.00 EUR"), (2.8, "8 of 9 in stock, 2.80 of 3.00 EUR")):
+        with ledger.write() as connection:
+            add(connection, "mail", Spending(contacts=int(spent > 0), spent=spent))
+        one = found(shop, "offer mail")
+        assert one.found == f"2 of 2 codes left, 0 redeemed, {line} spent"
+        assert one.state == (STALE if spent else FINE)
+    with ledger.write() as connection:
+        for code in ("A", "B"):
+            give(connection, code, offers[0], "ann", datetime(2026, 1, 1), of_revenue=False)
+    assert found(shop, "offer mail").found.startswith("0 of 2 codes left")
 
 
 @pytest.mark.parametrize(("days", "state"), [(1, FINE), (30, STALE)])

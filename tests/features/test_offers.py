@@ -41,3 +41,26 @@ def test_redemption_costs_also_where_the_offer_changed_nothing() -> None:
     offer = Offer(key="coupon", name="-", value=20.0, cost=0.5, redemption_cost=4.0)
     assert offer.profit(0.0, 0.25) == -0.5 - 4.0 * 0.25
     assert offer.profit(0.1, 0.35) == pytest.approx(0.1 * 20 - 0.5 - 4.0 * 0.35)
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ("codes_return_after_days: 14", "the offer 'mail' has codes_return_after_days and no codes that could return"),
+        ("codes: codes/a.txt, codes_return_after_days: 0", r"offers\.0\.codes_return_after_days == 0"),
+        ("codes: ../a.txt", r"offers\.0\.codes == '\.\./a\.txt'"),
+        ("codes: /etc/a.txt", r"offers\.0\.codes == '/etc/a\.txt'"),
+        ("codes: a.txt", r"offers\.0\.codes == 'a\.txt'"),
+        ("code: codes/a.txt", "unknown key 'offers.0.code'"),
+    ],
+)
+def test_a_pool_that_cannot_be_is_refused(tmp_path: Path, given: str, line: str) -> None:
+    (tmp_path / FILE).write_text(f"offers:\n  - {{key: mail, name: A, {given}}}\n")
+    with pytest.raises(ValueError, match=line):
+        read_offers(tmp_path)
+
+
+def test_an_offer_without_limits_need_not_be_counted() -> None:
+    assert not Offer(key="a", name="-").limited
+    assert all(Offer(key="a", name="-", **{limit: 0}).limited for limit in ("budget", "stock"))
+    assert Offer(key="a", name="-", codes="codes/a.txt").limited

@@ -162,6 +162,13 @@ def test_a_budget_of_zero_gives_nothing_that_costs(shop: Workspace) -> None:
     assert (facts(shop)["contacts"], facts(shop)["spend"]) == (0, 0.0)
 
 
+def test_an_offer_with_a_budget_or_stock_of_zero_is_given_to_nobody(shop: Workspace) -> None:
+    none_left = OFFERS.replace("budget: 60.0", "budget: 0").replace("stock: 150", "stock: 0")
+    (shop.folder / "offers.yaml").write_text(none_left)
+    plan_offers(shop, Limits(100.0, None), None, as_of=NOW)
+    assert (facts(shop)["contacts"], facts(shop)["spend"]) == (0, 0.0)
+
+
 def test_without_an_offer_that_the_model_knows_the_error_is_one_line(shop: Workspace) -> None:
     (shop.folder / "offers.yaml").write_text("offers:\n  - {key: sample, name: A sample}\n")
     with pytest.raises(ValueError, match=r"offers \['sample'\], the model knows \['coupon', 'letter'\]"):

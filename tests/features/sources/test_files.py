@@ -38,6 +38,13 @@ def test_columns_and_event_names_are_guessed_from_what_shops_call_them(tmp_path:
     assert using.names == {"purchase": ORDERED, "view": VIEWED}
 
 
+@pytest.mark.parametrize("header", ["coupon", "Gutscheincode", "Code promo", "Cupón"])
+def test_the_coupon_of_an_order_is_guessed_and_kept(tmp_path: Path, header: str) -> None:
+    path = csv(tmp_path, f"user,ts,sku,price,{header}\nann,2025-07-01,tea,3,A-1\nbob,2025-07-01,tea,3,\n")
+    rows = read(path, propose(path, SETTINGS), SETTINGS, NOW).events
+    assert rows["properties"].to_pylist() == ['{"coupon":"A-1"}', None]
+
+
 @pytest.mark.parametrize(
     ("header", "decimal"),
     [
