@@ -51,7 +51,11 @@ summary { cursor: pointer; color: var(--soft); }
   .words.words { min-width: 7rem; }
 }
 @media (max-width: 22rem) { table { font-size: .8rem; } th, td { padding: .3rem .2rem; } }
-@media print { details > * { display: block; } h2, figure { break-inside: avoid; } }
+@media print {
+  details > * { display: block; }
+  details::details-content { content-visibility: visible; }
+  h2, figure, tr { break-inside: avoid; }
+}
 """
 
 DRAW = """
