@@ -17,11 +17,13 @@ from training.reports.policy_figures import per
 from training.reports.uplift_charts import budget as drawn
 
 POINTS = 11
+FREE = "The offers that are predicted to pay cost nothing here (offers.yaml), so that no budget limits them."
+NOTHING = "No offer is predicted to pay, so that nothing would be spent."
 Figures = dict[str, Any]
 
 
 def budget_of(log: PolicyLog) -> list[Figures]:
-    """From no budget to all that is worth spending, per 1,000 customers; one point where nothing costs anything."""
+    """From no budget to all that is worth spending, per 1,000 customers; one point where that is nothing."""
     people = log.logged.people
     every, scale = tuple(range(len(log.worth.offers))), PER / people.sum()
     allotment = Allotment((log.profit * people[:, None]).T, (log.spend * people[:, None]).T, ())
@@ -47,7 +49,7 @@ def section(page: Page, found: list[Figures], unit: str) -> None:
     """In words, the picture and the table."""
     title = "Profit against budget"
     if len(found) < 2:
-        page.section(title, "No offer that pays costs anything here (offers.yaml), so that no budget limits it.")
+        page.section(title, FREE if found[0]["offered"] else NOTHING)
         return
     page.section(
         title,

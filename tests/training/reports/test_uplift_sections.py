@@ -18,6 +18,7 @@ from training.pipelines.policy import OURS
 from training.pipelines.uplift import judged, save_effects, save_evidence
 from training.reports.page import interval, shown
 from training.reports.uplift import report, write
+from training.reports.uplift_budget import FREE, NOTHING
 from training.reports.uplift_figures import Evidence, figures
 from training.reports.uplift_harm import harm_words
 from training.reports.uplift_profit import profit_words
@@ -174,7 +175,18 @@ def test_an_amount_has_no_kinds_and_offers_without_costs_have_no_budget(tmp_path
     assert [one["kinds"] for one in money["offers"].values()] == [None, None]
     page = unescape(report(money).html)
     assert "These four are for outcomes of yes or no; visit is an amount." in page
-    assert "No offer that pays costs anything here (offers.yaml), so that no budget limits it." in page
+    assert FREE in page
+
+
+def test_a_budget_is_not_spent_where_no_offer_pays(tmp_path: Path) -> None:
+    dear = OFFERS.replace("cost: 0.50", "cost: 50.0")
+    workspace = kept(tmp_path / "shop", campaign(), dear)
+    found = json.loads(write(workspace).with_suffix(".json").read_text())
+    assert [point["offered"] for point in found["budget"]] == [0]
+    assert NOTHING in (workspace.reports / "uplift-01234567.html").read_text()
+    profit = found["offers"]["good"]["profit"]
+    assert profit["best"] | {"upper": 0} == {"share": 0, "lower": 0, "upper": 0}
+    assert (profit["earns"]["value"], profit["more"]["verdict"]) == (0, "better")
 
 
 @pytest.mark.browser
