@@ -55,6 +55,12 @@ summary { cursor: pointer; color: var(--soft); }
   details > * { display: block; }
   details::details-content { content-visibility: visible; }
   h2, figure, tr { break-inside: avoid; }
+  h2, h3, summary { break-after: avoid; }
+  .chart svg { max-width: 100%; height: auto; }
+  .scroll { overflow: visible; }
+  table { font-size: .75rem; }
+  th { white-space: normal; }
+  th, td { padding: .2rem .4rem; }
 }
 """
 
