@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.intervals import Influenced
-from training.metrics.policy_value import Array, Logged, mean, scores
+from training.metrics.policy_value import Logged, mean, scores
 
 Mask = NDArray[np.bool_]
 
@@ -50,15 +50,12 @@ def shares(logged: Logged, arm: int, *, helps: Mask, likely: Mask) -> list[Share
     """
     found = scores(logged)
     with_, without, nobody = found[:, arm], found[:, 0], np.zeros(len(found))
-
-    def share(kind: str, least: Array, most: Array, one_way: Array) -> Share:
-        return Share(kind, *(mean(logged, score) for score in (least, most, one_way)))
-
     won, lost = np.where(helps, with_ - without, nobody), np.where(helps, nobody, without - with_)
     both, neither = np.where(helps, without, with_), 1 - np.where(helps, with_, without)
-    return [
-        share("persuadable", won, np.where(likely, 1 - without, with_), won),
-        share("sure thing", np.where(likely, with_ + without - 1, nobody), both, both),
-        share("lost cause", np.where(likely, nobody, 1 - with_ - without), neither, neither),
-        share("do-not-disturb", lost, np.where(likely, 1 - with_, without), lost),
-    ]
+    sides = {  # at least, at most, one way
+        "persuadable": (won, np.where(likely, 1 - without, with_), won),
+        "sure thing": (np.where(likely, with_ + without - 1, nobody), both, both),
+        "lost cause": (np.where(likely, nobody, 1 - with_ - without), neither, neither),
+        "do-not-disturb": (lost, np.where(likely, 1 - with_, without), lost),
+    }
+    return [Share(kind, *(mean(logged, side) for side in given)) for kind, given in sides.items()]

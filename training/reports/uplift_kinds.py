@@ -61,7 +61,7 @@ def section(page: Page, found: list[Figures] | None, outcome: str) -> None:
         "Nobody is seen both with the offer and without it, so nobody can say which kind a person is, and the shares "
         "are known only up to bounds, however many customers are tested. The thick bar is what the data leave open, "
         "the thin one adds their noise (95 %). The last columns hold if customers who look alike are all moved the "
-        "same way, or not at all: an assumption that no test can check.",
+        "same way, or not at all, and the choice says rightly which way: the first no test can check.",
     )
     page.chart(kinds(found), "The share of each kind: between which bounds it lies, with 95 % intervals.")
     page.table([_row(row, outcome) for row in found])
@@ -76,5 +76,5 @@ def _row(row: Figures, outcome: str) -> Figures:
         "95 % interval": interval(row["lower"], row["upper"]),
         "moved one way %": one["value"],
         "its 95 % interval": interval(one["lower"], one["upper"]),
-        f"{outcome}": WHO[row["kind"]],
+        outcome: WHO[row["kind"]],
     }

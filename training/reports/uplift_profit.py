@@ -10,9 +10,10 @@ from training.intervals import verdict
 from training.metrics.profit_curve import SHARES, at_best, profit
 from training.metrics.uplift import PER
 from training.pipelines.policy import PolicyLog
-from training.reports.page import Page, interval, shown, signed
+from training.reports.page import Page, interval, signed
 from training.reports.policy_figures import per
 from training.reports.uplift_charts import profit as drawn
+from training.reports.uplift_words import FLAT
 
 Figures = dict[str, Any]
 
@@ -23,10 +24,10 @@ def profit_of(log: PolicyLog, offer: str, rng: np.random.Generator) -> Figures:
     predicted, earned = log.profit[:, number], log.earned[:, number]
     curve = profit(predicted, earned, log.logged, rng)
     chosen, more = at_best(predicted, earned, log.logged, log.oof.fold)
-    values = zip(*(100 * SHARES, *(PER * one for one in (curve.value, curve.lower, curve.upper))), strict=True)
+    points = np.column_stack([100 * SHARES, PER * curve.value, PER * curve.lower, PER * curve.upper]).tolist()
     low, high = curve.between
     return {
-        "curve": [dict(zip(("share", "value", "lower", "upper"), map(float, one), strict=True)) for one in values],
+        "curve": [dict(zip(("share", "value", "lower", "upper"), point, strict=True)) for point in points],
         "best": {"share": 100 * curve.best, "lower": 100 * float(low), "upper": 100 * float(high)},
         "earns": per(chosen.interval),
         "more": per(more.interval) | {"verdict": verdict(more.interval)},
@@ -57,12 +58,18 @@ def section(page: Page, found: Figures, unit: str) -> None:
 
 def profit_words(found: Figures, unit: str) -> str:
     """The best share, what it earns, and how that compares with giving it to everybody."""
-    best, earns, more = found["best"], found["earns"], found["more"]
-    than = "from" if more["verdict"] == "not distinguishable" else "than"
+    best, earns = found["best"], found["earns"]
     return (
-        f"The best share is {shown(best['share'])} %; 95 times in 100 it lies between {shown(best['lower'])} and "
-        f"{shown(best['upper'])} %. The height of a curve at its top is flattered by luck: chosen in the other folds, "
+        f"The best share is {best['share']:.0f} %; 95 times in 100 it lies between {best['lower']:.0f} and "
+        f"{best['upper']:.0f} %. The height of a curve at its top is flattered by luck: chosen in the other folds, "
         f"the best share earns {signed(earns['value'])} {unit} (95 % interval "
-        f"{interval(earns['lower'], earns['upper'])}). That is {more['verdict']} {than} giving it to everybody "
-        f"({signed(more['value'])}, {interval(more['lower'], more['upper'])})."
+        f"{interval(earns['lower'], earns['upper'])}). {_than_everybody(found['more'])}"
     )
+
+
+def _than_everybody(more: Figures) -> str:
+    if more["lower"] == more["upper"]:
+        return "In each fold that is giving it to everybody."
+    than = "from" if more["verdict"] == FLAT else "than"
+    around = f"{signed(more['value'])}, {interval(more['lower'], more['upper'])}"
+    return f"That is {more['verdict']} {than} giving it to everybody ({around})."
