@@ -69,6 +69,7 @@ class UpliftSettings(Frozen):
     """What is trained on a campaign's log."""
 
     learners: tuple[str, ...] = ()  # empty: all in the registry
+    compare: tuple[str, ...] = ()  # of scikit-uplift, judged beside them and never registered: sklift-solo, ...
     outcome: str = "conversion"
     window_days: int = Field(default=14, gt=0)  # outcomes from the event log: this many days after the exposure
     folds: int = Field(default=5, ge=2)

@@ -105,6 +105,26 @@ def test_an_offers_value_is_of_its_extra_outcomes_only(helped: OutOfFold) -> Non
     assert lost.lower < -0.5 < lost.upper
 
 
+def test_a_redemption_is_paid_by_those_who_would_have_bought_anyway_too(helped: OutOfFold) -> None:
+    """`b` changes nothing: of 40 % it is redeemed, and earns nothing."""
+    paid = [offer.model_copy(update={"redemption_cost": 5.0}) for offer in OFFERS]
+    log = PolicyLog(helped, Worth.of(helped.offers, paid))
+    given = helped.arm != "none"
+    assert log.valued[IN_FORCE].value.value == pytest.approx(
+        (20 * helped.outcome - given * (0.5 + 5 * helped.outcome)).mean()
+    )
+    only_b = np.tile([0.0, 0.0, 1.0], (len(helped.arm), 1))
+    lost = (log.value("b", only_b).value - log.valued[NOBODY].value).interval
+    assert lost.lower < -0.5 - 0.4 * 5 < lost.upper
+    assert log.earned[:, 1].mean() == pytest.approx(lost.estimate)
+    assert log.spend.mean(axis=0) == pytest.approx([0.5 + 5 * 0.4] * 2, abs=0.2)
+
+
+def test_an_offer_for_some_customers_only_is_named(helped: OutOfFold) -> None:
+    some = OFFERS[0].model_copy(update={"eligible": {"trait": "city", "is": "Rome"}})
+    assert Worth.of(helped.offers, (some, OFFERS[1])).limited == ("a",)
+
+
 def replace_value(offer: Offer, value: float) -> Offer:
     return offer.model_copy(update={"value": value})
 

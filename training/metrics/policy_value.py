@@ -71,7 +71,7 @@ class Overlap:
 
 def ips(logged: Logged, target: Array) -> Influenced:
     """Inverse propensity scoring: right with the right probabilities, and noisy where weights are large."""
-    return _mean(logged, weights(logged, target) * logged.money)
+    return mean(logged, weights(logged, target) * logged.money)
 
 
 def snips(logged: Logged, target: Array) -> Influenced:
@@ -87,20 +87,25 @@ def snips(logged: Logged, target: Array) -> Influenced:
 def direct(logged: Logged, target: Array) -> Influenced:
     """What the outcome models say; its interval knows nothing of their own error."""
     expected = _expected(logged)
-    return _mean(logged, (_checked(logged, target) * expected).sum(axis=1))
+    return mean(logged, (_checked(logged, target) * expected).sum(axis=1))
 
 
 def doubly_robust(logged: Logged, target: Array) -> Influenced:
     """The models' word, corrected by the weighted error that they made where the target agrees with the log."""
-    expected = _expected(logged)
-    error = logged.money - np.take_along_axis(expected, logged.arm[:, None], axis=1)[:, 0]
-    score = (_checked(logged, target) * expected).sum(axis=1) + weights(logged, target) * error
-    return _told(logged, target, _mean(logged, score))
+    return _told(logged, target, mean(logged, (_checked(logged, target) * scores(logged)).sum(axis=1)))
+
+
+def scores(logged: Logged) -> Array:
+    """Rows x arms: the models' word on each arm, corrected in the arm that was given; its mean is the arm's value."""
+    found = _expected(logged).copy()
+    rows = np.arange(len(found))
+    found[rows, logged.arm] += (logged.money - found[rows, logged.arm]) / logged.probability
+    return found
 
 
 def in_force(logged: Logged) -> Influenced:
     """Of the logged policy itself: the mean of what it brought."""
-    return _mean(logged, logged.money)
+    return mean(logged, logged.money)
 
 
 def weights(logged: Logged, target: Array) -> Array:
@@ -110,12 +115,19 @@ def weights(logged: Logged, target: Array) -> Array:
     return result
 
 
+def mean(logged: Logged, score: Array) -> Influenced:
+    """Over customers, of one score per row."""
+    share = logged.people / logged.people.sum()
+    value = float((share * score).sum())
+    return Influenced(value, _by_customer(logged, share * (score - value)))
+
+
 def overlap(logged: Logged, target: Array) -> Overlap:
     """How well the log covers the target."""
     weight = weights(logged, target)
-    mean = _mean(logged, weight)
-    missing = 1 - mean.value
-    error = float(np.sqrt((mean.influence**2).sum()))
+    average = mean(logged, weight)
+    missing = 1 - average.value
+    error = float(np.sqrt((average.influence**2).sum()))
     return Overlap(
         rows=len(weight),
         effective=_effective(logged, weight),
@@ -152,12 +164,6 @@ def _expected(logged: Logged) -> Array:
     if logged.expected is None:
         raise ValueError("expected == None, must be the money expected in each arm, rows x arms (policy value)")
     return logged.expected
-
-
-def _mean(logged: Logged, score: Array) -> Influenced:
-    share = logged.people / logged.people.sum()
-    value = float((share * score).sum())
-    return Influenced(value, _by_customer(logged, share * (score - value)))
 
 
 def _by_customer(logged: Logged, influence: Array) -> Array:

@@ -1,10 +1,12 @@
 """What an uplift run's choice would have earned, against simpler policies; nobody is valued on rows it learned from.
 
-The choice gives each customer the offer with the highest expected profit (value x effect - cost, when above 0), by
-effects out of fold. The best single offer is the one that earned most in the other folds.
+The choice gives each customer the offer with the highest expected profit (value x effect - cost - redemption cost x
+outcome with the offer, when above 0), by effects out of fold. The best single offer is the one that earned most in the
+other folds.
 
-Money: an outcome in arm a earns value(a), the arm costs cost(a). Where the values of offers differ, an outcome that was
-to be expected without an offer counts with the largest of them, so that an offer's value is of its extra outcomes only.
+Money: an outcome in arm a earns value(a) - redemption cost(a), the arm costs cost(a). Where the values differ between
+offers, an outcome that was to be expected without an offer counts with the largest of them, so that an offer's value is
+of its extra outcomes only.
 """
 
 from __future__ import annotations
@@ -28,30 +30,41 @@ from training.metrics.policy_value import (
     in_force,
     ips,
     overlap,
+    scores,
     snips,
 )
 from training.pipelines.uplift_evaluation import CHOSEN
 from training.uplift.out_of_fold import OutOfFold
+from training.uplift.rows import is_binary
 
 OURS, NOBODY, SINGLE, IN_FORCE = "by expected profit", "nobody", "the best single offer", "the rule in force"
+UNLISTED = Offer(key="unlisted", name="unlisted")  # value 1, no cost
 
 
 @dataclass(frozen=True)
 class Worth:
-    """Per offer of the log what an extra outcome is worth and what a contact costs; `unlisted` are not in the file."""
+    """Per offer of the log what an extra outcome is worth, and what a contact and an outcome with the offer cost.
+
+    `unlisted` are not in the file; `limited` have a condition there that is not looked at here.
+    """
 
     offers: tuple[str, ...]
     value: Array
     cost: Array
+    redemption: Array
     unlisted: tuple[str, ...]
+    limited: tuple[str, ...]
 
     @classmethod
     def of(cls, offers: Sequence[str], listed: Sequence[Offer]) -> Worth:
-        """From `offers.yaml`; an offer that it does not name has value 1 and cost 0."""
+        """From `offers.yaml`; an offer that it does not name has value 1 and costs nothing."""
         known = {offer.key: offer for offer in listed}
-        worth = [(known[key].value, known[key].cost) if key in known else (1.0, 0.0) for key in offers]
-        value, cost = np.array(worth, dtype=np.float64).T
-        return cls(tuple(offers), value, cost, tuple(key for key in offers if key not in known))
+        found = [known.get(key, UNLISTED) for key in offers]
+        worth = [(offer.value, offer.cost, offer.redemption_cost) for offer in found]
+        value, cost, redemption = np.array(worth, dtype=np.float64).T
+        unlisted = tuple(key for key in offers if key not in known)
+        limited = tuple(offer.key for offer in found if offer.eligible is not None)
+        return cls(tuple(offers), value, cost, redemption, unlisted, limited)
 
 
 @dataclass(frozen=True)
@@ -75,20 +88,41 @@ class PolicyLog:
     @cached_property
     def logged(self) -> Logged:
         """The rows in money; arm 0 is no offer."""
-        oof, common = self.oof, self.worth.value.max()
-        value, cost = np.append(common, self.worth.value), np.append(0.0, self.worth.cost)
-        base = (common - value) * oof.expected[:, :1]  # of outcomes that come without an offer
+        oof, worth, common = self.oof, self.worth, self.worth.value.max()
+        earns, cost = np.append(common, worth.value - worth.redemption), np.append(0.0, worth.cost)
+        base = np.append(0.0, common - worth.value) * oof.expected[:, :1]  # of outcomes that come without an offer
         arm = 1 + np.searchsorted(oof.offers, oof.arm)
         arm[oof.arm == CONTROL] = 0
         rows = np.arange(len(arm))
-        money = value[arm] * oof.outcome - cost[arm] + base[rows, arm]
-        expected = value * oof.expected - cost + base
+        money = earns[arm] * oof.outcome - cost[arm] + base[rows, arm]
+        expected = earns * oof.expected - cost + base
         return Logged(arm, oof.people / oof.weight, money, oof.unit, oof.people, expected)
+
+    @cached_property
+    def spend(self) -> Array:
+        """Rows x offers: the money that the offer is predicted to take."""
+        ceiling = 1.0 if is_binary(self.oof.outcome) else np.inf
+        outcome = np.clip(self.oof.expected[:, :1] + self.oof.prediction[CHOSEN], 0.0, ceiling)
+        result: Array = self.worth.cost + self.worth.redemption * outcome
+        return result
+
+    @cached_property
+    def profit(self) -> Array:
+        """Rows x offers: the money that the offer is predicted to earn more than none."""
+        result: Array = self.oof.prediction[CHOSEN] * self.worth.value - self.spend
+        return result
+
+    @cached_property
+    def earned(self) -> Array:
+        """Rows x offers: doubly robust scores of the money that the offer earned more than none."""
+        found = scores(self.logged)
+        result: Array = found[:, 1:] - found[:, :1]
+        return result
 
     @cached_property
     def targets(self) -> dict[str, Array]:
         """Rows x arms of each policy but the one in force."""
-        ours = greedy(self.oof.prediction[CHOSEN], self.worth.value, self.worth.cost)
+        ours = greedy(self.oof.prediction[CHOSEN], self.worth.value, self.spend)
         return {OURS: ours, NOBODY: constant(np.zeros(len(ours), dtype=np.intp), ours.shape[1]), SINGLE: self.single}
 
     @cached_property
@@ -126,9 +160,9 @@ class PolicyLog:
         return Valued(IN_FORCE, in_force(logged), {}, covered, float(np.average(logged.arm > 0, weights=people)))
 
 
-def greedy(effect: Array, value: Array, cost: Array) -> Array:
-    """Rows x (none, offers): 1 for the highest value x effect - cost, and for none where all are 0 or less."""
-    profit = np.column_stack([np.zeros(len(effect)), effect * value - cost])
+def greedy(effect: Array, value: Array, spend: Array) -> Array:
+    """Rows x (none, offers): 1 for the highest value x effect - spend, and for none where all are 0 or less."""
+    profit = np.column_stack([np.zeros(len(effect)), effect * value - spend])
     return constant(np.argmax(profit, axis=1), profit.shape[1])
 
 

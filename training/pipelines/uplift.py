@@ -53,12 +53,13 @@ from training.pipelines.uplift_evaluation import (
 )
 from training.registration import EVALUATION, KEPT, REGISTERED, Finished, Registered, building, register
 from training.release import MODEL, save_model
-from training.uplift import BASELINES, CANDIDATES
+from training.uplift import BASELINES, CANDIDATES, COMPARED
 from training.uplift.baseline import FOLDER as BASELINE
 from training.uplift.baseline import Baseline
 from training.uplift.customer_effects import CustomerEffects
 from training.uplift.out_of_fold import OutOfFold
 from training.uplift.per_offer import PerOffer
+from training.uplift.rows import is_binary
 from training.uplift.selector import Selector, selected
 
 NOT_DISTINGUISHABLE = "not distinguishable"
@@ -95,24 +96,36 @@ def taken(log: ExposureLog, rows: np.ndarray[Any, np.dtype[np.intp]]) -> Exposur
     return replace(log, table=log.table.take(rows), exposures=log.exposures.take(rows), outcomes=outcomes)
 
 
-def judged(log: ExposureLog, outcome: str, names: Sequence[str], *, folds: int, seed: int) -> Judged:
-    """All learners and baselines out of fold, the selector of them judged the same way, and refit on all rows."""
-    unknown = [name for name in names if name not in CANDIDATES]
-    if unknown:
-        raise ValueError(f"learner == {unknown[0]!r}, must be one of {list(CANDIDATES)} (uplift.learners)")
+def judged(
+    log: ExposureLog, outcome: str, names: Sequence[str], *, folds: int, seed: int, compare: Sequence[str] = ()
+) -> Judged:
+    """All learners and baselines out of fold, the selector of them judged the same way, and refit on all rows.
+
+    `compare`: names of `COMPARED`, judged in the same folds and nothing else.
+    """
+    _check_names(names, compare, binary=is_binary(outcome_of(log, outcome)))
     candidates = list(dict.fromkeys([*names, *BASELINES]))
-    oof = predictions_out_of_fold(log, outcome, candidates, folds=folds, seed=seed)
+    oof = predictions_out_of_fold(log, outcome, [*candidates, *dict.fromkeys(compare)], folds=folds, seed=seed)
     model, chosen = _chosen(log, oof, names, seed)
     oof = replace(oof, prediction={**oof.prediction, CHOSEN: chosen})
     baseline = Baseline().fit(log.table, log.exposures, oof.outcome)
     return Judged(model, baseline, oof, _evaluation(log, outcome, oof, model, seed))
 
 
+def _check_names(names: Sequence[str], compare: Sequence[str], *, binary: bool) -> None:
+    if unknown := [name for name in names if name not in CANDIDATES]:
+        raise ValueError(f"learner == {unknown[0]!r}, must be one of {list(CANDIDATES)} (uplift.learners)")
+    if unknown := [name for name in compare if name not in COMPARED]:
+        raise ValueError(f"compare == {unknown[0]!r}, must be one of {list(COMPARED)} (uplift.compare)")
+    if compare and not binary:
+        raise ValueError(f"compare == {list(compare)} needs an outcome of 0 and 1 (uplift.compare)")
+
+
 def _chosen(log: ExposureLog, oof: OutOfFold, names: Sequence[str], seed: int) -> tuple[PerOffer | Selector, Array]:
     if len(set(names)) == 1:
         model = CANDIDATES[names[0]](seed=seed).fit(log.table, log.exposures, oof.outcome)
         return model, oof.prediction[names[0]]
-    candidates = list(oof.prediction)
+    candidates = [name for name in oof.prediction if name in CANDIDATES]
     return Selector(seed, candidates).learn(oof, log.table, log.exposures), selected(oof, candidates)
 
 
@@ -165,7 +178,7 @@ def lines(evaluation: dict[str, Any]) -> list[str]:
             f"{offer}: average effect {effect['value']:.4f} [{effect['lower']:.4f}, {effect['upper']:.4f}] "
             f"({found['rows']['offer']:,} offered, {found['rows']['none']:,} not)"
         )
-        shown.append(f"  {'learner':<16} {'Qini':>7}  {'95 % interval':<18} {'slope':>6}  top 20 %")
+        shown.append(f"  {'learner':<17} {'Qini':>7}  {'95 % interval':<18} {'slope':>6}  top 20 %")
         shown.extend(_line(name, figures) for name, figures in found["learners"].items())
         shown.append(f"  weights: {weights_in_words(evaluation['weights'][offer])}")
     shown.append(f"{evaluation['chosen_learner']}: {evaluation['verdict']} (Qini: {UNIT})")
@@ -183,7 +196,7 @@ def weights_in_words(weights: dict[str, float]) -> str:
 def _line(name: str, figures: dict[str, Any]) -> str:
     low, high = figures["qini_interval"]
     return (
-        f"  {name:<16} {figures['qini']:>7.2f}  {f'[{low:.2f}, {high:.2f}]':<18} "
+        f"  {name:<17} {figures['qini']:>7.2f}  {f'[{low:.2f}, {high:.2f}]':<18} "
         f"{figures['slope']['value']:>6.2f}  {figures['uplift_at']['0.2']:+.4f}"
     )
 
@@ -226,7 +239,8 @@ def train(
     workspace: Workspace, log: ExposureLog, outcome: str, names: Sequence[str], *, seed: int
 ) -> tuple[Judged, Registered]:
     """A judged model and the version that holds it; `log` holds only customers who agreed."""
-    found = judged(log, outcome, names, folds=workspace.settings.uplift.folds, seed=seed)
+    settings = workspace.settings.uplift
+    found = judged(log, outcome, names, folds=settings.folds, seed=seed, compare=settings.compare)
     params = {"log": log.name, "outcome": outcome, "learner": found.model.name, "seed": seed}
     metrics = {METRIC: found.evaluation["model"], "qini_difference": found.evaluation["difference"]}
     # What is registered is the model alone: no row of a customer goes with it.

@@ -51,7 +51,17 @@ summary { cursor: pointer; color: var(--soft); }
   .words.words { min-width: 7rem; }
 }
 @media (max-width: 22rem) { table { font-size: .8rem; } th, td { padding: .3rem .2rem; } }
-@media print { details > * { display: block; } h2, figure { break-inside: avoid; } }
+@media print {
+  details > * { display: block; }
+  details::details-content { content-visibility: visible; }
+  h2, figure, tr { break-inside: avoid; }
+  h2, h3, summary { break-after: avoid; }
+  .chart svg { max-width: 100%; height: auto; }
+  .scroll { overflow: visible; }
+  table { font-size: .75rem; }
+  th { white-space: normal; }
+  th, td { padding: .2rem .4rem; }
+}
 """
 
 DRAW = """

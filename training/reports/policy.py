@@ -66,6 +66,9 @@ def warnings_of(found: Figures) -> list[str]:
     if found["unlisted"]:
         names = ", ".join(found["unlisted"])
         said.append(f"offers.yaml does not name {names}: an outcome counts as 1, and the offer costs nothing.")
+    if found["limited"]:
+        names = ", ".join(found["limited"])
+        said.append(f"offers.yaml gives {names} to some customers only (eligible); here all of the log could have it.")
     return said
 
 
@@ -78,15 +81,13 @@ def _doubt(one: Figures) -> str:
 
 
 def section(page: Page, found: Figures) -> None:
-    """Warnings first, the table, the estimates side by side, and the price of knowing."""
+    """The table, the estimates side by side, and the price of knowing; the warnings stand at the top of the page."""
     page.section(
         "What each policy would earn",
         f"In {unit(found)}, had the policy decided for everybody in the log. “{OURS.capitalize()}” gives each customer "
-        "the offer with the highest value × predicted effect − cost, or none. No policy is valued on customers it "
+        "the offer with the highest value × predicted effect − costs, or none. No policy is valued on customers it "
         "learned from; a gain is the paired difference on the same customers.",
     )
-    for warning in warnings_of(found):
-        page.warning(warning)
     page.text(verdict_of(found))
     page.table([_row(one) for one in found["policies"]], words=("says",))
     page.table([_estimates(one) for one in found["policies"]], summary="Other estimates of the same, and the overlap")

@@ -28,6 +28,7 @@ def policy_figures(oof: OutOfFold, listed: Sequence[Offer], currency: str) -> di
             "currency": currency,
             "offers": _offers(log),
             "unlisted": list(log.worth.unlisted),
+            "limited": list(log.worth.limited),
             "policies": [_policy(log, one) for one in log.valued.values()],
             "price": _prices(log),
         }
@@ -38,10 +39,12 @@ def policy_figures(oof: OutOfFold, listed: Sequence[Offer], currency: str) -> di
 def _offers(log: PolicyLog) -> list[dict[str, Any]]:
     # `folds`: in how many it was the best single offer
     best = {fold: int(np.argmax(log.single[log.oof.fold == fold][0])) for fold in np.unique(log.oof.fold)}
-    worth = zip(log.worth.offers, log.worth.value.tolist(), log.worth.cost.tolist(), strict=True)
+    money = (log.worth.value, log.worth.cost, log.worth.redemption)
+    worth = zip(log.worth.offers, *(one.tolist() for one in money), strict=True)
     return [
-        {"offer": offer, "value": value, "cost": cost, "folds": list(best.values()).count(place)}
-        for place, (offer, value, cost) in enumerate(worth, start=1)
+        {"offer": offer, "value": value, "cost": cost, "redemption cost": paid}
+        | {"folds": list(best.values()).count(place)}
+        for place, (offer, value, cost, paid) in enumerate(worth, start=1)
     ]
 
 
@@ -51,9 +54,9 @@ def _policy(log: PolicyLog, one: Valued) -> dict[str, Any]:
     return {
         "policy": one.name,
         "offered": one.offered,
-        **_per(one.value.interval),
+        **per(one.value.interval),
         "gain": None if one.name == OURS else _gain(ours.value - one.value),
-        "beside": {name: _per(found.interval) for name, found in one.beside.items()},
+        "beside": {name: per(found.interval) for name, found in one.beside.items()},
         "rows": covered.rows,
         "effective": covered.effective,
         "largest": covered.largest,
@@ -64,7 +67,7 @@ def _policy(log: PolicyLog, one: Valued) -> dict[str, Any]:
 
 
 def _gain(difference: Influenced) -> dict[str, Any]:
-    return _per(difference.interval) | {"verdict": verdict(difference.interval)}
+    return per(difference.interval) | {"verdict": verdict(difference.interval)}
 
 
 def _prices(log: PolicyLog) -> list[dict[str, Any]]:
@@ -79,9 +82,9 @@ def _prices(log: PolicyLog) -> list[dict[str, Any]]:
 
 
 def _price(kind: str, one: Price) -> dict[str, Any]:
-    cost = _per(one.cost.interval)
+    cost = per(one.cost.interval)
     return {"kind": kind, "share": one.share, **cost, "width": PER * one.width}
 
 
-def _per(found: Interval) -> dict[str, float]:
+def per(found: Interval) -> dict[str, float]:
     return {"value": PER * found.estimate, "lower": PER * found.lower, "upper": PER * found.upper}

@@ -20,30 +20,35 @@ from scipy import stats
 
 from features.exposures import CONTROL
 from features.offers import Offer
-from training.metrics.uplift import PER, Array, Estimate, Ranking, Trial, balance, chance_of, interval
+from training.metrics.uplift import PER, Array, Estimate, Trial, balance, chance_of
+from training.pipelines.policy import PolicyLog, Worth
 from training.pipelines.uplift_evaluation import CHOSEN, without_nan
 from training.reports.policy_figures import policy_figures
+from training.reports.uplift_bands import bands_of
+from training.reports.uplift_budget import budget_of
+from training.reports.uplift_curves import curves_of
 from training.reports.uplift_effects import clustered
+from training.reports.uplift_harm import harm_of
+from training.reports.uplift_kinds import kinds_of
+from training.reports.uplift_learners import agreement_of
+from training.reports.uplift_profit import profit_of
 from training.reports.uplift_segments import segments_of
-from training.uplift import BASELINES
+from training.uplift.customer_effects import FILE, CustomerEffects
 from training.uplift.out_of_fold import OutOfFold
 from training.uplift.rows import is_binary
 
-DRAWS = 300  # the ends of a 95 % band are then the 8th draw from either side
-SHARES = np.linspace(0, 1, 51)
-TOP = tuple(range(10, 101, 10))
-RESPONSE = BASELINES[0]
 ROWS = ("arm", "outcome", "weight", "people", "fold", "unit", "expected", "score")
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one run left: out-of-fold predictions, the features of the same rows and the aggregates."""
+    """What one run left: out-of-fold predictions, the features of the same rows, the aggregates and the effects."""
 
     run: str
     oof: OutOfFold
     features: pd.DataFrame
     evaluation: dict[str, Any]
+    effects: CustomerEffects | None
 
     @classmethod
     def read(cls, folder: Path) -> Evidence:
@@ -58,15 +63,17 @@ class Evidence:
                 **{name: kept[name] for name in ROWS},
             )
         features = pd.read_parquet(folder / "features.parquet")
-        return cls(folder.name, oof, features, json.loads((folder / "evaluation.json").read_text(encoding="utf-8")))
+        evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+        effects = CustomerEffects.load(folder) if (folder / FILE).exists() else None  # erased
+        return cls(folder.name, oof, features, evaluation, effects)
 
 
 def figures(evidence: Evidence, listed: Sequence[Offer] = (), currency: str = "EUR") -> dict[str, Any]:
     """All numbers of the report, ready for JSON: NaN is null. `listed`: the offers of `offers.yaml`."""
     oof, evaluation = evidence.oof, evidence.evaluation
     kept = ("log", "outcome", "chosen_learner", "split", "verdict", "baseline", "difference", "lower", "upper")
-    segments = segments_of(evidence.features, oof)
-    offers = {offer: _offer(evidence, offer) | {"segments": segments[offer]} for offer in oof.offers}
+    segments, log = segments_of(evidence.features, oof), PolicyLog(oof, Worth.of(oof.offers, listed))
+    offers = {offer: _offer(evidence, offer, log) | {"segments": segments[offer]} for offer in oof.offers}
     found: dict[str, Any] = without_nan(
         {
             "run": evidence.run,
@@ -77,18 +84,19 @@ def figures(evidence: Evidence, listed: Sequence[Offer] = (), currency: str = "E
             "segments_tested": sum(len(one) for one in segments.values()),
             "offers": offers,
             "policy": policy_figures(oof, listed, currency),
+            "budget": budget_of(log),
         }
     )
     return found
 
 
-def _offer(evidence: Evidence, offer: str) -> dict[str, Any]:
+def _offer(evidence: Evidence, offer: str, log: PolicyLog) -> dict[str, Any]:
     oof, number = evidence.oof, evidence.oof.offers.index(offer)
     rows, trial = oof.trial(offer)
     unit = oof.unit[rows]
     predictions = {name: values[rows, number] for name, values in oof.prediction.items()}
-    seed = int(evidence.evaluation["split"]["seed"])
-    curve, top = _curves(predictions, trial, unit, np.random.default_rng(seed))
+    rng = np.random.default_rng(int(evidence.evaluation["split"]["seed"]))
+    curve, top = curves_of(predictions, trial, unit, rng)
     return {
         "effect": _per(clustered(trial, unit)),
         "against": evidence.evaluation["offers"][offer]["against"],
@@ -98,6 +106,11 @@ def _offer(evidence: Evidence, offer: str) -> dict[str, Any]:
         "curve": curve,
         "top": top,
         "deciles": _deciles(predictions[CHOSEN], trial, unit, oof.people[rows]),
+        "agreement": agreement_of(oof, offer, evidence.evaluation["weights"][offer]),
+        "bands": bands_of(evidence.effects, offer),
+        "kinds": kinds_of(oof, offer),
+        "harm": harm_of(oof, offer),
+        "profit": profit_of(log, offer, rng),
     }
 
 
@@ -125,48 +138,6 @@ def _arm(oof: OutOfFold, arm: str) -> dict[str, Any]:
         "with_outcome": int((outcome != 0).sum()),
     }
     return counts | _per(Estimate(mean, float(error)))
-
-
-def _curves(
-    predictions: Mapping[str, Array], trial: Trial, unit: NDArray[np.intp], rng: np.random.Generator
-) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
-    # One bootstrap (Poisson weights per customer) for all: the comparisons are paired.
-    wanted = {name: Ranking(predictions[name], trial) for name in (CHOSEN, RESPONSE) if name in predictions}
-    point = {name: ranking.curve().at(SHARES) for name, ranking in wanted.items()}
-    drawn: dict[str, list[Array]] = {name: [] for name in wanted}
-    for _ in range(DRAWS):
-        weights = rng.poisson(1.0, int(unit.max()) + 1)[unit].astype(np.float64)
-        for name, ranking in wanted.items():
-            drawn[name].append(ranking.curve(weights).at(SHARES))
-    draws = {name: np.array(values) for name, values in drawn.items()}
-    every = range(len(SHARES))
-    at = [int(np.flatnonzero(np.isclose(SHARES, share / 100))[0]) for share in TOP]
-    return [_point(point, draws, place) for place in every], [_top(point, draws, place) for place in at]
-
-
-def _point(point: Mapping[str, Array], draws: Mapping[str, Array], place: int) -> dict[str, float]:
-    low, high = interval(draws[CHOSEN][:, place])
-    end = float(point[CHOSEN][-1])
-    found = {"share": 100 * float(SHARES[place]), "uplift": float(point[CHOSEN][place]), "lower": low, "upper": high}
-    if RESPONSE in point:
-        found["response"] = float(point[RESPONSE][place])
-    return found | {"random": end * float(SHARES[place])}
-
-
-def _top(point: Mapping[str, Array], draws: Mapping[str, Array], place: int) -> dict[str, float]:
-    share, ours = float(SHARES[place]), draws[CHOSEN]
-    low, high = interval(ours[:, place])
-    above = interval(ours[:, place] - share * ours[:, -1])
-    return {
-        "share": round(100 * share),
-        "extra": float(point[CHOSEN][place]),
-        "lower": low,
-        "upper": high,
-        "per_treated": float(point[CHOSEN][place]) / share,
-        "above_random": float(point[CHOSEN][place] - share * point[CHOSEN][-1]),
-        "above_random_lower": above[0],
-        "above_random_upper": above[1],
-    }
 
 
 def _deciles(prediction: Array, trial: Trial, unit: NDArray[np.intp], people: Array) -> list[dict[str, Any]]:

@@ -39,6 +39,21 @@ METHOD = (
         "choices that the log could not contain.",
     ),
     (
+        "How many to give it to, and the budget",
+        "The profit of a share or of a budget is the mean of doubly robust scores of money among those who would be "
+        "given the offer. Its band is a bootstrap over customers. The best share comes as all shares that no other is "
+        "shown to be better than (the best among many, Hsu 1984); what it earns is measured in each fold with the "
+        "share that is best in the others. A budget’s plan is that of attune plan, made from predictions alone.",
+    ),
+    (
+        "The four kinds",
+        "With m1 and m0 the probability of the outcome with the offer and without, of customers who look alike, the "
+        "persuadable are at least max(0, m1 − m0) and at most min(m1, 1 − m0) of them, and so on for the other kinds "
+        "(Tian and Pearl 2000; Fan and Park 2010). Which side counts is told by models of other customers, the side is "
+        "measured by doubly robust scores: where the models are wrong the bounds are wider, not false (Ji, Lei and "
+        "Spector 2023).",
+    ),
+    (
         "Segments",
         "Categories and values as they are, numbers in quarters, each feature alone, with at least 50 rows per arm. "
         "Intervals are Bonferroni-corrected for every segment of every offer. Segments show where to look next; "

@@ -16,12 +16,14 @@ from training.metrics.uplift import Trial
 from training.uplift.base import Effects
 from training.uplift.bases import Matrix
 from training.uplift.candidates import CANDIDATES
+from training.uplift.compared import COMPARED
 from training.uplift.dr import doubly_robust
 from training.uplift.folds import fold_numbers
 from training.uplift.per_offer import PerOffer
 from training.uplift.rows import Log, Rows, check, encoded
 
 KINDS = ("lightgbm", "linear")  # the longest work first
+JUDGED = {**CANDIDATES, **COMPARED}
 Task = tuple[list[str], NDArray[np.bool_]]  # candidates of one kind, and the rows they learn from
 
 
@@ -86,13 +88,13 @@ def together(
 ) -> dict[str, PerOffer]:
     """These candidates of one kind: what they share is learned once."""
     check(table, exposures, outcome)
-    log = Log.of(CANDIDATES[names[0]].kind, table, exposures, outcome, seed)
-    return {name: CANDIDATES[name](seed=seed).learn(log) for name in names}
+    log = Log.of(JUDGED[names[0]].kind, table, exposures, outcome, seed)
+    return {name: JUDGED[name](seed=seed).learn(log) for name in names}
 
 
 def of_a_kind(names: Sequence[str]) -> list[list[str]]:
     """The names by the kind of their base."""
-    groups = [[name for name in names if CANDIDATES[name].kind == kind] for kind in KINDS]
+    groups = [[name for name in names if JUDGED[name].kind == kind] for kind in KINDS]
     return [group for group in groups if group]
 
 

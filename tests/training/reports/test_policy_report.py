@@ -74,13 +74,12 @@ def test_the_verdict_in_words_is_that_of_the_intervals(workspace: Workspace) -> 
         assert (gain["verdict"] == "not distinguishable") == (gain["lower"] <= 0 <= gain["upper"])
 
 
-def test_an_offer_without_a_value_is_said_before_the_table(workspace: Workspace) -> None:
+def test_an_offer_without_a_value_is_said_before_anything_else(workspace: Workspace) -> None:
     path = write(workspace, RUNS[0])
     said = warnings_of(json.loads(path.with_suffix(".json").read_text())["policy"])
     assert said == ["offers.yaml does not name tea: an outcome counts as 1, and the offer costs nothing."]
     page = unescape(path.read_text())
-    section = page.index("What each policy would earn")
-    assert section < page.index(said[0]) < page.index("<th", section)
+    assert page.index(said[0]) < page.index('<div class="verdict') < page.index("What each policy would earn")
 
 
 def test_poor_overlap_is_said_first(workspace: Workspace) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from lightgbm import LGBMClassifier
+from sklift.models import ClassTransformation, SoloModel, TwoModels
 
 from features.consent import Basis, grant
 from features.exposures import ExposureLog, Exposures
@@ -19,6 +21,8 @@ from training.pipelines.uplift import allowed, judged, lines, save_effects, save
 from training.pipelines.uplift_evaluation import CHOSEN
 from training.promotion import promote
 from training.score import score
+from training.uplift import COMPARED
+from training.uplift.bases import ROUNDS, tree_parameters
 from training.uplift.selector import selected
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -79,6 +83,49 @@ def test_what_each_learner_weighs_is_kept_and_told() -> None:
     weights = found.evaluation["weights"]["a"]
     assert 0.5 < sum(weights.values()) <= 1 + 1e-9
     assert any(line.startswith("  weights: t-") for line in lines(found.evaluation))
+
+
+def visits() -> ExposureLog:
+    log = campaign(2.0)
+    return replace(log, outcomes=pd.DataFrame({"visit": (log.outcomes["revenue"] > 0).astype(float)}))
+
+
+def test_models_of_scikit_uplift_are_judged_in_the_same_folds_and_never_weighed_nor_kept(tmp_path: Path) -> None:
+    log, names = visits(), ["t-linear", "dr-linear"]
+    alone = judged(log, "visit", names, folds=3, seed=0)
+    beside = judged(log, "visit", names, folds=3, seed=0, compare=tuple(COMPARED))
+    assert {*COMPARED, *names} < set(beside.evaluation["offers"]["a"]["learners"])
+    qini = {name: one["qini"] for name, one in beside.evaluation["offers"]["a"]["learners"].items()}
+    assert all(qini[name] > 0.5 * qini["t-linear"] > 0 for name in COMPARED)  # spend says who gains
+    assert beside.evaluation["weights"] == alone.evaluation["weights"]
+    np.testing.assert_array_equal(beside.oof.prediction[CHOSEN], alone.oof.prediction[CHOSEN])
+    save_evidence(beside, log, tmp_path)
+    assert not any("sklift" in path.name for path in tmp_path.rglob("*"))
+    assert any("  sklift-solo " in line for line in lines(beside.evaluation))
+
+
+def test_a_model_of_scikit_uplift_answers_as_that_library_does() -> None:
+    log = visits()
+    table, y, arm = log.table, log.outcomes["visit"].to_numpy(), log.exposures.arm
+    X = table.frame.to_numpy(float)
+    base = {**tree_parameters(1200, "binary", 0), "n_estimators": ROUNDS}
+    for name, model in (
+        ("sklift-solo", SoloModel(LGBMClassifier(**base))),
+        ("sklift-class", ClassTransformation(LGBMClassifier(**base))),
+        ("sklift-two-models", TwoModels(LGBMClassifier(**base), LGBMClassifier(**base))),
+    ):
+        expected = model.fit(X, y.astype(int), (arm == "a").astype(int)).predict(X)
+        found = COMPARED[name](seed=0).fit(table, log.exposures, y).effect(table)
+        np.testing.assert_allclose(found.effect[:, 0], expected, atol=1e-12)
+
+
+def test_a_model_of_scikit_uplift_cannot_be_trained_alone_and_needs_an_outcome_of_0_and_1() -> None:
+    with pytest.raises(ValueError, match=r"learner == 'sklift-solo', must be one of"):
+        judged(visits(), "visit", ["sklift-solo"], folds=3, seed=0)
+    with pytest.raises(ValueError, match=r"compare == 'solo', must be one of \['sklift-solo', .* \(uplift.compare\)"):
+        judged(visits(), "visit", ["t-linear"], folds=3, seed=0, compare=("solo",))
+    with pytest.raises(ValueError, match=r"compare == \['sklift-solo'\] needs an outcome of 0 and 1"):
+        judged(campaign(2.0), "revenue", ["t-linear"], folds=3, seed=0, compare=("sklift-solo",))
 
 
 def test_an_unknown_outcome_or_learner_is_refused_in_one_line() -> None:
