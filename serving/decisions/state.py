@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from features.catalog import Catalog, read_catalog, read_items
-from features.conditions.facts import require_attributes
 from features.ledger import Ledger
-from features.offers import FILE as OFFERS
-from features.offers import Offer, read_offers
+from features.offers import Offer
 from features.workspace import SETTINGS, Settings, Workspace, read_yaml
 from serving.decisions.journal import Journal
 from serving.decisions.seen import Seen
 from serving.experiments.definitions import Experiment, read_experiments
+from training.eligible import read_rules
 from training.recommenders.own import Own
 from training.release import Release, current, load_release
+from training.uplift.customer_effects import CustomerEffects
 
 KINDS = ("recommender", "uplift")
 BUNDLED_HASH = "workspace.json"  # names the workspace that a bento was made from
@@ -57,7 +58,7 @@ class State:
             settings=workspace.settings,
             workspace_hash=workspace.hash,
             catalog=catalog,
-            offers=_offers(workspace.folder, catalog),
+            offers=read_rules(workspace.folder, catalog, _effects(releases)),
             experiments=read_experiments(workspace.folder),
             recommender=releases.get("recommender"),
             uplift=releases.get("uplift"),
@@ -78,7 +79,7 @@ class State:
             settings=settings,
             workspace_hash=json.loads((folder / BUNDLED_HASH).read_text())["hash"],
             catalog=catalog,
-            offers=_offers(folder, catalog),
+            offers=read_rules(folder, catalog, _effects(found)),
             experiments=read_experiments(folder),
             recommender=found.get("recommender"),
             uplift=found.get("uplift"),
@@ -94,17 +95,8 @@ def read_bundled(folder: Path) -> Catalog:
     return Catalog.of(frame)
 
 
-def _offers(folder: Path, catalog: Catalog) -> tuple[Offer, ...]:
-    """The offers, whose conditions name no attribute that the catalogue lacks."""
-    offers = read_offers(folder)
-    for offer in offers:
-        if offer.eligible is None:
-            continue
-        try:
-            require_attributes(offer.eligible, catalog)
-        except ValueError as error:
-            raise ValueError(f"{folder / OFFERS}: eligible of {offer.key!r}: {error}") from None
-    return offers
+def _effects(releases: Mapping[str, Release]) -> CustomerEffects | None:
+    return releases["uplift"].effects if "uplift" in releases else None
 
 
 def _released(folder: Path, catalog: Catalog, own: Own) -> Release:

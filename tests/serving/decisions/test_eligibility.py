@@ -94,3 +94,14 @@ def test_an_attribute_that_the_catalogue_lacks_stops_the_service_at_its_start(sh
             State.read(shop)
     finally:
         path.write_text(before)
+
+
+def test_a_score_of_no_offer_stops_the_service_at_its_start(shop: Workspace) -> None:
+    path = shop.folder / "offers.yaml"
+    before = path.read_text()
+    path.write_text(before + "  - {key: x, name: X, eligible: {score: effect of coupn, at_least: 0.1}}\n")
+    try:
+        with pytest.raises(ValueError, match=r"of 'x': there is no score .*; did you mean 'effect of coupon'\?"):
+            State.read(shop)
+    finally:
+        path.write_text(before)
