@@ -64,7 +64,7 @@ def _prices(allotment: Allotment) -> Dual:
         return dual
     few = Dual.of(allotment.sample(SAMPLE))
     few.descend(FINE, STEPS)
-    for prices in [few.best, *few.active()]:
+    for prices in few.active():
         dual.look(prices)
     dual.descend(CLOSE, LOOKS)
     return dual

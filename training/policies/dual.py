@@ -68,10 +68,10 @@ class Dual:
             self.look(np.clip(lowest if at is None else at, 0, 1) * self.top)
 
     def active(self) -> list[Array]:
-        """The prices whose planes carry the lower bound: where to look first among more customers."""
+        """The best prices, and those whose planes carry the lower bound: where to look first among more customers."""
         at, lower = self._lowest()
         carries = np.array(self.heights) + np.array(self.slopes) @ at >= lower - CARRIES
-        return [prices for prices, one in zip(self.tried, carries, strict=True) if one]
+        return [prices for prices, one in zip(self.tried, carries, strict=True) if one or prices is self.best]
 
     def _plane(self, prices: Array, profit: float, left: Array) -> None:
         self.tried.append(prices)
