@@ -146,7 +146,7 @@ def own_word(people: People, arm: NDArray[np.intp], money: Array, population: Pe
 
 def fit_money(X: Array, money: Array, rows: NDArray[np.bool_]) -> Any:
     """A linear model of the money of these rows."""
-    return fit_linear(X[rows], money[rows], np.ones(int(rows.sum())), binary=False)
+    return fit_linear(X[rows], money[rows], np.ones(int(rows.sum())), family="amount")
 
 
 def asked(models: list[Any], X: Array) -> Array:

@@ -155,8 +155,9 @@ def plan(
     """Choose for every customer an offer or none, so that they earn the most under a budget.
 
     Every customer of the served uplift release who agreed and is not held out is planned for, within the budget, the
-    contacts, and each offer's own `budget` and `stock` of offers.yaml. Spend is expected spend: the cost of each
-    contact, and the redemption cost as often as redemption is expected, also by those who would have bought anyway.
+    contacts, and each offer's own `budget` and `stock` of offers.yaml; an offer only where its `eligible` holds. Spend
+    is expected spend: the cost of each contact, and the redemption cost as often as redemption is expected, also by
+    those who would have bought anyway.
 
     Prints what is spent and earned with the most that any plan could earn, what one more of each limit would earn,
     profit against budget, and who gets what. The prices go into the release: the service (offers.policy: budgeted in

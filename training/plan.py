@@ -9,7 +9,7 @@ customer, offer, expected_profit      who gets an offer
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.assignment import bucket
+from features.catalog import read_catalog
 from features.ledger import Ledger
-from features.offers import HOLDOUT_SALT, Offer, read_offers
+from features.offers import HOLDOUT_SALT, Offer
 from features.progress import step
 from features.registered import register_file
 from features.workspace import Workspace
+from training.eligible import Masks, eligible, read_rules, told
 from training.plan_tables import curve, lines, segments
 from training.policies.allotment import NOBODY, Allotment, Array, Limit
 from training.policies.budget import Plan, cautious, plan
@@ -69,9 +71,11 @@ def plan_offers(workspace: Workspace, limits: Limits, out: Path | None, *, as_of
     release, ledger = load_release(folder, Own.of(workspace)), Ledger.at(workspace.ledger)
     known, kept, said = agreed(release, ledger, as_of)
     rows, held = _outside_holdout(release, known, kept, workspace.settings.offers.holdout)
-    offers, unknown = _offers(release, read_offers(workspace.folder))
+    assert release.effects is not None  # noqa: S101  # `agreed` says so; this tells the type checker
+    offers, unknown = _offers(release, read_rules(workspace.folder, read_catalog(workspace), release.effects))
     with step(f"Planning for {len(rows):,} customers", 2) as bar:
-        allotment = allotted(release, offers, rows, limits.of(offers))
+        masks = eligible(workspace, offers, release.effects, known[rows], as_of)
+        allotment = withheld(allotted(release, offers, rows, limits.of(offers)), offers, masks)
         made = plan(allotment)
         bar.advance()
         bar.say("Drawing the curve of profit against budget")
@@ -81,12 +85,12 @@ def plan_offers(workspace: Workspace, limits: Limits, out: Path | None, *, as_of
         }
         bar.advance()
     write_json(folder / FILE, facts | {"planned_at": as_of.isoformat()})
-    told = [said, held, *unknown, *lines(facts)]
+    shown = [said, held, *unknown, *told(masks, release.effects), *lines(facts)]
     if out is not None:
         register_file(ledger, out, kind="plan", time=as_of)  # before it is there: an erasure must find it
         written = write(out, SCHEMA, _frames(known[rows], offers, allotment, made))
-        told.append(f"{out}: {written:,} customers who get an offer")
-    return [line for line in told if line]
+        shown.append(f"{out}: {written:,} customers who get an offer")
+    return [line for line in shown if line]
 
 
 def allotted(release: Release, offers: Sequence[Offer], rows: NDArray[np.intp], limits: tuple[Limit, ...]) -> Allotment:
@@ -100,6 +104,15 @@ def allotted(release: Release, offers: Sequence[Offer], rows: NDArray[np.intp], 
         outcome = np.clip(baseline + effect, 0.0, ceiling)
         profit[number], spend[number] = offer.profit(effect, outcome), offer.spend(outcome)
     return Allotment(np.nan_to_num(profit, nan=-np.inf, posinf=np.inf, neginf=-np.inf), spend, limits)
+
+
+def withheld(allotment: Allotment, offers: Sequence[Offer], masks: Masks) -> Allotment:
+    """The allotment, in which nobody can have an offer whose condition does not hold for them."""
+    if not masks:
+        return allotment
+    everybody = np.ones(allotment.profit.shape[1], dtype=bool)
+    may = np.stack([masks.get(offer.key, everybody) for offer in offers])
+    return replace(allotment, profit=np.where(may, allotment.profit, -np.inf))
 
 
 def _outside_holdout(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from features.catalog import Catalog, plain
-from features.conditions.comparisons import Comparison, fits, inside
+from features.conditions.comparisons import Comparison, fits, inside, nearest
 from features.conditions.grammar import AllOf, AnyOf, Attribute, Condition, Happened, Not, Score, Trait, leaves
 from features.events import IDENTIFIED, ORDERED, REFUNDED, utc
 
@@ -124,6 +124,13 @@ def require_attributes(condition: Condition, catalog: Catalog) -> None:
     asked = [leaf.where for leaf in leaves(condition) if isinstance(leaf, Happened)]
     for name in {name for where in asked for name in where} - set(FIELDS):
         attributes(catalog, name)
+
+
+def require_scores(condition: Condition, names: Sequence[str]) -> None:
+    """Refuses a condition that asks for a score of another name."""
+    for leaf in leaves(condition):
+        if isinstance(leaf, Score) and leaf.score not in names:
+            raise ValueError(f"there is no score {leaf.score!r}{nearest(leaf.score, names)}")
 
 
 def holds(condition: Condition, facts: Facts) -> bool:

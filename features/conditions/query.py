@@ -47,16 +47,18 @@ def matching(
     events: Events,
     as_of: datetime,
     *,
+    among: pa.Array | None = None,
     scores: Scores | None = None,
     catalog: Catalog | None = None,
 ) -> list[str]:
-    """The customers for whom the condition holds, sorted; of all who did something before `as_of`.
+    """The customers for whom the condition holds, sorted; of `among`, else of all who did something before `as_of`.
 
     `catalog` is needed where `where` names an attribute of items.
     """
     rows, asked = people(events.before(as_of)), _asked(of_customers(condition))
     columns = {said: f"part_{place}" for place, said in enumerate(asked)}
     known = _counted(rows, {columns[said]: leaf for said, leaf in asked.items()}, utc(as_of), catalog)
+    known = known if among is None else _of_each(among, known)
     for said, leaf in asked.items():
         if not isinstance(leaf, Happened):
             beside = latest(rows, leaf.trait) if isinstance(leaf, Trait) else _scored(leaf, scores or {})
@@ -126,6 +128,16 @@ def _counted(rows: ir.Table, asked: Mapping[str, Leaf], moment: datetime, catalo
         rows = rows.left_join(described(catalog, names), [("item", "described")])
     counts = {column: rows.one.nunique(where=_wanted(part, rows, moment, names)) for column, part in parts.items()}
     return rows.group_by("customer").aggregate(**counts) if counts else rows.select("customer").distinct()
+
+
+def _of_each(customers: pa.Array, counted: ir.Table) -> ir.Table:
+    """One row for each of these customers; who did nothing did it 0 times."""
+    import ibis
+
+    counts = [name for name in counted.columns if name != "customer"]
+    asked = ibis.memtable(pa.table({"customer": customers}))
+    found = asked.left_join(counted.rename(who="customer"), [("customer", "who")]).drop("who")
+    return found.mutate(**{name: found[name].fill_null(0) for name in counts})
 
 
 def _wanted(part: Happened, rows: ir.Table, moment: datetime, names: Sequence[str]) -> ir.BooleanValue:

@@ -1,4 +1,5 @@
-"""Eligibility: whether the conditions of offers hold for a customer, by what this service has seen of the customer."""
+"""Eligibility: whether the conditions of offers hold for a customer, by what this service has seen of the customer
+and by the scores of the uplift release."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from features.offers import Offer
 from serving.decisions.histories import may
 from serving.decisions.seen import since
 from serving.decisions.state import State
+from training.uplift.scores import scores_of
 
 
 def barred(state: State, offers: Sequence[Offer], customer: str | None, now: datetime) -> dict[str, str]:
@@ -27,5 +29,6 @@ def barred(state: State, offers: Sequence[Offer], customer: str | None, now: dat
         rows = since(state.ledger, customer) + state.seen.of_customer(customer)
     except (OSError, RuntimeError, SQLAlchemyError):
         return dict.fromkeys(conditions, "what the customer did cannot be read")
-    facts = Facts.of(rows, now, catalog=state.catalog)
+    scores = scores_of(state.uplift.effects if state.uplift else None, customer)
+    facts = Facts.of(rows, now, scores=scores, catalog=state.catalog)
     return {key: why(one, facts) for key, one in conditions.items() if not holds(one, facts)}

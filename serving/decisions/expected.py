@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 
 import numpy as np
 import pandas as pd
@@ -68,5 +69,6 @@ def _live(release: Release, features: Mapping[str, float | str | None], ceiling:
 
 
 def _pairs(effects: Effects, row: int) -> dict[str, tuple[float, float]]:
+    """Per offer the effect, where it is a number, and its standard error."""
     pairs = zip(effects.effect[row].tolist(), effects.standard_error[row].tolist(), strict=True)
-    return dict(zip(effects.offers, pairs, strict=True))
+    return {offer: pair for offer, pair in zip(effects.offers, pairs, strict=True) if isfinite(pair[0])}

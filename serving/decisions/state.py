@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from features.catalog import Catalog, read_catalog, read_items
 from features.codes import load_codes
-from features.conditions.facts import require_attributes
 from features.ledger import Ledger
-from features.offers import FILE as OFFERS
-from features.offers import Offer, read_offers
+from features.offers import Offer
 from features.workspace import SETTINGS, Settings, Workspace, read_yaml
 from serving.decisions.journal import Journal
 from serving.decisions.seen import Seen
 from serving.experiments.definitions import Experiment, read_experiments
+from training.eligible import read_rules
 from training.recommenders.own import Own
 from training.release import Release, current, load_release
+from training.uplift.customer_effects import CustomerEffects
 
 KINDS = ("recommender", "uplift")
 BUNDLED_HASH = "workspace.json"  # names the workspace that a bento was made from
@@ -53,9 +54,9 @@ class State:
         folders = {kind: current(workspace, kind) for kind in KINDS}
         catalog = read_catalog(workspace)
         own = Own.of(workspace)
-        ledger, offers = Ledger.at(workspace.ledger), _offers(workspace.folder, catalog)
-        load_codes(ledger, workspace.folder, offers)
         releases = {kind: _released(folder, catalog, own) for kind, folder in folders.items() if folder}
+        ledger, offers = Ledger.at(workspace.ledger), read_rules(workspace.folder, catalog, _effects(releases))
+        load_codes(ledger, workspace.folder, offers)
         return cls(
             settings=workspace.settings,
             workspace_hash=workspace.hash,
@@ -81,7 +82,7 @@ class State:
             settings=settings,
             workspace_hash=json.loads((folder / BUNDLED_HASH).read_text())["hash"],
             catalog=catalog,
-            offers=_offers(folder, catalog),
+            offers=read_rules(folder, catalog, _effects(found)),
             experiments=read_experiments(folder),
             recommender=found.get("recommender"),
             uplift=found.get("uplift"),
@@ -97,17 +98,8 @@ def read_bundled(folder: Path) -> Catalog:
     return Catalog.of(frame)
 
 
-def _offers(folder: Path, catalog: Catalog) -> tuple[Offer, ...]:
-    """The offers, whose conditions name no attribute that the catalogue lacks."""
-    offers = read_offers(folder)
-    for offer in offers:
-        if offer.eligible is None:
-            continue
-        try:
-            require_attributes(offer.eligible, catalog)
-        except ValueError as error:
-            raise ValueError(f"{folder / OFFERS}: eligible of {offer.key!r}: {error}") from None
-    return offers
+def _effects(releases: Mapping[str, Release]) -> CustomerEffects | None:
+    return releases["uplift"].effects if "uplift" in releases else None
 
 
 def _released(folder: Path, catalog: Catalog, own: Own) -> Release:

@@ -121,6 +121,29 @@ def test_customers_decided_one_by_one_at_the_prices_spend_what_was_planned(shop:
     assert spent == pytest.approx(facts(shop)["spend"], rel=0.02)
 
 
+def test_an_offer_is_planned_only_for_those_for_whom_its_condition_holds(shop: Workspace, tmp_path: Path) -> None:
+    rule = "eligible: {all: [{score: effect of coupon, at_least: 0.03}, {event: Order Completed, count: {at_most: 0}}]}"
+    (shop.folder / "offers.yaml").write_text(OFFERS.replace("stock: 150", rule))
+    lines = plan_offers(shop, Limits(1e6, None), tmp_path / "plan.csv", as_of=NOW)
+    folder, rows = current(shop, "uplift"), pd.read_csv(tmp_path / "plan.csv")
+    assert folder is not None
+    stored = load_release(folder).effects
+    assert stored is not None
+    effects = dict(zip(CUSTOMERS.tolist(), stored.effects.effect[:, 0].tolist(), strict=True))
+    given = rows["customer"][rows["offer"] == "coupon"]
+    assert min(effects[customer] for customer in given) >= 0.03
+    planned = [one for one in AGREED if bucket(HOLDOUT_SALT, one) >= 0.05]
+    may = [one for one in planned if effects[one] >= 0.03]
+    assert 0 < len(given) <= len(may)
+    assert f"eligible: the condition of coupon holds for {len(may):,} of {len(planned):,} customers" in lines
+
+
+def test_a_condition_on_a_score_of_no_offer_is_one_line(shop: Workspace) -> None:
+    (shop.folder / "offers.yaml").write_text(OFFERS.replace("stock: 150", "eligible: {score: churn, at_least: 0.5}"))
+    with pytest.raises(ValueError, match=r"offers.yaml: eligible of 'coupon': there is no score 'churn'; known are"):
+        plan_offers(shop, Limits(10.0, None), None, as_of=NOW)
+
+
 def test_a_dearer_redemption_earns_less(shop: Workspace) -> None:
     plan_offers(shop, Limits(100.0, None), None, as_of=NOW)
     before = facts(shop)["bound"]
@@ -167,6 +190,12 @@ def test_an_offer_with_a_budget_or_stock_of_zero_is_given_to_nobody(shop: Worksp
     (shop.folder / "offers.yaml").write_text(none_left)
     plan_offers(shop, Limits(100.0, None), None, as_of=NOW)
     assert (facts(shop)["contacts"], facts(shop)["spend"]) == (0, 0.0)
+
+
+def test_a_budget_beyond_need_is_told_with_what_can_be_spent(shop: Workspace) -> None:
+    said = plan_offers(shop, Limits(1e6, None), None, as_of=NOW)
+    (line,) = [line for line in said if line.startswith("the budget is beyond need: about ")]
+    assert line.endswith(" EUR is all that can be spent at a profit")
 
 
 def test_without_an_offer_that_the_model_knows_the_error_is_one_line(shop: Workspace) -> None:

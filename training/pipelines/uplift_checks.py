@@ -78,8 +78,9 @@ def _warnings(found: Checks, outcome: str) -> list[str]:
 
 
 def _without_overlap(log: ExposureLog, oof: OutOfFold, rows: NDArray[np.bool_]) -> float:
-    # One share for everybody, however small, is a design: each customer had the alternative.
-    if all(_fixed(log.exposures.probability[oof.arm == arm]) for arm in np.unique(oof.arm[rows])):
+    # One share for everybody, however small, is a design: each customer had the alternative, unless it is all of them.
+    shares = [log.exposures.probability[oof.arm == arm] for arm in np.unique(oof.arm[rows])]
+    if all(_fixed(share) and share[0] < 1 for share in shares):
         return 0.0
     people = oof.people[rows]
     probability = people / oof.weight[rows]

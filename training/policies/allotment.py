@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +14,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Choices = NDArray[np.int16]  # per customer the offer's number
 NOBODY = -1  # no offer
+BLOCK = 16_384  # customers whose numbers stay in the cache of a core while they are worked on
+THREADS = 2
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,35 @@ class Allotment:
         money, contact = self._over
         return prices @ money, prices @ contact
 
+    @cached_property
+    def blocks(self) -> tuple[Allotment, ...]:
+        """The same offers and limits for a few customers each: views, no copies."""
+        starts = range(0, self.profit.shape[1], BLOCK)
+        parts = [slice(start, start + BLOCK) for start in starts]
+        return tuple(replace(self, profit=self.profit[:, part], spend=self.spend[:, part]) for part in parts)
+
+    def look(self, prices: Array) -> tuple[float, Array]:
+        """What the best offers at these prices are worth in all after charges, and what they take of each limit."""
+        total, taken = 0.0, np.zeros(len(self.limits))
+        for worth, used in self.each(lambda block: block.summed(prices)):
+            total, taken = total + worth, taken + used
+        return total, taken
+
+    def summed(self, prices: Array) -> tuple[float, Array]:
+        """As `look`, of a block."""
+        choice, worth = self.best(prices)
+        return float(worth.sum()), self.used(choice)
+
+    def each(self, work: Callable[[Allotment], Found]) -> list[Found]:
+        """What the work finds in each block, in their order, so that sums are the same however many threads there are.
+
+        Numpy leaves the interpreter to the other thread while it reckons.
+        """
+        if len(self.blocks) <= 1:
+            return [work(block) for block in self.blocks]
+        with ThreadPoolExecutor(THREADS) as pool:
+            return list(pool.map(work, self.blocks))
+
     def net(self, prices: Array, offer: int) -> Array:
         """Per customer the profit of this offer less its charges."""
         money, contact = (charge[offer] for charge in self.charges(prices))
@@ -63,6 +98,9 @@ class Allotment:
 
     def best(self, prices: Array) -> tuple[Choices, Array]:
         """Per customer the offer that is worth most after charges, and its worth; nobody where none is worth more."""
+        if self.profit.shape[1] > BLOCK:
+            parts = self.each(lambda block: block.best(prices))
+            return np.concatenate([choice for choice, _ in parts]), np.concatenate([worth for _, worth in parts])
         worth, number = np.zeros(self.profit.shape[1]), np.zeros(self.profit.shape[1], np.int16)
         for offer in range(len(self.profit)):  # without a mask, which takes twice the time
             net = self.net(prices, offer)
@@ -70,10 +108,23 @@ class Allotment:
             np.maximum(worth, net, out=worth)
         return number + np.int16(NOBODY), worth
 
+    def margin(self, prices: Array) -> Array:
+        """Per customer how much more the best option is worth than the next best, nobody included."""
+        if self.profit.shape[1] > BLOCK:
+            return np.concatenate(self.each(lambda block: block.margin(prices)))
+        best, next_best = np.zeros(self.profit.shape[1]), np.full(self.profit.shape[1], -np.inf)
+        for offer in range(len(self.profit)):
+            net = self.net(prices, offer)
+            np.maximum(next_best, np.minimum(best, net), out=next_best)
+            np.maximum(best, net, out=best)
+        margin: Array = best - next_best
+        return margin
+
     def used(self, choice: Choices) -> Array:
         """What this choice takes of each limit."""
         given = [choice == offer for offer in range(len(self.profit))]
-        spent = np.array([self.spend[offer] @ rows for offer, rows in enumerate(given)])
+        # no inner product: BLAS would start threads of its own for it, and sum in another order
+        spent = np.array([(self.spend[offer] * rows).sum() for offer, rows in enumerate(given)], dtype=np.float64)
         money, contact = self._over
         taken: Array = money @ spent + contact @ np.array([rows.sum() for rows in given], dtype=np.float64)
         return taken

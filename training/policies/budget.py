@@ -17,6 +17,7 @@ from training.policies.dual import Dual
 SAMPLE = 50_000  # customers from whom the prices are learned first
 FINE, STEPS = 1e-7, 200  # relative gap between the bounds in the sample
 CLOSE, LOOKS = 1e-5, 20  # the same among all customers, where each look costs
+GOOD = 5e-5  # relative gap to the bound beyond which it was not enough to look at a few customers
 RISES = np.logspace(-9, 0, 10)  # of prices, the smallest that keeps to the limits
 TIE = 1 - 1e-9  # of the prices: whom they leave indifferent is taken first, and given up where there are too many
 
@@ -41,7 +42,7 @@ class Plan:
 def plan(allotment: Allotment) -> Plan:
     """The plan for these customers and limits."""
     dual = _prices(allotment)
-    choice = _filled(allotment, dual.best, _within(allotment, dual.best))
+    choice = _choice(allotment, dual)
     spend = sum(float(allotment.spend[offer][choice == offer].sum()) for offer in range(len(allotment.spend)))
     return Plan(choice, dual.best, allotment.used(choice), spend, allotment.earned(choice), dual.upper)
 
@@ -51,7 +52,7 @@ def cautious(allotment: Allotment, prices: Array) -> Array:
     raised = prices
     for more in RISES.tolist():
         raised = prices * (1 + more)
-        if (allotment.used(allotment.best(raised)[0]) <= allotment.most).all():
+        if (allotment.look(raised)[1] <= allotment.most).all():
             break
     return raised
 
@@ -63,10 +64,26 @@ def _prices(allotment: Allotment) -> Dual:
         return dual
     few = Dual.of(allotment.sample(SAMPLE))
     few.descend(FINE, STEPS)
-    for prices in [few.best, *few.active()]:
+    for prices in few.active():
         dual.look(prices)
     dual.descend(CLOSE, LOOKS)
     return dual
+
+
+def _choice(allotment: Allotment, dual: Dual) -> Choices:
+    """What the prices choose, put right among those whom they leave nearly indifferent; where that is not enough, all.
+
+    Few of many customers are near a tie, and no other can be given more at so small a loss.
+    """
+    if allotment.profit.shape[1] > SAMPLE:
+        choice = allotment.best(dual.best * TIE)[0]
+        near = np.sort(np.argpartition(allotment.margin(dual.best), SAMPLE)[:SAMPLE])
+        few = _rest(allotment, choice, near)
+        if few is not None:
+            choice[near] = _filled(few, dual.best, _within(few, dual.best))
+            if dual.upper - allotment.earned(choice) <= GOOD * dual.upper:
+                return choice
+    return _filled(allotment, dual.best, _within(allotment, dual.best))
 
 
 def _within(allotment: Allotment, prices: Array) -> Choices:
@@ -99,27 +116,18 @@ def _filled(allotment: Allotment, prices: Array, choice: Choices) -> Choices:
         changed = choice.copy()
         changed[rows] = better
         fits = _fitting(allotment, choice, changed, rows)
-        before, choice = allotment.earned(choice), np.where(_among(rows[:fits], len(choice)), changed, choice)
-        if len(choice) > SAMPLE:
-            near = rows[fits : fits + SAMPLE]  # what is left now is little, and these would gain most
-            choice[near] = _filled(_rest(allotment, choice, near), prices, choice[near])
-            return choice
+        before = allotment.earned(choice)
+        choice[rows[:fits]] = changed[rows[:fits]]
         if allotment.earned(choice) - before <= FINE * before:
             return choice
 
 
-def _among(rows: NDArray[np.intp], size: int) -> NDArray[np.bool_]:
-    found = np.zeros(size, dtype=bool)
-    found[rows] = True
-    return found
-
-
-def _rest(allotment: Allotment, choice: Choices, rows: NDArray[np.intp]) -> Allotment:
-    """These customers, with what they have and what is left of each limit."""
-    few = allotment.take(rows)
-    most = np.maximum(_left(allotment, choice), 0) + few.used(choice[rows])
+def _rest(allotment: Allotment, choice: Choices, near: NDArray[np.intp]) -> Allotment | None:
+    """These customers with what the others leave of each limit; None where the others exceed one alone."""
+    few = allotment.take(near)
+    most = allotment.most - allotment.used(choice) + few.used(choice[near])
     limits = zip(few.limits, most.tolist(), strict=True)
-    return replace(few, limits=tuple(replace(limit, most=value) for limit, value in limits))
+    return None if (most < 0).any() else replace(few, limits=tuple(replace(one, most=left) for one, left in limits))
 
 
 def _upgrades(allotment: Allotment, prices: Array, choice: Choices) -> tuple[NDArray[np.intp], Choices]:

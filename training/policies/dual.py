@@ -38,18 +38,20 @@ class Dual:
     def of(cls, allotment: Allotment) -> Dual:
         """Starts with the planes of nobody and of no prices, and of the highest ones where a limit is 0."""
         free = np.zeros(len(allotment.limits))
-        scale = float(allotment.best(free)[1].sum()) or 1.0
+        total, used = allotment.look(free)
+        scale = total or 1.0
         dual = cls(allotment, _highest(allotment, scale), scale)
         dual._plane(free, 0.0, allotment.most)
-        dual.look(free)
+        dual._keep(free, total, used)
         if not allotment.most.all():
             dual.look(np.where(allotment.most == 0, dual.top, 0.0))
         return dual
 
     def look(self, prices: Array) -> None:
         """Evaluates D at these prices and keeps its plane."""
-        choice, worth = self.allotment.best(prices)
-        used, total = self.allotment.used(choice), float(worth.sum())
+        self._keep(prices, *self.allotment.look(prices))
+
+    def _keep(self, prices: Array, total: float, used: Array) -> None:
         bound = total + float(prices @ self.allotment.most)
         if bound < self.upper:
             self.best, self.upper = prices, bound
@@ -66,10 +68,10 @@ class Dual:
             self.look(np.clip(lowest if at is None else at, 0, 1) * self.top)
 
     def active(self) -> list[Array]:
-        """The prices whose planes carry the lower bound: where to look first among more customers."""
+        """The best prices, and those whose planes carry the lower bound: where to look first among more customers."""
         at, lower = self._lowest()
         carries = np.array(self.heights) + np.array(self.slopes) @ at >= lower - CARRIES
-        return [prices for prices, one in zip(self.tried, carries, strict=True) if one]
+        return [prices for prices, one in zip(self.tried, carries, strict=True) if one or prices is self.best]
 
     def _plane(self, prices: Array, profit: float, left: Array) -> None:
         self.tried.append(prices)
@@ -99,14 +101,16 @@ class Dual:
 
 def _highest(allotment: Allotment, total: float) -> Array:
     """Per limit a price that is never exceeded: the best customer's worth per unit, and all of the profit over it."""
+    worths = np.max(allotment.each(_per_unit), axis=0, initial=0.0)
     highest = []
     for limit in allotment.limits:
-        worth = max((_per_unit(allotment, offer, money=limit.money) for offer in limit.offers), default=0.0)
+        worth = max((float(worths[int(limit.money), offer]) for offer in limit.offers), default=0.0)
         highest.append(worth * EDGE if worth * limit.most <= total else total / limit.most)
     return np.array(highest)
 
 
-def _per_unit(allotment: Allotment, offer: int, *, money: bool) -> float:
-    profit, spend = allotment.profit[offer], allotment.spend[offer]
-    worth = np.divide(profit, spend, out=np.zeros(len(profit)), where=spend > 0) if money else profit
-    return float(worth.max(initial=0.0))
+def _per_unit(block: Allotment) -> Array:
+    """The best customer's profit of each offer, per contact and per unit of money."""
+    profit, spend = block.profit, block.spend
+    per_money = np.divide(profit, spend, out=np.zeros_like(profit), where=spend > 0)
+    return np.array([profit.max(axis=1, initial=0.0), per_money.max(axis=1, initial=0.0)])

@@ -10,9 +10,8 @@ import numpy as np
 
 from features.exposures import CONTROL, Exposures
 from features.table import FeatureTable
-from training.uplift.bases import Base, Matrix, fit_linear, load_base
+from training.uplift.bases import Base, Matrix, family_of, fit_linear, load_base
 from training.uplift.encoder import Encoder
-from training.uplift.rows import is_binary
 
 FOLDER = "baseline"  # inside the model's folder
 
@@ -28,9 +27,9 @@ class Baseline:
         """The model; whatever the learner of the effects is, this one is the same."""
         control = np.flatnonzero(exposures.arm == CONTROL)
         self.encoder_ = Encoder.fit(table)
-        X, binary = self.encoder_.linear(table.take(control)), is_binary(outcome)
-        self.base_ = fit_linear(X, outcome[control], exposures.weight[control], binary=binary)
-        self.ceiling_ = 1.0 if binary else float("inf")
+        X, family = self.encoder_.linear(table.take(control)), family_of(outcome)
+        self.base_ = fit_linear(X, outcome[control], exposures.weight[control], family=family)
+        self.ceiling_ = 1.0 if family == "binary" else float("inf")
         return self
 
     def expected(self, table: FeatureTable) -> Matrix:

@@ -1,17 +1,19 @@
-"""Base models: regularised linear and small LightGBM, for a binary outcome or an amount; kept as npz or text."""
+"""Base models: regularised linear and small LightGBM, for a chance, a count or an amount; kept as npz or text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, PoissonRegressor
 
 Matrix = NDArray[np.float64]
+Family = Literal["binary", "count", "amount"]  # of outcomes: 0 and 1; whole numbers from 0; anything else
+Link = Literal["logistic", "log", "none"]
 
 PENALTY = 1.0  # of a standardised coefficient: matters below some hundred rows, vanishes above
 ROUNDS = 60
@@ -37,24 +39,29 @@ class Base(Protocol):
 
 @dataclass(frozen=True)
 class Linear:
-    """Ridge for amounts, logistic for a binary outcome; `coefficients` starts with the intercept."""
+    """Ridge for amounts, logistic for a binary outcome, Poisson for counts; `coefficients` starts with the intercept.
+
+    No count above `most`, the largest that was seen, is expected: an exponential knows no bounds.
+    """
 
     coefficients: Matrix
     covariance: Matrix
-    logistic: bool
+    link: Link
+    most: float = float("inf")
 
     def predict(self, X: Matrix) -> Matrix:
         linear: Matrix = self.coefficients[0] + X @ self.coefficients[1:]
-        return _logistic(linear) if self.logistic else linear
+        if self.link == "log":
+            return np.minimum(_exponential(linear), self.most)
+        return _logistic(linear) if self.link == "logistic" else linear
 
     def variance(self, X: Matrix) -> Matrix:
-        # Sandwich covariance; delta method for the logistic link.
+        # Sandwich covariance; delta method for the links.
         rows = with_intercept(X)
         variance: Matrix = np.einsum("ij,jk,ik->i", rows, self.covariance, rows)
-        if not self.logistic:
-            return variance
-        chance = self.predict(X)
-        result: Matrix = (chance * (1 - chance)) ** 2 * variance
+        expected = self.predict(X)
+        slopes = {"none": np.ones(1), "log": expected, "logistic": expected * (1 - expected)}
+        result: Matrix = slopes[self.link] ** 2 * variance
         return result
 
     def save(self, stem: Path) -> None:
@@ -62,7 +69,8 @@ class Linear:
             stem.with_suffix(".npz"),
             coefficients=self.coefficients,
             covariance=self.covariance,
-            logistic=np.array(self.logistic),
+            link=np.array(self.link),
+            most=self.most,
         )
 
 
@@ -107,19 +115,28 @@ def load_base(stem: Path) -> Base:
     with np.load(path, allow_pickle=False) as kept:
         if "level" in kept:
             return Level(float(kept["level"]), float(kept["squared_error"]))
-        return Linear(kept["coefficients"], kept["covariance"], bool(kept["logistic"]))
+        if "logistic" in kept:  # of a release from before counts had a link of their own
+            return Linear(kept["coefficients"], kept["covariance"], "logistic" if kept["logistic"] else "none")
+        return Linear(kept["coefficients"], kept["covariance"], kept["link"].item(), float(kept["most"]))
 
 
-def fit_linear(X: Matrix, y: Matrix, weight: Matrix, *, binary: bool) -> Linear:
-    """Logistic regression of a binary outcome, else ridge regression."""
-    if binary and 0 < y.mean() < 1:
+def family_of(outcome: Matrix) -> Family:
+    """What kind of outcome this is."""
+    if np.isin(outcome, (0.0, 1.0)).all():
+        return "binary"
+    return "count" if (outcome >= 0).all() and (outcome == np.floor(outcome)).all() else "amount"
+
+
+def fit_linear(X: Matrix, y: Matrix, weight: Matrix, *, family: Family) -> Linear:
+    """Logistic regression of a binary outcome, Poisson regression of a count, else ridge regression."""
+    if family == "binary" and 0 < y.mean() < 1:
         return _fit_logistic(X, y, weight)
-    return _fit_ridge(X, y, weight)
+    return _fit_poisson(X, y, weight) if family == "count" and y.any() else _fit_ridge(X, y, weight)
 
 
-def fit_trees(X: Matrix, y: Matrix, weight: Matrix, *, binary: bool, categories: list[int], seed: int) -> Trees:
+def fit_trees(X: Matrix, y: Matrix, weight: Matrix, *, family: Family, categories: list[int], seed: int) -> Trees:
     """A small LightGBM on one thread; the same rows and seed give the same model."""
-    objective = "binary" if binary and 0 < y.mean() < 1 else "regression"
+    objective = "binary" if family == "binary" and 0 < y.mean() < 1 else "regression"
     parameters = tree_parameters(len(y), objective, seed)
     data = lightgbm.Dataset(
         X,
@@ -150,7 +167,17 @@ def _fit_logistic(X: Matrix, y: Matrix, weight: Matrix) -> Linear:
     rows = with_intercept(X)
     chance = _logistic(rows @ coefficients)
     bread = (rows * (weight * chance * (1 - chance))[:, None]).T @ rows
-    return Linear(coefficients, _sandwich(bread, rows, weight * (y - chance)), logistic=True)
+    return Linear(coefficients, _sandwich(bread, rows, weight * (y - chance)), "logistic")
+
+
+def _fit_poisson(X: Matrix, y: Matrix, weight: Matrix) -> Linear:
+    model = PoissonRegressor(alpha=PENALTY / weight.sum(), solver="newton-cholesky", tol=1e-8, max_iter=200)
+    model.fit(X, y, sample_weight=weight)
+    coefficients = np.append(model.intercept_, model.coef_)
+    rows = with_intercept(X)
+    expected = _exponential(rows @ coefficients)
+    bread = (rows * (weight * expected)[:, None]).T @ rows
+    return Linear(coefficients, _sandwich(bread, rows, weight * (y - expected)), "log", float(y.max()))
 
 
 def _fit_ridge(X: Matrix, y: Matrix, weight: Matrix) -> Linear:
@@ -158,7 +185,7 @@ def _fit_ridge(X: Matrix, y: Matrix, weight: Matrix) -> Linear:
     bread = (rows * weight[:, None]).T @ rows
     penalised = bread + _penalty(rows.shape[1])
     coefficients: Matrix = np.asarray(np.linalg.solve(penalised, rows.T @ (weight * y)), dtype=np.float64)
-    return Linear(coefficients, _sandwich(bread, rows, weight * (y - rows @ coefficients)), logistic=False)
+    return Linear(coefficients, _sandwich(bread, rows, weight * (y - rows @ coefficients)), "none")
 
 
 def _sandwich(bread: Matrix, rows: Matrix, score: Matrix) -> Matrix:
@@ -173,6 +200,11 @@ def _penalty(size: int) -> Matrix:
     diagonal = np.full(size, PENALTY)
     diagonal[0] = 1e-9  # the intercept is free
     return np.diag(diagonal)
+
+
+def _exponential(value: Matrix) -> Matrix:
+    result: Matrix = np.exp(np.clip(value, -40, 40))
+    return result
 
 
 def _logistic(value: Matrix) -> Matrix:

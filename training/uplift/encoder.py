@@ -63,7 +63,7 @@ class Encoder:
         matrix = np.empty((len(table), len(self.columns)), order="F")  # written and read column by column
         for position, name in enumerate(self.columns):
             column = table.frame[name]
-            matrix[:, position] = self._code(name, column) if name in self.categories else _floats(column)
+            matrix[:, position] = self._code(name, column) if name in self.categories else _numbers(name, column)
         return matrix
 
     def to_json(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Encoder:
 
     def _standard(self, name: str, column: pd.Series) -> Matrix:
         mean, scale, indicated = self.numbers[name]
-        values = _floats(column)
+        values = _numbers(name, column)
         unknown = np.isnan(values)
         standard = np.where(unknown, 0.0, (values - mean) / scale)
         return np.column_stack([standard, unknown]) if indicated else standard[:, None]
@@ -118,6 +118,14 @@ def _categories(frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
 
 def _texts(values: Iterable[Any]) -> list[str]:
     return [str(value) for value in values]
+
+
+def _numbers(name: str, column: pd.Series) -> Matrix:
+    try:
+        return _floats(column)
+    except (TypeError, ValueError):
+        given = next(value for value in column if not isinstance(value, int | float))
+        raise ValueError(f"{name} == {given!r}, must be a number, as it was in training (feature table)") from None
 
 
 def _floats(column: pd.Series) -> Matrix:

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from features.exposures import CONTROL, Exposures
 from features.table import FeatureTable
-from training.uplift.bases import Base, Matrix, fit_linear, fit_trees
+from training.uplift.bases import Base, Family, Matrix, family_of, fit_linear, fit_trees
 from training.uplift.encoder import Encoder
 from training.uplift.folds import fold_numbers
 
@@ -26,23 +26,23 @@ class Fitter:
     """How a base model is fitted: `linear` or `lightgbm`, with what it needs to know about the matrix."""
 
     kind: str
-    binary: bool
+    family: Family
     categories: list[int]
     seed: int
 
     def outcome(self, X: Matrix, y: Matrix, weight: Matrix, *, extra: int = 0) -> Base:
         """A model of the outcome; `extra` columns stand before the features."""
-        return self._fit(X, y, weight, binary=self.binary, extra=extra)
+        return self._fit(X, y, weight, family=self.family, extra=extra)
 
     def amount(self, X: Matrix, y: Matrix, weight: Matrix) -> Base:
         """A model of a difference, whatever the outcome."""
-        return self._fit(X, y, weight, binary=False, extra=0)
+        return self._fit(X, y, weight, family="amount", extra=0)
 
-    def _fit(self, X: Matrix, y: Matrix, weight: Matrix, *, binary: bool, extra: int) -> Base:
+    def _fit(self, X: Matrix, y: Matrix, weight: Matrix, *, family: Family, extra: int) -> Base:
         if self.kind == "linear":
-            return fit_linear(X, y, weight, binary=binary)
+            return fit_linear(X, y, weight, family=family)
         categories = [position + extra for position in self.categories]
-        return fit_trees(X, y, weight, binary=binary, categories=categories, seed=self.seed)
+        return fit_trees(X, y, weight, family=family, categories=categories, seed=self.seed)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Log:
 
     @cached_property
     def fitter(self) -> Fitter:
-        return Fitter(self.kind, is_binary(self.outcome), self.encoder.category_positions, self.seed)
+        return Fitter(self.kind, family_of(self.outcome), self.encoder.category_positions, self.seed)
 
     @cached_property
     def probability(self) -> Matrix:
@@ -183,7 +183,7 @@ def check(table: FeatureTable, exposures: Exposures, outcome: Matrix) -> None:
 
 
 def is_binary(outcome: Matrix) -> bool:
-    return bool(np.isin(outcome, (0.0, 1.0)).all())
+    return family_of(outcome) == "binary"
 
 
 def probabilities(X: Matrix, exposures: Exposures) -> Matrix:

@@ -42,6 +42,14 @@ def catalog() -> Catalog:
     return Catalog.of(frame.assign(price=pd.to_numeric(frame["price"])))
 
 
+def scores() -> dict[str, dict[str, float]]:
+    """The page's scores: customer to number, by name."""
+    (_, *names), *rows = [line.split(",") for line in block("text scores")]
+    return {
+        name: {row[0]: float(row[place]) for row in rows if row[place]} for place, name in enumerate(names, start=1)
+    }
+
+
 @pytest.mark.parametrize("line", block("yaml"))
 def test_a_condition_of_the_page_holds_for_whom_the_page_says(line: str) -> None:
     text, names = line.rsplit("#", 1)
@@ -50,8 +58,8 @@ def test_a_condition_of_the_page_holds_for_whom_the_page_says(line: str) -> None
         assert allowed_items(condition, catalog()).tolist() == [name for name in wanted if name]
         return
     events = Events.of(pa.Table.from_pylist([event.row() for event in log()], schema=SCHEMA))
-    scores = {"churn": pa.table({"customer": ["ann", "bob"], "score": [0.8, 0.2]})}
-    found = matching(condition, events, MOMENT, scores=scores, catalog=catalog())
+    tables = {name: pa.table({"customer": list(one), "score": list(one.values())}) for name, one in scores().items()}
+    found = matching(condition, events, MOMENT, scores=tables, catalog=catalog())
     assert found == [name for name in wanted if name]
 
 
@@ -59,7 +67,8 @@ def test_the_sentences_of_the_page_are_what_why_says() -> None:
     for line in block("text why"):
         customer, text, sentence = line.split(" | ")
         history = [event.row() for event in log() if event.customer == customer]
-        facts = Facts.of(history, MOMENT, catalog=catalog())
+        told = {name: one[customer] for name, one in scores().items() if customer in one}
+        facts = Facts.of(history, MOMENT, scores=told, catalog=catalog())
         assert why(parsed(yaml.safe_load(text)), facts) == sentence.strip()
 
 

@@ -5,8 +5,7 @@ c000 ordered teas, c003 coffees, one of them in the catalogue, in January 2026; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,35 +14,15 @@ import pytest
 from features.decisions import NOTHING, Decision
 from features.events import IDENTIFIED, ORDERED, VIEWED, Event
 from features.history import record
-from features.offers import Offer
 from features.workspace import Workspace
 from serving.decisions import seen
 from serving.decisions.offers import select
 from serving.decisions.requests import OfferRequest
-from serving.decisions.seen import Seen
 from serving.decisions.state import State
 
 NOW = datetime(2026, 1, 20, tzinfo=UTC)
 COFFEE = {"event": ORDERED, "where": {"category": "coffee"}}
-
-
-@pytest.fixture
-def state(shop: Workspace) -> Iterator[State]:
-    state = State.of(shop)
-    yield state
-    assert state.journal is not None
-    state.journal.close()
-
-
-def asking(state: State, shop: Workspace, condition: dict[str, Any]) -> State:
-    """The state, as if the offer `coupon` were for those only for whom the condition holds."""
-    offers = tuple(
-        Offer.model_validate(offer.model_dump(exclude={"eligible"}) | {"eligible": condition})
-        if offer.key == "coupon"
-        else offer
-        for offer in state.offers
-    )
-    return replace(state, offers=offers, seen=Seen.of(shop, offers))
+Asking = Callable[[dict[str, Any]], State]
 
 
 def considered(state: State, customer: str | None) -> dict[str, str | None]:
@@ -56,8 +35,8 @@ def decided(state: State, customer: str | None, number: int = 0) -> Decision:
     return select(state, OfferRequest(customer=customer, offers=["coupon", "mail"]), f"e{number}", NOW)[0]
 
 
-def test_only_customers_for_whom_the_condition_holds_get_the_offer(state: State, shop: Workspace) -> None:
-    rules = asking(state, shop, COFFEE)
+def test_only_customers_for_whom_the_condition_holds_get_the_offer(asking: Asking) -> None:
+    rules = asking(COFFEE)
     assert considered(rules, "c003") == {}
     reason = "0 x Order Completed where category 'coffee' is not at least 1"
     assert considered(rules, "c000") == {"coupon": reason}
@@ -65,8 +44,8 @@ def test_only_customers_for_whom_the_condition_holds_get_the_offer(state: State,
     assert ("coupon",) in {decided(rules, "c003", number).chosen for number in range(200)}
 
 
-def test_a_live_event_counts_at_the_next_decision(state: State, shop: Workspace) -> None:
-    rules = asking(state, shop, {"all": [{"trait": "city", "is": "Lyon"}, {"event": VIEWED, "within": "1h"}]})
+def test_a_live_event_counts_at_the_next_decision(state: State, asking: Asking) -> None:
+    rules = asking({"all": [{"trait": "city", "is": "Lyon"}, {"event": VIEWED, "within": "1h"}]})
     assert considered(rules, "c002") == {"coupon": "city (missing) is not 'Lyon'"}
     time = NOW - timedelta(minutes=10)
     assert state.ledger is not None
@@ -83,29 +62,27 @@ def test_a_live_event_counts_at_the_next_decision(state: State, shop: Workspace)
     [(None, "no customer was given"), ("c055", "the customer has not agreed to personalisation")],
 )
 def test_without_a_customer_who_agreed_a_condition_cannot_hold(
-    customer: str | None, reason: str, state: State, shop: Workspace
+    customer: str | None, reason: str, asking: Asking
 ) -> None:
-    rules = asking(state, shop, {"not": {"event": "Never"}})
+    rules = asking({"not": {"event": "Never"}})
     assert considered(rules, customer) == {"coupon": reason}
     assert considered(rules, "c000") == {}
 
 
-def test_where_no_offer_is_eligible_the_decision_says_so(state: State, shop: Workspace) -> None:
-    rules = asking(state, shop, {"event": "Never"})
+def test_where_no_offer_is_eligible_the_decision_says_so(asking: Asking) -> None:
+    rules = asking({"event": "Never"})
     decision, answer = select(rules, OfferRequest(customer="c000", offers=["coupon"]), "d", NOW)
     assert (decision.chosen, decision.probability, decision.reason) == ((NOTHING,), 1.0, "no offer is eligible")
     assert answer["offer"] is None
 
 
-def test_of_a_customers_rows_of_a_name_the_newest_are_kept(
-    state: State, shop: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = asking(state, shop, COFFEE).seen.of_customer("c003")
+def test_of_a_customers_rows_of_a_name_the_newest_are_kept(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = asking(COFFEE).seen.of_customer("c003")
     monkeypatch.setattr(seen, "LOOKED", 1)
-    (newest,) = asking(state, shop, COFFEE).seen.of_customer("c003")
+    (newest,) = asking(COFFEE).seen.of_customer("c003")
     assert newest["time"] == max(row["time"] for row in whole)
     assert len(whole) > 1
-    assert asking(state, shop, COFFEE).seen.of_customer("nobody") == []
+    assert asking(COFFEE).seen.of_customer("nobody") == []
 
 
 def test_an_attribute_that_the_catalogue_lacks_stops_the_service_at_its_start(shop: Workspace) -> None:
@@ -114,6 +91,17 @@ def test_an_attribute_that_the_catalogue_lacks_stops_the_service_at_its_start(sh
     path.write_text(before + "  - {key: x, name: X, eligible: {event: View, where: {colour: red}}}\n")
     try:
         with pytest.raises(ValueError, match=r"offers.yaml: eligible of 'x': the catalogue has no attribute 'colour'"):
+            State.read(shop)
+    finally:
+        path.write_text(before)
+
+
+def test_a_score_of_no_offer_stops_the_service_at_its_start(shop: Workspace) -> None:
+    path = shop.folder / "offers.yaml"
+    before = path.read_text()
+    path.write_text(before + "  - {key: x, name: X, eligible: {score: effect of coupn, at_least: 0.1}}\n")
+    try:
+        with pytest.raises(ValueError, match=r"of 'x': there is no score .*; did you mean 'effect of coupon'\?"):
             State.read(shop)
     finally:
         path.write_text(before)

@@ -1,31 +1,21 @@
 """Offers are drawn with the probabilities that are logged, for a customer in the holdout as for the others."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import pytest
 from scipy.stats import chisquare
 
 from features.assignment import bucket
 from features.decisions import NOTHING
 from features.offers import HOLDOUT_SALT, Offer
-from features.workspace import OfferSettings, Workspace
+from features.workspace import OfferSettings
 from serving.decisions.offers import select
 from serving.decisions.requests import OfferRequest
 from serving.decisions.state import State
 from training.policies.prices import Prices
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def state(shop: Workspace) -> Iterator[State]:
-    state = State.of(shop)
-    yield state
-    assert state.journal is not None
-    state.journal.close()
 
 
 def named(held: bool) -> str:

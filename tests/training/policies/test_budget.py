@@ -102,14 +102,26 @@ def test_a_hundred_thousand_customers_are_planned_within_a_ten_thousandth_of_the
     assert made.gap < 1e-4
 
 
-def test_customers_who_are_all_alike_get_as_much_as_the_limits_hold() -> None:
-    profit, spend = np.repeat([[0.5], [0.4]], 1000, axis=1), np.repeat([[1.0], [1.0]], 1000, axis=1)
-    limits = (Limit("budget", 700.5, (0, 1), money=True), Limit("stock", 300, (0,), money=False))
+def test_a_plan_is_the_same_to_the_bit_however_many_threads_make_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = plan(world(0, 60_000, 3, 0.2))
+    monkeypatch.setattr("training.policies.allotment.THREADS", 1)
+    one = plan(world(0, 60_000, 3, 0.2))
+    assert (one.profit, one.bound, one.prices.tolist()) == (two.profit, two.bound, two.prices.tolist())
+    assert (one.choice == two.choice).all()
+
+
+@pytest.mark.parametrize("customers", [1_000, 60_000])  # the prices of 60,000 come from a sample
+def test_customers_who_are_all_alike_get_as_much_as_the_limits_hold(customers: int) -> None:
+    profit, spend = np.repeat([[0.5], [0.4]], customers, axis=1), np.repeat([[1.0], [1.0]], customers, axis=1)
+    limits = (
+        Limit("budget", 0.7 * customers + 0.5, (0, 1), money=True),
+        Limit("stock", 0.3 * customers, (0,), money=False),
+    )
     allotment = Allotment(profit, spend, limits)
     made = plan(allotment)
     alone = allotment.best(cautious(allotment, made.prices))[0]
     assert (allotment.used(alone) <= allotment.most).all()
-    assert [(made.choice == offer).sum() for offer in (0, 1)] == [300, 400]
+    assert [(made.choice == offer).sum() for offer in (0, 1)] == [0.3 * customers, 0.4 * customers]
 
 
 def test_a_budget_of_zero_buys_nothing_but_what_is_free() -> None:

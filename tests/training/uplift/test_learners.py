@@ -65,6 +65,17 @@ def test_a_planted_effect_on_a_binary_outcome_is_recovered(name: str) -> None:
     assert abs(effect[~high].mean()) < 0.1
 
 
+@ranking_learner
+def test_a_planted_effect_on_a_count_is_recovered(name: str) -> None:
+    table, exposures = customers(), given(("a", "none"))
+    lift = 0.8 * (exposures.arm == "a") * (table.frame["spend"].to_numpy() > 0)
+    outcome = np.random.default_rng(5).poisson(0.6 + lift).astype(float)
+    effect = LEARNERS[name]().fit(table, exposures, outcome).effect(table).effect[:, 0]
+    high = table.frame["spend"].to_numpy() > 0
+    assert abs(effect[high].mean() - 0.8) < 0.2
+    assert abs(effect[~high].mean()) < 0.2
+
+
 @every_learner
 def test_two_equal_arms_have_no_effect(name: str) -> None:
     table, exposures = customers(), given(("a", "none"))
