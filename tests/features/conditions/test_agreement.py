@@ -190,6 +190,16 @@ def test_at_the_edges_all_customers_are_found(raw: dict[str, Any], log: list[dic
     assert one_by_one(raw, log) == (["ann"] if log else [])
 
 
+def test_among_given_customers_those_are_found_who_did_nothing_and_nobody_else() -> None:
+    events = Events.of(pa.Table.from_pylist([row(), row(customer="eve", message_id="n")], schema=SCHEMA))
+    among = pa.array(["ann", "zed"])
+    for raw, found in (({"event": VIEWED}, ["ann"]), ({"not": {"event": VIEWED}}, ["zed"])):
+        assert matching(parsed(raw), events, MOMENT, among=among) == found
+    scores = {"churn": pa.table({"customer": ["zed"], "score": [0.5]})}
+    both = {"any": [{"score": "churn", "at_least": 0.5}, {"trait": "city", "exists": False}]}
+    assert matching(parsed(both), events, MOMENT, among=among, scores=scores) == ["ann", "zed"]
+
+
 @given(combined(attributes()))
 @settings(max_examples=60, deadline=None)
 def test_a_query_finds_the_items_for_which_the_condition_holds_one_by_one(raw: dict[str, Any]) -> None:
