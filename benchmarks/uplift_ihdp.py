@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.peers import Peers, Question, peers
+from benchmarks.peers import PEERS, Peers, Question, peers
 from benchmarks.uplift_worlds import Array, Log
 from training.uplift import LEARNERS
 from training.uplift.folds import fold_numbers
@@ -29,6 +29,7 @@ from training.uplift.rows import FOLDS
 
 FEATURES = [f"x{number}" for number in range(1, 26)]
 KEYS = ("pehe_ratio", "pehe_ratio_geometric", "replications_above")
+OF_AMOUNTS = tuple(name for name in PEERS if name != "uplift-forest")  # which needs outcomes that some have not
 OURS, THEIRS = "selector", "econml-dr"
 
 
@@ -68,7 +69,8 @@ def errors(one: Folded, there: Peers | None, seed: int) -> dict[str, float]:
     effects = {name: ours(name, one, seed) for name in LEARNERS}
     if there:
         log = one.log
-        effects |= there.ask(Question(log.X, log.treated, log.outcome, log.probability, one.fold, seed)).effects
+        question = Question(log.X, log.treated, log.outcome, log.probability, one.fold, seed)
+        effects |= there.ask(question, OF_AMOUNTS).effects
     return {name: float(np.sqrt(((values - one.log.effect) ** 2).mean())) for name, values in effects.items()}
 
 
