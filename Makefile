@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types floors clean
+.PHONY: help setup setup-peers demo test check lint types floors clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -20,6 +20,15 @@ setup: .venv/.ready ## make .venv with the locked packages
 
 .venv/.ready-dev: .venv/.ready requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $@
+
+setup-peers: .venv-peers/.ready ## make .venv-peers with the libraries that benchmarks compare against; Attune runs without
+
+.venv-peers/.ready: requirements-peers.lock
+	@$(PYTHON) -c 'import sys; sys.version_info[:2] == (3, 11) or sys.exit("Python %d.%d given, the peers are locked on 3.11 (make PYTHON=python3.11 setup-peers)" % sys.version_info[:2])'
+	@echo "Setting up .venv-peers (the first time takes a few minutes)"
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-peers.lock
 	@touch $@
 
 demo: .venv/.ready ## run the whole main job on a simulated shop; SERVE=1 leaves the service running
@@ -40,5 +49,5 @@ types: .venv/.ready-dev
 floors: .venv/.ready-dev
 	@$(BIN)/lint-imports | tail -n 6
 
-clean: ## remove the environment and the demo's files
-	rm -rf .venv demo
+clean: ## remove the environments and the demo's files
+	rm -rf .venv .venv-peers demo

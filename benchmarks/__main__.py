@@ -23,6 +23,11 @@ BENCHMARKS = {
     "recommend-retail": "benchmarks.recommend_retail",
     "recommend-simulated": "benchmarks.recommend_simulated",
     "training": "benchmarks.training",
+    "uplift-simulated": "benchmarks.uplift_simulated",
+    "uplift-hillstrom": "benchmarks.uplift_hillstrom",
+    "uplift-ihdp": "benchmarks.uplift_ihdp",
+    "uplift-calibration": "benchmarks.uplift_calibration",
+    "uplift-scale": "benchmarks.uplift_scale",
 }
 VERSIONS = ("duckdb", "implicit", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
 
