@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 from training.metrics.uplift import slope
 from training.uplift.bases import Matrix
 
-SPREAD = 0.2  # standard deviation of a weight about its prior: of .05 to 1 the smallest regret over ten simulated worlds
+SPREAD = 0.2  # standard deviation of a weight about its prior: of .05 to 1 the smallest regret in ten simulated worlds
 LEAST = 0.05  # share of the weights below which a prediction is not worth its model
 TRUST = 0.3  # standard deviation of the factor about 1: each prediction is scaled to its own calibration already
 HEAT = 16.0  # temperature of the prior; the 4 of theory picks the lucky ones where effects are weak
