@@ -27,11 +27,11 @@ def budget_of(log: PolicyLog) -> list[Figures]:
     people = log.logged.people
     every, scale = tuple(range(len(log.worth.offers))), PER / people.sum()
     allotment = Allotment((log.profit * people[:, None]).T, (log.spend * people[:, None]).T, ())
-    found = []
-    for money in np.unique(np.linspace(0, plan(allotment).spend, POINTS)).tolist():
-        made = plan(replace(allotment, limits=(Limit("budget", money, every, money=True),)))
-        found.append({"budget": scale * money, **_point(log, made, scale)})
-    return found
+    free = plan(allotment)
+    *budgets, most = np.unique(np.linspace(0, free.spend, POINTS)).tolist()
+    plans = [plan(replace(allotment, limits=(Limit("budget", money, every, money=True),))) for money in budgets]
+    found = zip([*budgets, most], [*plans, free], strict=True)
+    return [{"budget": scale * money, **_point(log, made, scale)} for money, made in found]
 
 
 def _point(log: PolicyLog, made: Plan, scale: float) -> Figures:
@@ -39,7 +39,7 @@ def _point(log: PolicyLog, made: Plan, scale: float) -> Figures:
     gain = doubly_robust(log.logged, target) - log.valued[NOBODY].value
     return {
         "planned": scale * made.profit,
-        "price": float(made.prices[0]),
+        "price": float(made.prices.sum()),  # of the one limit, or of none
         "offered": 100 * log.offered(target),
         **per(gain.interval),
     }
