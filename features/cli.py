@@ -1,4 +1,4 @@
-"""The verbs of the ground floor: init, import, simulate, features, doctor, backup, restore."""
+"""The verbs of the ground floor: init, import, simulate, features, doctor, migrate, backup, restore."""
 
 from __future__ import annotations
 
@@ -210,6 +210,19 @@ def doctor(
     typer.echo(shown(checks))
     if any(check.state == BROKEN for check in checks):
         raise typer.Exit(1)
+
+
+@app.command()
+def migrate(workspace: WorkspaceOption = None) -> None:
+    """Bring the ledger to the revision that this Attune needs, in one transaction; back it up first.
+
+    Example: attune backup shop.tar.gz -w shop && attune migrate -w shop
+    """
+    from features.ledger import Ledger
+    from features.migrations import NEWEST
+
+    found = Ledger(opened(workspace).ledger).migrate()
+    typer.echo(f"the ledger is of revision {NEWEST}; it was of {found or 'none: its tables are made'}")
 
 
 @app.command()

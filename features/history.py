@@ -62,8 +62,7 @@ def read_events(workspace: Workspace) -> Events:
     """
     backend = connect()
     live, ledger = None, Ledger(workspace.ledger)
-    if ledger.revision():  # no ledger is made by reading
-        ledger.migrate()
+    if ledger.is_made():  # no ledger is made by reading
         live = _waiting(ledger)
     version = newest_version(workspace)
     table = _of_version(workspace, version, backend)
