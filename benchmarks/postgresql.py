@@ -43,7 +43,7 @@ def running(settings: Mapping[str, str]) -> Iterator[str]:
         server.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
         server.wait(timeout=30)
         shutil.rmtree(folder)
-        os.environ.pop("PGPASSWORD")
+        os.environ.pop("PGPASSWORD", None)
         os.environ |= {} if before is None else {"PGPASSWORD": before}
 
 

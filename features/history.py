@@ -19,8 +19,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
-from sqlalchemy import Column, DateTime, LargeBinary, String, Table, Text, delete, insert, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+)
 
+from features.bodies import parsed
 from features.engine import connect
 from features.events import KEY, SCHEMA, Event, Events, utc
 from features.ledger import NUMBER, Ledger, metadata
@@ -35,6 +49,8 @@ if TYPE_CHECKING:
 
 SEQUENCE = pa.field("sequence", pa.int64())
 REMEDY = "`attune restore` brings a backup back"
+PART = 50_000  # events that are read, and moved into the history, at once: about 100 MB of memory
+SLICE = 5_000  # events that are deleted in one transaction: a writer waits a few hundredths of a second for it
 BATCH = 5_000  # SQLite takes 32,766 parameters in a statement
 
 live_events = Table(
@@ -133,17 +149,50 @@ def record(ledger: Ledger, events: Sequence[Event]) -> int:
 
 
 def close_days(workspace: Workspace, until: datetime) -> int:
-    """Moves the live events received before `until` into the history; how many were moved."""
+    """Moves the live events received before `until` into the history; how many were moved.
+
+    Part by part, each committed with its watermark, so that memory is bounded and others write in between.
+    """
     ledger = Ledger.at(workspace.ledger)
+    return sum(iter(lambda: _close_part(workspace, ledger, utc(until)), 0))
+
+
+def _close_part(workspace: Workspace, ledger: Ledger, until: datetime) -> int:
     with locked(workspace):
-        rows, last = _waiting_until(ledger, _watermark(ledger, newest_version(workspace)), utc(until))
-        if last is not None:
-            transaction = Transaction(watermark_name(ledger), last)
-            _write(workspace, rows, CommitProperties(app_transactions=[transaction]))
         taken = _watermark(ledger, newest_version(workspace))
-        with ledger.write() as connection:
-            connection.execute(delete(live_events).where(live_events.c.sequence <= taken))
+        _drop(ledger, taken)  # what a crash left in both
+        last = _last_closed(ledger, taken, until)
+        rows = _part(ledger, taken, last)
+        if rows.num_rows:
+            commit = CommitProperties(app_transactions=[Transaction(watermark_name(ledger), last)])
+            _write(workspace, rows.drop_columns(SEQUENCE.name), commit)
+            _drop(ledger, last)
     return int(rows.num_rows)
+
+
+def _last_closed(ledger: Ledger, taken: int, until: datetime) -> int:
+    """The last sequence of the next part: the last one there that was received before `until`.
+
+    Writers at once may be numbered in another order than they received; a few events of the next day may go along.
+    """
+    part = select(live_events.c.sequence, live_events.c.received_at).where(live_events.c.sequence > taken)
+    next_ = part.order_by(live_events.c.sequence).limit(PART).subquery()
+    with ledger.read() as connection:
+        last = connection.execute(select(func.max(next_.c.sequence)).where(next_.c.received_at < until)).scalar()
+    return taken if last is None else int(last)
+
+
+def _drop(ledger: Ledger, taken: int) -> None:
+    """Deletes the events up to `taken`, which history holds, in slices between which others may write."""
+    held = live_events.c.sequence <= taken
+    some = select(live_events.c.sequence).where(held).order_by(live_events.c.sequence).limit(SLICE).subquery()
+    while True:
+        with ledger.read() as connection:
+            end = connection.execute(select(func.max(some.c.sequence))).scalar()
+        if end is None:
+            return
+        with ledger.write() as connection:
+            connection.execute(delete(live_events).where(live_events.c.sequence <= end))
 
 
 @contextmanager
@@ -178,26 +227,35 @@ def _watermark(ledger: Ledger, version: DeltaTable | None) -> int:
 
 def _waiting(ledger: Ledger) -> pa.Table:
     """The ledger's events with their `sequence`, in its order."""
-    query = select(live_events.c.sequence, live_events.c.body).order_by(live_events.c.sequence)
     with ledger.read() as connection:
-        rows = [orjson.loads(body) | {SEQUENCE.name: sequence} for sequence, body in connection.execute(query)]
-    for row in rows:
-        row |= {name: datetime.fromisoformat(row[name]) for name in ("time", "received_at")}
-    return pa.Table.from_pylist(rows, schema=SCHEMA.append(SEQUENCE))
+        return pa.concat_tables(_parts(connection))
+
+
+def _parts(connection: Connection) -> Iterator[pa.Table]:
+    last = 0
+    while True:
+        part = _rows(connection, live_events.c.sequence > last)
+        yield part
+        if not part.num_rows:
+            return
+        last = part[SEQUENCE.name][-1].as_py()
+
+
+def _part(ledger: Ledger, taken: int, last: int) -> pa.Table:
+    with ledger.read() as connection:
+        return _rows(connection, live_events.c.sequence.between(taken + 1, last))
+
+
+def _rows(connection: Connection, which: ColumnElement[bool]) -> pa.Table:
+    """The first `PART` of these events with their `sequence`, in its order."""
+    query = select(live_events.c.sequence, live_events.c.body).where(which)
+    found = connection.execute(query.order_by(live_events.c.sequence).limit(PART)).all()
+    rows = parsed([body for _, body in found])
+    return rows.append_column(SEQUENCE, pa.array([sequence for sequence, _ in found], SEQUENCE.type))
 
 
 def _above(live: pa.Table, watermark: int) -> pa.Table:
     return live.filter(pc.greater(live[SEQUENCE.name], watermark)).drop_columns(SEQUENCE.name)
-
-
-def _waiting_until(ledger: Ledger, watermark: int, until: datetime) -> tuple[pa.Table, int | None]:
-    """The rows above the watermark up to the first one received at `until` or later, and their last sequence."""
-    live = _waiting(ledger)
-    live = live.filter(pc.greater(live[SEQUENCE.name], watermark))
-    late = pc.index(pc.greater_equal(live["received_at"], pa.scalar(until, pa.timestamp("us"))), True).as_py()
-    closed = live if late < 0 else live.slice(0, late)
-    last = closed[SEQUENCE.name][-1].as_py() if closed.num_rows else None
-    return closed.drop_columns(SEQUENCE.name), last
 
 
 def _batched(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
