@@ -55,11 +55,14 @@ def midnight(now: datetime, zone: str) -> datetime:
 def _try(name: str, workspace: Workspace, now: datetime, say: Say, faults: dict[str, str]) -> None:
     try:
         said = JOBS[name](workspace, now)
-        if faults.pop(name, None):
-            say(f"{name}: works again")
     except OSError as error:
-        said = f"{name}: {' '.join(str(error).split())}"
-        said, faults[name] = None if faults.get(name) == said else said, said
+        fault = f"{name}: {' '.join(str(error).split())}"
+        if faults.get(name) != fault:
+            say(fault)
+        faults[name] = fault
+        return
+    if faults.pop(name, None):
+        say(f"{name}: works again")
     if said:
         say(said)
 
