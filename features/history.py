@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
+Row = Mapping[str, Any]  # of `SCHEMA`
 SEQUENCE = pa.field("sequence", pa.int64())
 REMEDY = "`attune restore` brings a backup back"
 PART = 50_000  # events that are read, and moved into the history, at once: about 100 MB of memory
@@ -133,19 +134,26 @@ def append(workspace: Workspace, rows: pa.Table) -> None:
 
 def record(ledger: Ledger, events: Sequence[Event]) -> int:
     """Stores live events durably and says how many were new: the same message from the same source is stored once."""
-    rows: dict[bytes, Event] = {}
+    rows: dict[bytes, Row] = {}
     for event in events:
-        rows.setdefault(_key(event), event)
+        row = event.row()
+        rows.setdefault(key_of(row), row)
     with ledger.write() as connection:
-        for keys in _batched(list(rows)):
-            known = select(message_keys.c.key).where(message_keys.c.key.in_(keys))
-            for key in connection.execute(known).scalars().all():
-                del rows[key]
-        if rows:
-            connection.execute(insert(message_keys), [{"key": key} for key in rows])
-            connection.execute(insert(live_events), [_live_row(event) for event in rows.values()])
-            redeem(connection, [event.row() for event in rows.values()])
-    return len(rows)
+        return len(store(connection, rows))
+
+
+def store(connection: Connection, rows: Mapping[bytes, Row]) -> set[bytes]:
+    """Adds the live events, by their `key_of`, that were never stored; their keys. The caller holds the write lock."""
+    fresh = dict(rows)
+    for keys in _batched(list(rows)):
+        known = select(message_keys.c.key).where(message_keys.c.key.in_(keys))
+        for key in connection.execute(known).scalars().all():
+            del fresh[key]
+    if fresh:
+        connection.execute(insert(message_keys), [{"key": key} for key in fresh])
+        connection.execute(insert(live_events), [_live_row(row) for row in fresh.values()])
+        redeem(connection, fresh.values())
+    return set(fresh)
 
 
 def close_days(workspace: Workspace, until: datetime) -> int:
@@ -263,10 +271,11 @@ def _batched(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     return (keys[start : start + BATCH] for start in range(0, len(keys), BATCH))
 
 
-def _key(event: Event) -> bytes:
-    return hashlib.blake2b(f"{event.source}\0{event.message_id}\0{event.line}".encode(), digest_size=16).digest()
+def key_of(row: Row) -> bytes:
+    """By what a row is known for ever."""
+    name = f"{row['source']}\0{row['message_id']}\0{row['line']}"
+    return hashlib.blake2b(name.encode(), digest_size=16).digest()
 
 
-def _live_row(event: Event) -> dict[str, object]:
-    row = event.row()
-    return {"received_at": row["received_at"], "customer": event.customer, "body": orjson.dumps(row).decode()}
+def _live_row(row: Row) -> dict[str, object]:
+    return {"received_at": row["received_at"], "customer": row["customer"], "body": orjson.dumps(row).decode()}
