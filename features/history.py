@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
-from sqlalchemy import Column, DateTime, LargeBinary, String, Table, Text, delete, insert, select
+from sqlalchemy import Column, Connection, DateTime, LargeBinary, String, Table, Text, delete, insert, select
 
 from features.engine import connect
 from features.events import KEY, SCHEMA, Event, Events, utc
@@ -118,18 +118,23 @@ def append(workspace: Workspace, rows: pa.Table) -> None:
 
 def record(ledger: Ledger, events: Sequence[Event]) -> int:
     """Stores live events durably and says how many were new: the same message from the same source is stored once."""
+    with ledger.write() as connection:
+        return record_in(connection, events)
+
+
+def record_in(connection: Connection, events: Sequence[Event]) -> int:
+    """Stores live events in the caller's transaction; how many were new."""
     rows: dict[bytes, Event] = {}
     for event in events:
         rows.setdefault(_key(event), event)
-    with ledger.write() as connection:
-        for keys in _batched(list(rows)):
-            known = select(message_keys.c.key).where(message_keys.c.key.in_(keys))
-            for key in connection.execute(known).scalars().all():
-                del rows[key]
-        if rows:
-            connection.execute(insert(message_keys), [{"key": key} for key in rows])
-            connection.execute(insert(live_events), [_live_row(event) for event in rows.values()])
-            redeem(connection, [event.row() for event in rows.values()])
+    for keys in _batched(list(rows)):
+        known = select(message_keys.c.key).where(message_keys.c.key.in_(keys))
+        for key in connection.execute(known).scalars().all():
+            del rows[key]
+    if rows:
+        connection.execute(insert(message_keys), [{"key": key} for key in rows])
+        connection.execute(insert(live_events), [_live_row(event) for event in rows.values()])
+        redeem(connection, [event.row() for event in rows.values()])
     return len(rows)
 
 

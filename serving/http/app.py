@@ -24,6 +24,7 @@ from serving.experiments.report import stored
 from serving.http.answers import Asked, Decide, decided
 from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.openapi import document, page
+from serving.http.sources import Sources
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -51,6 +52,7 @@ class Routes:
             Route("/offers/select", self.select, methods=["POST"]),
             Route("/experiments/{key}/assign", self.assign, methods=["POST"]),
             Route("/experiments/{key}/report", self.report, methods=["GET"]),
+            *Sources(self).known(),
             Route("/openapi.json", self.openapi, methods=["GET"]),
             Route("/docs", self.docs, methods=["GET"]),
         ]
