@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from features.keys import SEND, create
 
 from benchmarks.sending import BATCH, Sender, batches, message
 from benchmarks.served import Served, free_port, quiet
 from features.history import newest_version, read_events
+from features.keys import SEND, create
 from features.ledger import Ledger
 from features.workspace import Workspace
 from features.workspace import create as create_workspace

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.items import live_items
+from features.ledger import Ledger
 from features.workspace import Workspace
 
 COLUMNS = ("item", "name", "category", "price", "stock")  # further columns are the shop's own attributes
@@ -38,6 +40,21 @@ class Catalog:
             if column not in frame.columns:
                 frame[column] = np.nan if column in ("price", "stock") else None
         return cls(frame.assign(stock=_numbers(frame, "stock")).set_index("item"))
+
+    def updated(self, given: Mapping[str, Mapping[str, object]]) -> Catalog:
+        """This catalogue with these fields over its own, and with the items that it lacked."""
+        if not given:
+            return self
+        new = [item for item in given if item not in self.frame.index]
+        grown = pd.Index([*self.frame.index, *new], name="item", dtype=self.frame.index.dtype) if new else None
+        frame = self.frame.copy() if grown is None else self.frame.reindex(grown)
+        places = frame.index.get_indexer(pd.Index(list(given), dtype=frame.index.dtype))
+        for column in dict.fromkeys(name for fields in given.values() for name in fields):
+            values = np.full(len(frame), None) if column not in frame else frame[column].to_numpy(object, copy=True)
+            for place, fields in zip(places, given.values(), strict=True):
+                values[place] = fields.get(column, values[place])
+            frame[column] = pd.Series(values, frame.index, dtype=object).infer_objects()
+        return Catalog(frame.assign(stock=_numbers(frame, "stock")))
 
     def name(self, item: str) -> str:
         """What a person calls the item; its id when the catalogue has no name."""
@@ -77,6 +94,11 @@ def plain(value: object) -> object:
 
 
 def read_catalog(workspace: Workspace) -> Catalog:
+    """What was said live over the shop's `catalog.csv`, and that over what imports found out; items of each."""
+    return read_files(workspace).updated(live_items(Ledger(workspace.ledger)))
+
+
+def read_files(workspace: Workspace) -> Catalog:
     """The shop's `catalog.csv` over what imports found out; items of either."""
     parts = [pd.read_parquet(path) for path in sorted((workspace.state / "catalog").glob("*.parquet"))]
     own = workspace.folder / "catalog.csv"
@@ -115,5 +137,7 @@ def _numbers(frame: pd.DataFrame, column: str) -> pd.Series[float]:
     odd = frame[numbers.isna() & frame[column].notna()]
     if len(odd):
         first = odd.iloc[0]
-        raise ValueError(f"{column} == {first[column]!r} of item {first['item']!r}, must be a number or empty")
+        raise ValueError(
+            f"{column} == {first[column]!r} of item {first.get('item', first.name)!r}, must be a number or empty"
+        )
     return numbers

@@ -119,6 +119,20 @@ def import_exposures(
     typer.echo(import_campaign(opened(workspace), file, map_file, consent=consent, proof=proof, now=datetime.now(UTC)))
 
 
+@imports.command("catalog")
+def import_catalog_file(
+    address: Annotated[str, typer.Argument(metavar="FILE|URL", help="CSV, or a Google Merchant feed (XML or TSV).")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Bring items, prices, stock and images up to date; a running service obeys at its next answer.
+
+    Example: attune import catalog https://shop.example/feed.xml -w shop
+    """
+    from features.importing import import_catalog
+
+    typer.echo(import_catalog(opened(workspace), address, datetime.now(UTC)))
+
+
 @imports.command("online-retail")
 def import_online_retail(
     file: Annotated[Path, typer.Argument(help="The data set as Parquet or CSV.")],
@@ -271,7 +285,7 @@ def restore(
 def create_key(
     source: Annotated[str, typer.Argument(help="Whose events they will be, e.g. web.")],
     workspace: WorkspaceOption = None,
-    role: Annotated[str, typer.Option(help="What the key is for: send.")] = "send",
+    role: Annotated[str, typer.Option(help="What the key is for: send, catalog.")] = "send",
 ) -> None:
     """Make a key and show it, once; the ledger keeps its hash.
 

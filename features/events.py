@@ -30,6 +30,8 @@ UNSUBSCRIBED = "Unsubscribed"
 ENGAGED = "Page Engaged"
 IDENTIFIED = "Identify"  # its `properties` are the customer's traits (CRM attributes, demographics) from that moment on
 
+ITEM_CHANGED = "Item Changed"  # the catalogue's, of nobody: `properties` say from what to what
+
 VOCABULARY = (VIEWED, ADDED, REMOVED, ORDERED, REFUNDED, DELIVERED, OPENED, CLICKED, UNSUBSCRIBED, ENGAGED, IDENTIFIED)
 CODE = {name: code for code, name in enumerate(VOCABULARY)}  # how a `Past` writes these names
 
@@ -140,8 +142,9 @@ class Events:
         return self._pasts[moment]
 
     def span(self) -> tuple[datetime, datetime] | None:
-        """The first and the last event time, or None when the log is empty."""
-        ends = self._table.aggregate(first=self._table.time.min(), last=self._table.time.max())
+        """The first and the last time that somebody did something, or None when nobody did."""
+        done = self._table.filter(self._table.name != ITEM_CHANGED)
+        ends = done.aggregate(first=done.time.min(), last=done.time.max())
         row = ends.to_pyarrow().to_pylist()[0]
         return None if row["first"] is None else (row["first"], row["last"])
 

@@ -134,12 +134,17 @@ def append(workspace: Workspace, rows: pa.Table) -> None:
 
 def record(ledger: Ledger, events: Sequence[Event]) -> int:
     """Stores live events durably and says how many were new: the same message from the same source is stored once."""
+    with ledger.write() as connection:
+        return record_in(connection, events)
+
+
+def record_in(connection: Connection, events: Sequence[Event]) -> int:
+    """The same in the caller's transaction."""
     rows: dict[bytes, Row] = {}
     for event in events:
         row = event.row()
         rows.setdefault(key_of(row), row)
-    with ledger.write() as connection:
-        return len(store(connection, rows))
+    return len(store(connection, rows))
 
 
 def store(connection: Connection, rows: Mapping[bytes, Row]) -> set[bytes]:

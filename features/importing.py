@@ -1,18 +1,22 @@
-"""Imports of anybody's own files: propose a map, import events by one, or a campaign's log."""
+"""Imports of anybody's own files: propose a map, import events by one, a campaign's log, or a file of items."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from features.consent import Basis, ConsentMap, grant
 from features.exposures import save_log
-from features.imported import earlier, fingerprint, require_file
-from features.imports import import_events
+from features.imported import ImportResult, earlier, fingerprint, require_file
+from features.imports import import_events, keep_rejects
+from features.items import SOURCE as CATALOG
+from features.items import upsert
 from features.ledger import Ledger
 from features.progress import step
 from features.quality import described
-from features.sources import exposure_files
+from features.sources import catalog_files, exposure_files
 from features.sources.files import EventMap, as_yaml, preview, propose, read
 from features.workspace import Workspace, read_yaml
 
@@ -64,6 +68,21 @@ def import_campaign(
     grant(Ledger.at(workspace.ledger), sorted(set(log.table.customers)), basis, source=log.name, time=now)
     nobody = "" if basis.purposes else "\nno consent was named: only customers who agreed elsewhere are learned from"
     return log.described() + nobody
+
+
+def import_catalog(workspace: Workspace, address: str, now: datetime) -> str:
+    """Merges a file of items, or what a URL answers, into the live catalogue; what was read, changed and rejected."""
+    with catalog_files.local(address) as path, step("Importing the catalogue"):
+        found = catalog_files.read(path, workspace.settings)
+        changed = upsert(Ledger.at(workspace.ledger), found.items, source=CATALOG, time=now)
+        columns = dict.fromkeys(name for row in found.rejected for name in row)
+        lost = pa.table({name: [row.get(name) for row in found.rejected] for name in columns})
+        mark = fingerprint(path)[:12]
+        rejected, examples, kept = keep_rejects(workspace, lost, f"{CATALOG}-{mark}.csv")
+    read = len(found.items) + len(found.rejected)
+    same = len(found.items) - changed
+    noted = {"as they were": same} if same else {}
+    return described(ImportResult(CATALOG, read, changed, rejected, noted, rejects=kept, examples=examples))
 
 
 def _basis(consent: str, proof: str, mapped: ConsentMap) -> Basis:

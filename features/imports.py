@@ -71,7 +71,7 @@ def import_events(
             redeem(connection, _with_properties(parsed.events))
         odd = {DUPLICATE: repeated, KNOWN: known}
         noted = {**parsed.noted, **{name: count for name, count in odd.items() if count}}
-        rejected, examples, kept = _keep_rejects(workspace, parsed.rejected, f"{source}-{mark[:12]}.csv")
+        rejected, examples, kept = keep_rejects(workspace, parsed.rejected, f"{source}-{mark[:12]}.csv")
         result = ImportResult(source, parsed.read, rows.num_rows, rejected, noted, rejects=kept, examples=examples)
         _remember(ledger, result, mark=mark, path=path, basis=basis, time=time)
     return result
@@ -143,9 +143,10 @@ def _keep_catalog(workspace: Workspace, catalog: pa.Table | None, source: str) -
         temporary.replace(path)
 
 
-def _keep_rejects(
+def keep_rejects(
     workspace: Workspace, rejected: pa.Table, name: str
 ) -> tuple[dict[str, int], dict[str, list[str]], Path | None]:
+    """Keeps the rejected rows in a file of this name: counts and examples by reason, and the file."""
     if not rejected.num_rows:
         return {}, {}, None
     workspace.rejects.mkdir(exist_ok=True)

@@ -17,7 +17,8 @@ from features.events import utc
 from features.ledger import Ledger, metadata
 
 SEND = "send"  # the only role of a key that stands in a shop's page, where everybody reads it: it reads nothing
-ROLES = (SEND,)
+CATALOG = "catalog"  # changes items, prices and stock: for the shop's own servers
+ROLES = (SEND, CATALOG)
 SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # as the map of an events file
 BYTES = 20  # of chance: nobody guesses a key, so a hash without salt tells nothing
 NAMED = 8  # characters of a key by which it is listed and revoked

@@ -130,6 +130,17 @@ class Ledger:
         with self._told("read"), self.engine.connect() as connection, connection.begin():
             yield connection
 
+    def glance(self, query: str) -> Any:
+        """The first value of a query, for what every request asks: a tenth of the cost of `read`."""
+        connection = self.engine.raw_connection()
+        try:
+            row = connection.driver_connection.execute(query).fetchone()  # type: ignore[union-attr]  # it was just taken
+        except self.engine.dialect.loaded_dbapi.Error as error:
+            raise OSError(f"{self.engine.url}: the ledger could not be read: {' '.join(str(error).split())}") from error
+        finally:
+            connection.close()
+        return None if row is None else row[0]
+
     @contextmanager
     def _told(self, done: str) -> Iterator[None]:
         """What the store could not do (a full disk, no server, a lock held for too long) becomes one line."""

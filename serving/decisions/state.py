@@ -1,4 +1,5 @@
-"""What the service knows while it answers: read at start, never changed by an answer."""
+"""What the service knows while it answers: read at start, never changed by an answer; what the shop changes live, its
+items, is on the `shelf`."""
 
 from __future__ import annotations
 
@@ -7,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from features.catalog import Catalog, read_catalog, read_items
+from features.catalog import Catalog, read_items
 from features.codes import load_codes
 from features.ledger import Ledger
 from features.offers import Offer
 from features.workspace import SETTINGS, Settings, Workspace, read_yaml
 from serving.decisions.journal import Journal
 from serving.decisions.seen import Seen
+from serving.decisions.shelf import Shelf, admitted
 from serving.experiments.definitions import Experiment, read_experiments
 from serving.http.auth import Keys
 from serving.intake import Intake
@@ -43,6 +45,7 @@ class State:
     keys: Keys | None = None
     reports: Path | None = None
     seen: Seen = field(default_factory=Seen)
+    shelf: Shelf | None = None
 
     @classmethod
     def of(cls, workspace: Workspace) -> State:
@@ -57,21 +60,23 @@ class State:
     def read(cls, workspace: Workspace) -> State:
         """Everything of a workspace but what writes, new codes in the ledger; one line where a file of it is wrong."""
         folders = {kind: current(workspace, kind) for kind in KINDS}
-        catalog = read_catalog(workspace)
-        own = Own.of(workspace)
-        releases = {kind: _released(folder, catalog, own) for kind, folder in folders.items() if folder}
-        ledger, offers = Ledger.at(workspace.ledger), read_rules(workspace.folder, catalog, _effects(releases))
+        own, ledger = Own.of(workspace), Ledger.at(workspace.ledger)
+        releases = {kind: load_release(folder, own) for kind, folder in folders.items() if folder}
+        shelf = Shelf.of(workspace, ledger, releases.get("recommender"))
+        stock = shelf.now()
+        offers = read_rules(workspace.folder, stock.catalog, _effects(releases))
         load_codes(ledger, workspace.folder, offers)
         return cls(
             settings=workspace.settings,
             workspace_hash=workspace.hash,
-            catalog=catalog,
+            catalog=stock.catalog,
             offers=offers,
             experiments=read_experiments(workspace.folder),
-            recommender=releases.get("recommender"),
+            recommender=stock.recommender,
             uplift=releases.get("uplift"),
             ledger=ledger,
             reports=workspace.reports,
+            shelf=shelf,
         )
 
     @classmethod
@@ -82,14 +87,14 @@ class State:
         catalog = read_bundled(folder)
         settings = read_yaml(folder / SETTINGS, Settings)
         own = Own.among(settings.recommender.models, folder)
-        found = {kind: _released(folder / kind, catalog, own) for kind in KINDS if (folder / kind).is_dir()}
+        found = {kind: load_release(folder / kind, own) for kind in KINDS if (folder / kind).is_dir()}
         return cls(
             settings=settings,
             workspace_hash=json.loads((folder / BUNDLED_HASH).read_text())["hash"],
             catalog=catalog,
             offers=read_rules(folder, catalog, _effects(found)),
             experiments=read_experiments(folder),
-            recommender=found.get("recommender"),
+            recommender=admitted(found.get("recommender"), catalog),
             uplift=found.get("uplift"),
         )
 
@@ -105,11 +110,3 @@ def read_bundled(folder: Path) -> Catalog:
 
 def _effects(releases: Mapping[str, Release]) -> CustomerEffects | None:
     return releases["uplift"].effects if "uplift" in releases else None
-
-
-def _released(folder: Path, catalog: Catalog, own: Own) -> Release:
-    """The release, its recommender with what entered the catalogue since it was trained."""
-    release = load_release(folder, own)
-    if release.recommender is None:
-        return release
-    return replace(release, recommender=release.recommender.admit(catalog))

@@ -20,6 +20,7 @@ from serving.decisions.journal import Journal
 from serving.decisions.limits import UsedUpError, take, taken
 from serving.decisions.recommend import UnavailableError
 from serving.decisions.requests import Request
+from serving.decisions.shelf import stocked
 from serving.decisions.state import State
 from serving.http.counters import count
 from serving.http.errors import HttpError
@@ -54,6 +55,7 @@ class Asked:
 
 def decided(state: State, asked: Asked, now: datetime) -> Answer:
     """The answer, after its decision is in the journal; with a key, the first answer that was given under it."""
+    state = stocked(state)
     if asked.key is not None and state.journal is not None:
         return _once(state, state.journal, asked, now)
     # without a journal nothing is remembered: a key and a body together still fix the draw

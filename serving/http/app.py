@@ -25,6 +25,7 @@ from serving.http.answers import Asked, Decide, decided
 from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.openapi import document, page
 from serving.http.signals import Signals
+from serving.http.sources import Sources
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -54,6 +55,7 @@ class Routes:
             Route("/experiments/{key}/assign", self.assign, methods=["POST"]),
             Route("/experiments/{key}/report", self.report, methods=["GET"]),
             *self.signals.routes(),
+            *Sources(self).known(),
             Route("/openapi.json", self.openapi, methods=["GET"]),
             Route("/docs", self.docs, methods=["GET"]),
         ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
 from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -56,6 +58,15 @@ async def content_of(request: Request, most: int = MAX_BODY, hold: Callable[[int
         if len(chunks) > most:
             raise HttpError(413, "too_large", f"the body has more than the {most} bytes that are taken")
     return bytes(chunks)
+
+
+@contextmanager
+def stored() -> Iterator[None]:
+    """What the ledger could not do is 503: nothing was kept, and the same again may succeed."""
+    try:
+        yield
+    except (OSError, SQLAlchemyError) as error:
+        raise HttpError(503, "not_stored", f"the ledger could not take it ({error}); nothing was kept") from None
 
 
 def parsed(content: bytes, model: type[Body]) -> Any:

@@ -16,6 +16,7 @@ from serving.decisions.requests import (
     Request,
     SimilarRequest,
 )
+from serving.http.catalog import ItemsRequest
 
 ERROR = {
     "type": "object",
@@ -47,10 +48,17 @@ ROUTES: tuple[tuple[str, str, str, type[Request] | None, dict[str, Any] | None],
     ("post", "/v1/recommend/similar", "The items most like this one.", SimilarRequest, {"item": "i0001", "k": 3}),
     ("post", "/v1/offers/select", "An offer or nothing.", OfferRequest, {"customer": "c000007"}),
     ("post", "/v1/experiments/{key}/assign", "The customer's arm of a test.", AssignRequest, {"customer": "c000007"}),
+    (
+        "post",
+        "/v1/catalog/items",
+        "Items, prices, stock and images, as the shop has them now.",
+        ItemsRequest,
+        {"items": [{"item": "i0001", "price": 4.5, "stock": 0}]},
+    ),
     ("get", "/v1/experiments/{key}/report", "The stored report of a test, and its age.", None, None),
 )
 
-
+KEYED = ("/v1/catalog/items",)  # asked with a key of `attune keys`; they decide nothing
 TEXT, NUMBER = {"type": ["string", "null"]}, {"type": ["number", "null"]}
 FLIP = {
     "type": ["object", "null"],
@@ -103,7 +111,9 @@ def page() -> str:
 def _operation(path: str, summary: str, model: type[Request] | None, example: Any) -> dict[str, Any]:
     statuses = {"200": "Found", "400": "The request is wrong", "404": "Not found", "405": "Not allowed"}
     statuses |= {"413": "The body is too large", "503": "Nothing can be answered"}
-    if model is not None:
+    if path in KEYED:
+        statuses |= {"401": "No key, or a wrong one", "403": "The key is for something else"}
+    elif model is not None:
         statuses["422"] = "The Idempotency-Key came with another body before"
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     found = {"application/json": {"schema": {"type": "object", "properties": ANSWERS.get(path, {})}}}
@@ -118,7 +128,8 @@ def _operation(path: str, summary: str, model: type[Request] | None, example: An
     if model is not None:
         schema = {name: part for name, part in _schema(model).items() if name != "$defs"}
         content = {"schema": schema, "example": example}
-        operation.setdefault("parameters", []).append(KEY)
+        if path not in KEYED:
+            operation.setdefault("parameters", []).append(KEY)
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
     return operation
 
