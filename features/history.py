@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
-from sqlalchemy import Column, DateTime, LargeBinary, String, Table, Text, delete, insert, select
+from sqlalchemy import Column, Connection, DateTime, LargeBinary, String, Table, Text, delete, insert, select
 
 from features.engine import connect
 from features.events import KEY, SCHEMA, Event, Events, utc
 from features.ledger import NUMBER, Ledger, metadata
 from features.redemptions import redeem
+from features.states.store import taken_over
 from features.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -54,8 +56,25 @@ message_keys = Table(
 )
 
 
-def read_events(workspace: Workspace) -> Events:
+@dataclass(frozen=True)
+class Known:
     """Everything known: history, and the ledger's rows above the watermark.
+
+    `version` is the history's (-1: none yet), `sequence` the last of this ledger's that is in `events`.
+    """
+
+    events: Events
+    version: int
+    sequence: int
+
+
+def read_events(workspace: Workspace) -> Events:
+    """Everything known."""
+    return read_known(workspace).events
+
+
+def read_known(workspace: Workspace) -> Known:
+    """Everything known, and up to where.
 
     The ledger is read first and then one version of the history: a day that closes in between is in that version, and
     its watermark drops the rows that the ledger still had.
@@ -67,10 +86,14 @@ def read_events(workspace: Workspace) -> Events:
         live = _waiting(ledger)
     version = newest_version(workspace)
     table = _of_version(workspace, version, backend)
-    waiting = None if live is None else _above(live, _watermark(ledger, version))
-    if waiting is not None and waiting.num_rows:
-        table = table.union(_created(backend, "live", waiting))
-    return Events.of(table)
+    sequence = 0
+    if live is not None:
+        sequence = _watermark(ledger, version)
+        waiting = _above(live, sequence)
+        if waiting.num_rows:
+            table = table.union(_created(backend, "live", waiting.drop_columns(SEQUENCE.name)))
+            sequence = waiting[SEQUENCE.name][-1].as_py()
+    return Known(Events.of(table), version.version() if version else -1, sequence)
 
 
 def read_history(workspace: Workspace, backend: Backend) -> ir.Table:
@@ -143,8 +166,14 @@ def close_days(workspace: Workspace, until: datetime) -> int:
             _write(workspace, rows, CommitProperties(app_transactions=[transaction]))
         taken = _watermark(ledger, newest_version(workspace))
         with ledger.write() as connection:
-            connection.execute(delete(live_events).where(live_events.c.sequence <= taken))
+            connection.execute(delete(live_events).where(live_events.c.sequence <= _free(connection, taken)))
     return int(rows.num_rows)
+
+
+def _free(connection: Connection, taken: int) -> int:
+    """The last event that may leave the ledger: in the history, and in the states where somebody keeps them."""
+    states = taken_over(connection)
+    return taken if states is None else min(taken, states)
 
 
 @contextmanager
@@ -188,13 +217,12 @@ def _waiting(ledger: Ledger) -> pa.Table:
 
 
 def _above(live: pa.Table, watermark: int) -> pa.Table:
-    return live.filter(pc.greater(live[SEQUENCE.name], watermark)).drop_columns(SEQUENCE.name)
+    return live.filter(pc.greater(live[SEQUENCE.name], watermark))
 
 
 def _waiting_until(ledger: Ledger, watermark: int, until: datetime) -> tuple[pa.Table, int | None]:
     """The rows above the watermark up to the first one received at `until` or later, and their last sequence."""
-    live = _waiting(ledger)
-    live = live.filter(pc.greater(live[SEQUENCE.name], watermark))
+    live = _above(_waiting(ledger), watermark)
     late = pc.index(pc.greater_equal(live["received_at"], pa.scalar(until, pa.timestamp("us"))), True).as_py()
     closed = live if late < 0 else live.slice(0, late)
     last = closed[SEQUENCE.name][-1].as_py() if closed.num_rows else None
