@@ -21,7 +21,7 @@ from features.events import CODE, utc
 from features.history import live_events
 from features.ledger import Ledger
 from features.states.state import CustomerState, Signal, micros, signal_of
-from features.states.store import batched, form, read_mark, read_states
+from features.states.store import Stored, batched, form, read_mark, read_states, readable
 from features.table import FeatureTable, add_traits, derived
 from features.workspace import Settings
 
@@ -78,6 +78,14 @@ def states_of(
     at = micros(utc(moment))
     states = {customer: stored[customer].state if customer in stored else CustomerState() for customer in customers}
     return {customer: state.folded(signals[customer], at, traits) for customer, state in states.items()}
+
+
+def state_of(ledger: Ledger, customer: str) -> Stored:
+    """The customer's state as it was last written; an empty one where there is none that this code can read."""
+    with ledger.read() as connection:
+        mark = read_mark(connection)
+        found = read_states(connection, [customer]) if mark is not None and readable(mark) else {}
+    return found.get(customer, Stored(CustomerState()))
 
 
 def signals_since(

@@ -58,6 +58,11 @@ def form(traits: Sequence[str]) -> str:
     return f"{FORM} {sorted(KEPT.items())} {sorted(traits)}"
 
 
+def readable(mark: Mark) -> bool:
+    """Whether this code can read the states, whatever traits they hold; those that are being made it can."""
+    return mark.kept == UNFINISHED or mark.kept.startswith(f"{FORM} ")
+
+
 def read_mark(connection: Connection) -> Mark | None:
     """The mark, or None where nobody keeps states."""
     row = connection.execute(select(state_marks)).mappings().first()
