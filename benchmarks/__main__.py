@@ -14,6 +14,7 @@ from typing import Any
 # name -> module with `figures(seed) -> dict`; it may also take `data: Path | None` and further numbers as options.
 BENCHMARKS = {
     "features": "benchmarks.features",
+    "features-incremental": "benchmarks.features_incremental",
     "import": "benchmarks.import_",
     "ingest": "benchmarks.ingest",
     "ingest-kill": "benchmarks.ingest_kill",

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ from features.engine import connect
 from features.events import KEY, SCHEMA, Event, Events, utc
 from features.ledger import NUMBER, Ledger, metadata
 from features.redemptions import redeem
+from features.states.store import taken_over
 from features.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -71,8 +73,25 @@ message_keys = Table(
 )
 
 
-def read_events(workspace: Workspace) -> Events:
+@dataclass(frozen=True)
+class Known:
     """Everything known: history, and the ledger's rows above the watermark.
+
+    `version` is the history's (-1: none yet), `sequence` the last of this ledger's that is in `events`.
+    """
+
+    events: Events
+    version: int
+    sequence: int
+
+
+def read_events(workspace: Workspace) -> Events:
+    """Everything known."""
+    return read_known(workspace).events
+
+
+def read_known(workspace: Workspace) -> Known:
+    """Everything known, and up to where.
 
     The ledger is read first and then one version of the history: a day that closes in between is in that version, and
     its watermark drops the rows that the ledger still had.
@@ -83,10 +102,14 @@ def read_events(workspace: Workspace) -> Events:
         live = _waiting(ledger)
     version = newest_version(workspace)
     table = _of_version(workspace, version, backend)
-    waiting = None if live is None else _above(live, _watermark(ledger, version))
-    if waiting is not None and waiting.num_rows:
-        table = table.union(_created(backend, "live", waiting))
-    return Events.of(table)
+    sequence = 0
+    if live is not None:
+        sequence = _watermark(ledger, version)
+        waiting = _above(live, sequence)
+        if waiting.num_rows:
+            table = table.union(_created(backend, "live", waiting.drop_columns(SEQUENCE.name)))
+            sequence = waiting[SEQUENCE.name][-1].as_py()
+    return Known(Events.of(table), version.version() if version else -1, sequence)
 
 
 def read_history(workspace: Workspace, backend: Backend) -> ir.Table:
@@ -196,8 +219,9 @@ def _last_closed(ledger: Ledger, taken: int, until: datetime) -> int:
 
 
 def _drop(ledger: Ledger, taken: int) -> None:
-    """Deletes the events up to `taken`, which history holds, in slices between which others may write."""
-    held = live_events.c.sequence <= taken
+    """Deletes what history holds up to `taken` and nobody waits for, in slices between which others may write."""
+    with ledger.read() as connection:
+        held = live_events.c.sequence <= _free(connection, taken)
     some = select(live_events.c.sequence).where(held).order_by(live_events.c.sequence).limit(SLICE).subquery()
     while True:
         with ledger.read() as connection:
@@ -206,6 +230,12 @@ def _drop(ledger: Ledger, taken: int) -> None:
             return
         with ledger.write() as connection:
             connection.execute(delete(live_events).where(live_events.c.sequence <= end))
+
+
+def _free(connection: Connection, taken: int) -> int:
+    """The last event that may leave the ledger: in the history, and in the states where somebody keeps them."""
+    states = taken_over(connection)
+    return taken if states is None else min(taken, states)
 
 
 @contextmanager
@@ -268,7 +298,7 @@ def _rows(connection: Connection, which: ColumnElement[bool]) -> pa.Table:
 
 
 def _above(live: pa.Table, watermark: int) -> pa.Table:
-    return live.filter(pc.greater(live[SEQUENCE.name], watermark)).drop_columns(SEQUENCE.name)
+    return live.filter(pc.greater(live[SEQUENCE.name], watermark))
 
 
 def _batched(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -68,19 +68,16 @@ class FeatureTable:
 
         A customer without events has counts and sums of 0 and everything else unknown. Traits belong to `profile`.
         """
-        from features.customers.combine import chosen, combined
+        from features.customers.combine import chosen, grains
         from features.past import people
 
         wanted, moment = chosen(families), utc(as_of)
         past = events.past(moment)
         asked = None if customers is None else pc.index_in(pa.array(customers, pa.string()), past.customers)
-        numbers = combined(_only(past.rows, asked), moment, wanted).to_pyarrow()
-        positions = _sorted(numbers["customer"]) if asked is None else asked
-        described = _described(wanted, currency)
-        frame = _worded(_frame(numbers, positions, described), wanted)
+        frame, described, positions = derived(grains(_only(past.rows, asked)), asked, moment, wanted, currency)
         ids = past.customers.take(positions) if customers is None else pa.array(customers, pa.string())
         if families is None or "profile" in families:
-            described += _add_traits(frame, people(events.before(moment)), ids, traits)
+            described += add_traits(frame, _told(people(events.before(moment)), ids, traits))
         return cls(frame, described, ids.to_numpy(zero_copy_only=False).astype(object), moment)
 
     def __len__(self) -> int:
@@ -96,6 +93,34 @@ class FeatureTable:
         if self.customers is None:
             return self.frame
         return self.frame.set_axis(pd.Index(self.customers, name="customer"), axis=0)
+
+
+def derived(
+    grains: Mapping[str, ir.Table], asked: pa.Array | None, moment: datetime, families: Sequence[Family], currency: str
+) -> tuple[pd.DataFrame, tuple[Feature, ...], pa.Array]:
+    """The features of these families from what they aggregate, their descriptions, and whose row each is.
+
+    Customers are numbers: those `asked` for in this order, or all of them, sorted.
+    """
+    from features.customers.combine import combined
+
+    numbers = combined(grains, moment, families).to_pyarrow()
+    positions = _sorted(numbers["customer"]) if asked is None else asked
+    described = _described(families, currency)
+    return _worded(_frame(numbers, positions, described), families), described, positions
+
+
+def add_traits(frame: pd.DataFrame, told: Mapping[str, pa.Array]) -> tuple[Feature, ...]:
+    """Adds a column per trait from its JSON texts, one per row; their descriptions."""
+    from features.customers.profile import described, parsed
+
+    features = []
+    for trait, texts in told.items():
+        if trait in frame.columns:
+            raise ValueError(f"traits: {trait!r} is the name of a feature already; rename the trait in the source")
+        frame[trait] = parsed(texts)
+        features.append(described(trait, frame[trait]))
+    return tuple(features)
 
 
 def _only(rows: ir.Table, customers: pa.Array | None) -> ir.Table:
@@ -136,15 +161,13 @@ def _worded(frame: pd.DataFrame, families: Sequence[Family]) -> pd.DataFrame:
     return frame
 
 
-def _add_traits(frame: pd.DataFrame, rows: ir.Table, ids: pa.Array, traits: Sequence[str]) -> tuple[Feature, ...]:
-    from features.customers.profile import described, latest, parsed
+def _told(rows: ir.Table, ids: pa.Array, traits: Sequence[str]) -> dict[str, pa.Array]:
+    """Per trait what each of these customers was last told, as JSON text."""
+    from features.customers.profile import latest
 
-    features = []
+    texts = {}
     for trait in traits:
-        if trait in frame.columns:
-            raise ValueError(f"traits: {trait!r} is the name of a feature already; rename the trait in the source")
         told = latest(rows, trait).to_pyarrow()
         places = pc.index_in(ids, told["customer"].combine_chunks())
-        frame[trait] = parsed(told["value"].combine_chunks().take(places))
-        features.append(described(trait, frame[trait]))
-    return tuple(features)
+        texts[trait] = told["value"].combine_chunks().take(places)
+    return texts

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     Columns = dict[str, ir.Value]
 
+EVER = 1_000_000  # days: before any event
 MONEY = "money"  # stands for the workspace's currency until a table is built
 
 
@@ -30,6 +31,8 @@ class Family:
     `units`, `time`; `pairs` one row per item ordered with `bought` (lines, less those refunded).
     Two families that share an aggregate name it alike and mean the same.
     `words` names columns that are categories: their numbers are positions in these words.
+    `counted` names the events of which `rows` counts each one of the last so many days (`EVER`: of all time); of every
+    other event it may ask only for the first of all, the last of its name and the different items.
     """
 
     features: tuple[Feature, ...]
@@ -38,3 +41,4 @@ class Family:
     orders: Callable[[ir.Table, datetime], Columns] = nothing
     pairs: Callable[[ir.Table, datetime], Columns] = nothing
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    counted: Mapping[str, int] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -26,9 +26,14 @@ def chosen(names: Sequence[str] | None) -> list[Family]:
     return [FAMILIES[name] for name in (names or FAMILIES)]
 
 
-def combined(rows: ir.Table, moment: datetime, families: Sequence[Family]) -> ir.Table:
-    """One row per customer of `rows` (those of a `Past`), with the features of these families."""
-    tables = {"rows": rows, "orders": orders(rows), "pairs": pairs(rows)}
+def grains(rows: ir.Table) -> dict[str, ir.Table]:
+    """What families aggregate, from the rows of a `Past`."""
+    return {"rows": rows, "orders": orders(rows), "pairs": pairs(rows)}
+
+
+def combined(tables: Mapping[str, ir.Table], moment: datetime, families: Sequence[Family]) -> ir.Table:
+    """One row per customer of these grains, with the features of these families."""
+    rows = tables["rows"]
     known = rows.group_by("customer").aggregate(**_aggregates(families, "rows", rows, moment))
     for grain in GRAINS[1:]:
         aggregates = _aggregates(families, grain, tables[grain], moment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from features.customers.base import Family
+from features.customers.base import EVER, Family
 from features.customers.days import within
 from features.events import ADDED, CLICKED, CODE, DELIVERED, OPENED, UNSUBSCRIBED, VIEWED
 from features.table import Feature
@@ -50,4 +50,5 @@ def columns(known: ir.Table, _moment: datetime) -> Columns:
     return counts | {"open_share": known.opens_90d / known.emails_90d.nullif(0)}
 
 
-FAMILY = Family(FEATURES, columns, rows=rows)
+COUNTED = {event: max(days for name, days, _what in COUNTS.values() if name == event) for event, *_ in COUNTS.values()}
+FAMILY = Family(FEATURES, columns, rows=rows, counted=COUNTED | {UNSUBSCRIBED: EVER})

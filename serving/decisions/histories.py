@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.consent import allows
-from features.events import ORDERED, REFUNDED
-from features.interactions import ROUNDING, Interactions, event_weights
+from features.interactions import Interactions, event_weights
 from features.workspace import InteractionSettings
+from serving.decisions.folded import Did, folded, history
+from serving.decisions.lately import lately
 from serving.decisions.requests import HistoryEntry
 from serving.decisions.state import State
 from training.recommenders.base import Recommender
 from training.release import Release
 
 POPULAR = "what is popular"
-DAY = np.timedelta64(1, "D")
 
 
 def history_of(
@@ -35,16 +33,18 @@ def history_of(
     settings = release.weighed or state.settings.interactions  # as the model learned it, also where it was tuned
     nothing = described([], settings, now)
     if given is not None:
-        history = described(given, settings, now)
-        return history, _unheard(history, release.recommender)
+        told = described(given, settings, now)
+        return told, _unheard(told, release.recommender)
     if customer is None:
         return nothing, f"no customer and no history were given: {POPULAR}"
-    known = release.interactions
-    if known is None or customer not in known.position:
-        return nothing, f"the customer is not known to the model: {POPULAR}"
+    known = release.interactions is not None and customer in release.interactions.position
     if not agreed:
-        return nothing, f"the customer has not agreed to personalisation: {POPULAR}"
-    return known.rows([customer]), None
+        why = "has not agreed to personalisation" if known else "is not known to the model"
+        return nothing, f"the customer {why}: {POPULAR}"
+    lived = _lived(state, release, customer, settings, now)
+    if lived is None:
+        return nothing, f"the customer is not known to the model: {POPULAR}"
+    return lived, None if known else _unheard(lived, release.recommender)
 
 
 def may(state: State, customer: str, now: datetime) -> bool:
@@ -58,39 +58,43 @@ def may(state: State, customer: str, now: datetime) -> bool:
 
 
 def described(given: Sequence[str | HistoryEntry], settings: InteractionSettings, now: datetime) -> Interactions:
-    """The history of one customer who did all this; weights as in `Interactions.build`, halved with the time."""
+    """The history of one customer who did all this."""
     entries = [entry if isinstance(entry, HistoryEntry) else HistoryEntry(item=entry) for entry in given]
-    moment = np.datetime64(now.replace(tzinfo=None), "us")
-    time = np.minimum(np.array([entry.time for entry in entries], "M8[us]"), moment)  # NaT where not known
-    items, item = np.unique(np.array([entry.item for entry in entries], np.str_), return_inverse=True)
-    age = np.where(np.isnat(time), 0.0, (moment - time) / DAY)
-    weight = np.bincount(item, _weights(entries, settings) * 0.5 ** (age / settings.half_life_days), len(items))
-    bought = np.array([(entry.event == ORDERED) - (entry.event == REFUNDED) for entry in entries], float)
-    purchases = np.maximum(np.bincount(item, bought, len(items)), 0)
-    kept = np.flatnonzero(weight > ROUNDING)
-    first, last = np.full((2, len(items)), np.datetime64("NaT"), "M8[us]")
-    np.fmin.at(first, item, time)
-    np.fmax.at(last, item, time)
-    return Interactions(
-        np.array([""]),
-        items,
-        np.zeros(len(kept), np.int32),
-        kept.astype(np.int32),
-        weight[kept].astype(np.float32),
-        purchases[kept].astype(np.float32),
-        first[kept],
-        last[kept],
-    )
+    _check(entries, settings)
+    return history([Did(entry.item, entry.event, entry.time) for entry in entries], settings, now)
 
 
-def _weights(entries: Sequence[HistoryEntry], settings: InteractionSettings) -> NDArray[np.float64]:
-    """What each entry counts; an event that counts nothing is an error, because it would be left out unsaid."""
+def _check(entries: Sequence[HistoryEntry], settings: InteractionSettings) -> None:
+    """An event that counts nothing is an error, because it would be left out unsaid."""
     weights = event_weights(settings)
     for place, entry in enumerate(entries):
         if entry.event not in weights:
             known = ", ".join(map(repr, sorted(weights)))
             raise ValueError(f"history.{place}.event == {entry.event!r:.80}, must be one of {known}")
-    return np.array([weights[entry.event] for entry in entries], float)
+
+
+def _lived(
+    state: State, release: Release, customer: str, settings: InteractionSettings, now: datetime
+) -> Interactions | None:
+    """What the release knows of the customer with all that was done since; None where nobody knows anything."""
+    known = release.interactions
+    stored = known.rows([customer]) if known is not None and customer in known.position else None
+    did = _since(state, customer, None if stored is None else release.as_of, settings)
+    if stored is not None:
+        return folded(stored, did, settings, now)
+    return history(did, settings, now) if did else None
+
+
+def _since(state: State, customer: str, known: datetime | None, settings: InteractionSettings) -> list[Did]:
+    """What the customer did since, as far as it weighs; nothing where the ledger cannot be read."""
+    if state.ledger is None:
+        return []
+    try:
+        did = lately(state.ledger, customer, known)
+    except (OSError, RuntimeError, SQLAlchemyError):
+        return []
+    weights = event_weights(settings)
+    return [one for one in did if one.event in weights]
 
 
 def _unheard(history: Interactions, model: Recommender | None) -> str | None:

@@ -76,11 +76,11 @@ def asked(offers: Sequence[Offer]) -> set[str]:
 
 
 def since(ledger: Ledger | None, customer: str) -> Rows:
-    """The newest live events of this customer that wait in the ledger."""
+    """The newest live events of this customer that wait in the ledger, with their `sequence`."""
     if ledger is None:
         return []
-    newest = select(live_events.c.body).where(live_events.c.customer == customer)
+    newest = select(live_events.c.sequence, live_events.c.body).where(live_events.c.customer == customer)
     with ledger.read() as connection:
-        bodies = connection.execute(newest.order_by(live_events.c.sequence.desc()).limit(LOOKED)).scalars().all()
-    rows = [orjson.loads(body) for body in bodies]
+        found = connection.execute(newest.order_by(live_events.c.sequence.desc()).limit(LOOKED)).all()
+    rows = [orjson.loads(body) | {"sequence": sequence} for sequence, body in found]
     return [row | {name: datetime.fromisoformat(row[name]) for name in ("time", "received_at")} for row in rows]

@@ -1,0 +1,87 @@
+"""States from the log: of all customers at first, later of those of whom a file brought events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from features.engine import held
+from features.events import utc
+from features.history import Known, read_known
+from features.ledger import Ledger
+from features.past import people
+from features.states.state import CustomerState, micros, signal_of
+from features.states.store import Mark, Stored, begin, form, write
+from features.workspace import Workspace
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+ALL = datetime(9999, 12, 31)  # noqa: DTZ001  # also what is not known yet: a state keeps it until it is
+TOGETHER = 2_000  # states in one transaction: whoever records events waits for it
+COLUMNS = (
+    "customer", "name", "time", "received_at", "live", "item", "quantity", "price", "order_id", "properties", "source",
+    "message_id", "line",
+)  # fmt: skip
+
+
+def rebuild_all(workspace: Workspace, ledger: Ledger, now: datetime) -> int:
+    """Makes the states of all customers anew; how many there are."""
+    mark = begin(ledger)
+    known = read_known(workspace)
+    written, made = _written(ledger, mark, _states(workspace, known, None, now))
+    if written is None:
+        return 0
+    kept = form(workspace.settings.traits)
+    done = replace(written, kept=kept, version=known.version, sequence=known.sequence)
+    return made if write(ledger, done, {}) else 0
+
+
+def rebuild_some(
+    workspace: Workspace, ledger: Ledger, mark: Mark, customers: Sequence[str], now: datetime
+) -> Mark | None:
+    """Makes the states of these customers anew; the mark then, or None where somebody else wrote meanwhile."""
+    known = read_known(workspace)
+    written, _made = _written(ledger, mark, _states(workspace, known, customers, now))
+    return written
+
+
+def _written(ledger: Ledger, mark: Mark | None, states: Iterable[tuple[str, Stored]]) -> tuple[Mark | None, int]:
+    some: dict[str, Stored] = {}
+    made = 0
+    for customer, state in states:
+        some[customer] = state
+        if len(some) == TOGETHER:
+            mark = mark and write(ledger, mark, some)
+            if mark is None:
+                return None, made
+            made, some = made + len(some), {}
+    return mark and write(ledger, mark, some), made + len(some)
+
+
+def _states(
+    workspace: Workspace, known: Known, customers: Sequence[str] | None, now: datetime
+) -> Iterator[tuple[str, Stored]]:
+    traits, moment = workspace.settings.traits, micros(utc(now))
+    for customer, rows in groupby(_rows(known.events.before(ALL), customers), key=lambda row: str(row["customer"])):
+        state = CustomerState().folded(map(signal_of, rows), moment, traits)
+        yield customer, Stored(state, known.sequence)
+
+
+def _rows(log: ir.Table, customers: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+    """The rows that features learn from, customer by customer."""
+    import ibis
+
+    rows = people(log).select(*COLUMNS)
+    if customers is not None:
+        asked = ibis.memtable(pa.table({"customer": pa.array(customers, pa.string())}))
+        rows = rows.semi_join(asked, "customer")
+    sorted_ = held(rows.order_by("customer"))
+    backend = ibis.get_backend(sorted_)
+    for batch in backend.con.table(sorted_.get_name()).to_arrow_reader(50_000):
+        yield from batch.to_pylist()

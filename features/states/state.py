@@ -1,0 +1,210 @@
+"""CustomerState: what families aggregate of one customer, thinned to what they can tell apart.
+
+    rows     the customer's events. Of those that no window counts any more only the first of all and the last of each
+             name and item
+    orders   one per order or refund, as `combine.orders` makes them
+    pairs    per item the lines bought, less those refunded
+    told     per trait what was told last
+    early    what is not known yet: events of the future, by a clock that is fast
+
+Nothing in it depends on the moment at which it is read: windows, days and early events are looked at then. Times are
+microseconds since 1970.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, Self
+
+import orjson
+
+from features.customers import FAMILIES
+from features.events import CODE, IDENTIFIED, ORDERED, REFUNDED
+
+EPOCH, MICROSECOND = datetime(1970, 1, 1), timedelta(microseconds=1)  # noqa: DTZ001  # as the tables keep it
+DAY = 86_400_000_000
+SPARE = 1  # days that a window's rows are kept longer: the clock of whoever reads may be behind
+LATELY = {
+    ORDERED: 90,
+    REFUNDED: 90,
+}  # days: what a release of the last quarter has not seen is still there line by line
+
+
+class Signal(NamedTuple):
+    """One event as a state folds it."""
+
+    time: int
+    known: int  # the moment after which `Events.before` gives it
+    name: str
+    item: str | None
+    quantity: float | None
+    price: float | None
+    order: str | None
+    properties: str | None
+    received: int
+    source: str
+    message: str
+    line: int
+
+
+class Row(NamedTuple):
+    """What is kept of an event; a name without a meaning is empty."""
+
+    time: int
+    known: int
+    name: str
+    item: str | None
+
+
+class OrderKey(NamedTuple):
+    """Lines that share it are one order, or one refund of it; `at` where there is no id."""
+
+    order: str | None
+    at: int | None
+    refund: bool
+
+
+class Sums(NamedTuple):
+    """What an order comes to; negative for a refund."""
+
+    units: float
+    value: float
+    time: int
+
+
+@dataclass(frozen=True)
+class CustomerState:
+    """One customer; the parts are those of the module's text."""
+
+    rows: tuple[Row, ...] = ()
+    orders: Mapping[OrderKey, Sums] = field(default_factory=dict)
+    pairs: Mapping[str, float] = field(default_factory=dict)
+    told: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # time, received, source, message, line, value
+    early: tuple[Signal, ...] = ()
+
+    def folded(self, signals: Iterable[Signal], as_of: int, traits: Sequence[str]) -> CustomerState:
+        """The state with these events and those that are known by now, thinned to what counts from now on."""
+        due, early = self._split(signals, as_of)
+        rows = [*self.rows, *(_row(one) for one in due)]
+        lines = [one for one in due if one.name in (ORDERED, REFUNDED)]
+        return CustomerState(
+            tuple(_thinned(rows, as_of)) if due else self.rows,
+            _orders(self.orders, lines) if lines else self.orders,
+            _pairs(self.pairs, lines) if lines else self.pairs,
+            _told(self.told, due, traits),
+            early,
+        )
+
+    def _split(self, signals: Iterable[Signal], as_of: int) -> tuple[list[Signal], tuple[Signal, ...]]:
+        every = [*self.early, *signals]
+        return [one for one in every if one.known < as_of], tuple(one for one in every if one.known >= as_of)
+
+    def packed(self) -> bytes:
+        """The state as `unpacked` reads it."""
+        orders = [(*key, *sums) for key, sums in self.orders.items()]
+        return orjson.dumps((self.rows, orders, self.pairs, self.told, self.early), default=tuple)
+
+    @classmethod
+    def unpacked(cls, body: bytes) -> Self:
+        """The state that `packed` wrote."""
+        rows, orders, pairs, told, early = orjson.loads(body)
+        return cls(
+            tuple(Row(*row) for row in rows),
+            {OrderKey(*one[:3]): Sums(*one[3:]) for one in orders},
+            pairs,
+            {trait: tuple(word) for trait, word in told.items()},
+            tuple(Signal(*one) for one in early),
+        )
+
+
+def signal_of(row: Mapping[str, Any]) -> Signal:
+    """The signal of a row of `events.SCHEMA`, its times as times or as text."""
+    time, received = micros(row["time"]), micros(row["received_at"])
+    return Signal(
+        time,
+        max(time, received) if row["live"] else time,
+        row["name"],
+        row["item"],
+        row["quantity"],
+        row["price"],
+        row["order_id"],
+        row["properties"] if row["name"] == IDENTIFIED else None,
+        received,
+        row["source"],
+        row["message_id"],
+        row["line"],
+    )
+
+
+def micros(moment: datetime | str) -> int:
+    """Microseconds since 1970 of a moment without a zone."""
+    return ((datetime.fromisoformat(moment) if isinstance(moment, str) else moment) - EPOCH) // MICROSECOND
+
+
+def kept_days() -> dict[str, int]:
+    """How many days every event of a name is kept."""
+    days = dict(LATELY)
+    for family in FAMILIES.values():
+        for name, count in family.counted.items():
+            days[name] = max(count, days.get(name, 0))
+    return days
+
+
+KEPT = kept_days()
+
+
+def _row(signal: Signal) -> Row:
+    meant = signal.name in CODE
+    return Row(signal.time, signal.known, signal.name if meant else "", signal.item if meant else None)
+
+
+def _thinned(rows: Sequence[Row], as_of: int) -> list[Row]:
+    """Every row that a window still counts; of the others the first and the last of each name and item."""
+    since = {name: as_of - (days + SPARE) * DAY for name, days in KEPT.items()}
+    kept, last = [], dict[tuple[str, str | None], Row]()
+    for row in sorted(rows, key=lambda row: row.time):
+        if row.time >= since.get(row.name, as_of):
+            kept.append(row)
+        else:
+            last[row.name, row.item] = row
+    first = min(rows, key=lambda row: row.time)
+    old = list(last.values())
+    return ([] if any(row is first for row in (*old, *kept)) else [first]) + old + kept
+
+
+def _orders(known: Mapping[OrderKey, Sums], lines: Iterable[Signal]) -> dict[OrderKey, Sums]:
+    orders = dict(known)
+    for line in lines:
+        refund = line.name == REFUNDED
+        key = OrderKey(line.order, line.time if line.order is None else None, refund)
+        units = (1.0 if line.quantity is None else line.quantity) * (-1.0 if refund else 1.0)
+        before = orders.get(key, Sums(0.0, 0.0, line.time))
+        value = before.value + units * (line.price or 0.0)
+        orders[key] = Sums(before.units + units, value, max(before.time, line.time))
+    return orders
+
+
+def _pairs(known: Mapping[str, float], lines: Iterable[Signal]) -> dict[str, float]:
+    pairs = dict(known)
+    for line in lines:
+        if line.item is not None:
+            pairs[line.item] = pairs.get(line.item, 0.0) + (-1.0 if line.name == REFUNDED else 1.0)
+    return pairs
+
+
+def _told(
+    known: Mapping[str, tuple[Any, ...]], signals: Iterable[Signal], traits: Sequence[str]
+) -> dict[str, tuple[Any, ...]]:
+    """Per trait the word that was told last; of two at one time that of the later message, as in `profile.latest`."""
+    told = dict(known)
+    for one in signals:
+        if not traits or one.properties is None:
+            continue
+        properties = orjson.loads(one.properties)
+        for trait in traits if isinstance(properties, dict) else ():
+            word = (one.time, one.received, one.source, one.message, one.line, properties.get(trait))
+            if trait in properties and (trait not in told or word[:5] > told[trait][:5]):
+                told[trait] = word
+    return told
