@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from features.keys import SEND, create
 
 from benchmarks.sending import BATCH, Sender, batches, message
 from benchmarks.served import Served, free_port, quiet
 from features.history import newest_version, read_events
+from features.keys import SEND, create
 from features.ledger import Ledger
 from features.workspace import Workspace
 from features.workspace import create as create_workspace
@@ -124,10 +124,10 @@ def _numbers(place: int) -> range:
 
 
 def _work(folder: Path) -> None:
-    """The worker, which makes no pause between its rounds."""
+    """The worker, which makes a short pause between its rounds."""
     from serving import work
 
-    work.PAUSE = 0.0
+    work.PAUSE = 0.1  # most of the time it moves something, and a service may start beside it
     work.forever(Workspace.open(folder), lambda: datetime.now(UTC) + AHEAD, lambda _: None)
 
 
