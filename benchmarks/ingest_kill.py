@@ -124,10 +124,10 @@ def _numbers(place: int) -> range:
 
 
 def _work(folder: Path) -> None:
-    """The worker, which makes no pause between its rounds."""
+    """The worker, which makes a short pause between its rounds."""
     from serving import work
 
-    work.PAUSE = 0.0
+    work.PAUSE = 0.1  # most of the time it moves something, and a service may start beside it
     work.forever(Workspace.open(folder), lambda: datetime.now(UTC) + AHEAD, lambda _: None)
 
 

@@ -31,7 +31,6 @@ from sqlalchemy import (
     Text,
     delete,
     func,
-    insert,
     select,
 )
 
@@ -39,6 +38,7 @@ from features.bodies import parsed
 from features.engine import connect
 from features.events import KEY, SCHEMA, Event, Events, utc
 from features.ledger import NUMBER, Ledger, metadata
+from features.many import add, add_new
 from features.redemptions import redeem
 from features.states.store import taken_over
 from features.workspace import Workspace
@@ -54,7 +54,6 @@ SEQUENCE = pa.field("sequence", pa.int64())
 REMEDY = "`attune restore` brings a backup back"
 PART = 50_000  # events that are read, and moved into the history, at once: about 100 MB of memory
 SLICE = 5_000  # events that are deleted in one transaction: a writer waits a few hundredths of a second for it
-BATCH = 5_000  # SQLite takes 32,766 parameters in a statement
 
 live_events = Table(
     "events",
@@ -65,6 +64,7 @@ live_events = Table(
     Column("body", Text, nullable=False),  # the row of events.SCHEMA as JSON
     sqlite_autoincrement=True,  # SQLite would give the numbers of deleted rows again, below the watermark
 )
+LIVE = (live_events.c.received_at, live_events.c.customer, live_events.c.body)  # what `store` writes of a row
 message_keys = Table(
     "message_keys",
     metadata,
@@ -172,16 +172,11 @@ def record_in(connection: Connection, events: Sequence[Event]) -> int:
 
 def store(connection: Connection, rows: Mapping[bytes, Row]) -> set[bytes]:
     """Adds the live events, by their `key_of`, that were never stored; their keys. The caller holds the write lock."""
-    fresh = dict(rows)
-    for keys in _batched(list(rows)):
-        known = select(message_keys.c.key).where(message_keys.c.key.in_(keys))
-        for key in connection.execute(known).scalars().all():
-            del fresh[key]
-    if fresh:
-        connection.execute(insert(message_keys), [{"key": key} for key in fresh])
-        connection.execute(insert(live_events), [_live_row(row) for row in fresh.values()])
-        redeem(connection, fresh.values())
-    return set(fresh)
+    new = add_new(connection, message_keys.c.key, rows)
+    fresh = [row for key, row in rows.items() if key in new]
+    add(connection, LIVE, [(row["received_at"], row["customer"], orjson.dumps(row).decode()) for row in fresh])
+    redeem(connection, fresh)
+    return new
 
 
 def close_days(workspace: Workspace, until: datetime) -> int:
@@ -301,16 +296,7 @@ def _above(live: pa.Table, watermark: int) -> pa.Table:
     return live.filter(pc.greater(live[SEQUENCE.name], watermark))
 
 
-def _batched(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """The keys in parts that fit into one statement."""
-    return (keys[start : start + BATCH] for start in range(0, len(keys), BATCH))
-
-
 def key_of(row: Row) -> bytes:
     """By what a row is known for ever."""
     name = f"{row['source']}\0{row['message_id']}\0{row['line']}"
     return hashlib.blake2b(name.encode(), digest_size=16).digest()
-
-
-def _live_row(row: Row) -> dict[str, object]:
-    return {"received_at": row["received_at"], "customer": row["customer"], "body": orjson.dumps(row).decode()}
