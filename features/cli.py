@@ -119,6 +119,29 @@ def import_exposures(
     typer.echo(import_campaign(opened(workspace), file, map_file, consent=consent, proof=proof, now=datetime.now(UTC)))
 
 
+@imports.command("traits")
+def import_traits_file(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet, one row per customer.")],
+    workspace: WorkspaceOption = None,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", help="What the columns are; without it one is proposed.")
+    ] = None,
+    consent: Annotated[str, typer.Option(help="Purposes the customers agreed to; default: those of the map.")] = "",
+    proof: Annotated[str, typer.Option(help="What proves the consent.")] = "",
+) -> None:
+    """Import what a CRM knows of customers; without --map, look at the file and propose a map.
+
+    Example: attune import traits crm.csv --map map-crm.yaml -w shop
+    """
+    from features.importing import import_traits, propose_traits
+
+    shop, now = opened(workspace), datetime.now(UTC)
+    if map_file is None:
+        typer.echo(propose_traits(shop, file, now))
+        return
+    typer.echo(import_traits(shop, file, map_file, consent=consent, proof=proof, now=now))
+
+
 @imports.command("catalog")
 def import_catalog_file(
     address: Annotated[str, typer.Argument(metavar="FILE|URL", help="CSV, or a Google Merchant feed (XML or TSV).")],
@@ -295,6 +318,26 @@ def create_key(
     from features.ledger import Ledger
 
     typer.echo(create(Ledger.at(opened(workspace).ledger), source, role, datetime.now(UTC)))
+
+
+@keys.command("webhook")
+def keep_webhook_secret(
+    source: Annotated[str, typer.Argument(help="Whose reports they will be, e.g. the provider's name.")],
+    workspace: WorkspaceOption = None,
+    secret: Annotated[
+        str | None,
+        typer.Option(envvar="ATTUNE_WEBHOOK_SECRET", help="The provider's own, whsec_...; default: a new one."),
+    ] = None,
+) -> None:
+    """Keep the secret by which a provider signs its webhooks, and show it, once, where it is made here.
+
+    Example: attune keys webhook mailer -w shop
+    """
+    from features.ledger import Ledger
+    from features.webhooks import keep
+
+    kept = keep(Ledger.at(opened(workspace).ledger), source, secret, datetime.now(UTC))
+    typer.echo(kept if secret is None else f"{source}: kept")
 
 
 @keys.command("list")

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from sqlalchemy import Boolean, Column, DateTime, String, Table, Text, func, insert, select
+from sqlalchemy import Boolean, Column, Connection, DateTime, String, Table, Text, func, insert, select
 
 from features.events import Events, utc
 from features.ledger import NUMBER, Ledger, metadata
@@ -78,14 +78,26 @@ def grant(ledger: Ledger, customers: Sequence[str], basis: Basis, *, source: str
     return added
 
 
+def agree_in(
+    connection: Connection, customer: str, purposes: Sequence[str], *, source: str, time: datetime, proof: str
+) -> None:
+    """Writes in the caller's transaction that the customer agreed in person: it holds also after a withdrawal."""
+    common = {"customer": customer, "granted": True, "time": utc(time), "source": source, "proof": proof}
+    connection.execute(insert(consents), [common | {"purpose": purpose} for purpose in purposes])
+
+
 def withdraw(ledger: Ledger, customer: str, purposes: Sequence[str], *, source: str, time: datetime) -> None:
     """Writes that the customer no longer agrees."""
-    rows = [
-        {"customer": customer, "purpose": purpose, "granted": False, "time": utc(time), "source": source, "proof": ""}
-        for purpose in purposes
-    ]
     with ledger.write() as connection:
-        connection.execute(insert(consents), rows)
+        withdraw_in(connection, customer, purposes, source=source, time=time)
+
+
+def withdraw_in(
+    connection: Connection, customer: str, purposes: Sequence[str], *, source: str, time: datetime, proof: str = ""
+) -> None:
+    """Writes in the caller's transaction that the customer no longer agrees."""
+    common = {"customer": customer, "granted": False, "time": utc(time), "source": source, "proof": proof}
+    connection.execute(insert(consents), [common | {"purpose": purpose} for purpose in purposes])
 
 
 def consented_customers(ledger: Ledger, *, purpose: str, as_of: datetime) -> list[str]:

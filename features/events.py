@@ -30,6 +30,9 @@ UNSUBSCRIBED = "Unsubscribed"
 ENGAGED = "Page Engaged"
 IDENTIFIED = "Identify"  # its `properties` are the customer's traits (CRM attributes, demographics) from that moment on
 
+BOUNCED = "Email Bounced"
+COMPLAINED = "Email Complained"
+SUBMITTED = "Form Submitted"
 ITEM_CHANGED = "Item Changed"  # the catalogue's, of nobody: `properties` say from what to what
 
 VOCABULARY = (VIEWED, ADDED, REMOVED, ORDERED, REFUNDED, DELIVERED, OPENED, CLICKED, UNSUBSCRIBED, ENGAGED, IDENTIFIED)

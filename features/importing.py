@@ -1,4 +1,4 @@
-"""Imports of anybody's own files: propose a map, import events by one, a campaign's log, or a file of items."""
+"""Imports of anybody's own files: propose a map, import events or traits by one, a campaign's log, a file of items."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from features.items import upsert
 from features.ledger import Ledger
 from features.progress import step
 from features.quality import described
-from features.sources import catalog_files, exposure_files
+from features.sources import catalog_files, exposure_files, traits
 from features.sources.files import EventMap, as_yaml, preview, propose, read
 from features.workspace import Workspace, read_yaml
 
 MAP = "map.yaml"
+NOBODY = "\nno consent was named: nothing of it is used for personalisation"
 
 
 def propose_map(workspace: Workspace, path: Path) -> str:
@@ -28,16 +29,44 @@ def propose_map(workspace: Workspace, path: Path) -> str:
     using = propose(require_file(path), workspace.settings)
     shown = preview(path, using, workspace.settings)
     proposed = as_yaml(using)
-    target = workspace.folder / MAP
-    if target.exists() and target.read_text(encoding="utf-8") != proposed:
-        target = workspace.folder / f"map-{using.source}.yaml"
-    target.write_text(proposed, encoding="utf-8")
+    target = _kept(workspace, proposed, using.source)
     missing = [name for name in ("customer", "time", "item", "price") if name not in using.columns]
     lines = [shown, "", proposed.rstrip(), ""]
     if missing:
         lines.append(f"no column was found for {missing}; name it in the map where the file has one")
     lines.append(f"look over {target} and name the consent's basis, then: attune import events {path} --map {target}")
     return "\n".join(lines)
+
+
+def _kept(workspace: Workspace, proposed: str, source: str) -> Path:
+    """Where the proposed map is: beside `attune.yaml`, over none that says something else."""
+    target = workspace.folder / MAP
+    if target.exists() and target.read_text(encoding="utf-8") != proposed:
+        target = workspace.folder / f"map-{source}.yaml"
+    target.write_text(proposed, encoding="utf-8")
+    return target
+
+
+def propose_traits(workspace: Workspace, path: Path, now: datetime) -> str:
+    """Writes a map guessed from a file of customers; ten rows as they would be stored, and what to do next."""
+    using = traits.propose(require_file(path), workspace.settings)
+    proposed = traits.as_yaml(using)
+    target = _kept(workspace, proposed, using.source)
+    then = f"look over {target} and name the consent's basis, then: attune import traits {path} --map {target}"
+    return "\n".join([traits.preview(path, using, now), "", proposed.rstrip(), "", then])
+
+
+def import_traits(workspace: Workspace, path: Path, map_file: Path, *, consent: str, proof: str, now: datetime) -> str:
+    """Imports what a CRM tells of customers; a file without times holds since the day of its import."""
+    using = read_yaml(require_file(map_file), traits.TraitsMap)
+    basis, day = _basis(consent, proof, using.consent), "" if using.time else str(now.date())
+    mark = fingerprint(require_file(path), using.model_dump_json(), repr(basis), day)
+    result = earlier(workspace, mark)
+    if result is None:
+        with step(f"Importing {path.name}"):
+            parsed = traits.read(path, using, now)
+            result = import_events(workspace, parsed, source=using.source, path=path, mark=mark, basis=basis, time=now)
+    return described(result) + ("" if basis.purposes else NOBODY)
 
 
 def import_file(workspace: Workspace, path: Path, map_file: Path, *, consent: str, proof: str, now: datetime) -> str:
@@ -50,8 +79,7 @@ def import_file(workspace: Workspace, path: Path, map_file: Path, *, consent: st
         with step(f"Importing {path.name}"):
             parsed = read(path, using, workspace.settings, now)
             result = import_events(workspace, parsed, source=using.source, path=path, mark=mark, basis=basis, time=now)
-    nobody = "" if basis.purposes else "\nno consent was named: nothing of it is used for personalisation"
-    return described(result) + nobody
+    return described(result) + ("" if basis.purposes else NOBODY)
 
 
 def import_campaign(

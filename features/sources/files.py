@@ -81,7 +81,7 @@ class EventMap(Frozen):
 def read(path: Path, using: EventMap, settings: Settings, received_at: datetime) -> Parsed:
     """The file's rows as events, and its rejects with their reasons."""
     with readable(path), duckdb.connect() as connection:
-        connection.execute(f"SET TimeZone = {_quoted(using.timezone)}")  # of times without a zone of their own
+        connection.execute(f"SET TimeZone = {quoted(using.timezone)}")  # of times without a zone of their own
         source = relation(connection, path)
         source.create_view("source")
         if using.format == "attune":
@@ -95,7 +95,7 @@ def propose(path: Path, settings: Settings) -> EventMap:
     """A map guessed from the names of the columns and the first rows of the file."""
     with readable(path), duckdb.connect() as connection:
         source = relation(connection, path)
-        known = {_plain(name): name for name in source.columns}
+        known = {plain(name): name for name in source.columns}
         columns = {ours: known[word] for ours, words in WORDS.items() for word in reversed(words) if word in known}
         if "name" in columns and columns["name"] == columns.get("item"):
             del columns["name"]
@@ -113,7 +113,7 @@ def propose(path: Path, settings: Settings) -> EventMap:
 def preview(path: Path, using: EventMap, settings: Settings) -> str:
     """The first rows of the file as the map would store them, and those that it would reject."""
     with readable(path), duckdb.connect() as connection:
-        connection.execute(f"SET TimeZone = {_quoted(using.timezone)}")
+        connection.execute(f"SET TimeZone = {quoted(using.timezone)}")
         source = relation(connection, path).limit(PREVIEW)
         if "time" not in using.columns:
             return source.df().to_string(index=False)  # nothing can be stored without a time: the file as it is
@@ -122,16 +122,17 @@ def preview(path: Path, using: EventMap, settings: Settings) -> str:
         parsed = _parsed(connection, using, source.columns, LONG_AGO)
     rows = parsed.events.select(list(SHOWN)).rename_columns(list(SHOWN.values()))
     frame = rows.append_column("currency", pa.array([settings.currency] * len(rows), pa.string())).to_pandas()
-    lost = [_rejected(row) for row in parsed.rejected.to_pylist()]
+    lost = [rejected(row) for row in parsed.rejected.to_pylist()]
     return "\n".join([frame.to_string(index=False, na_rep="-") if len(frame) else "no row can be stored", *lost])
 
 
-def _rejected(row: Mapping[str, object]) -> str:
+def rejected(row: Mapping[str, object]) -> str:
+    """The row and why it cannot be stored."""
     given = ", ".join(f"{name}={value}" for name, value in row.items() if name != "reason" and value is not None)
     return f"rejected: {row['reason']} ({given})"
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """The name in lower case, without accents and spaces."""
     letters = unicodedata.normalize("NFKD", name.strip().lower()).replace(" ", "_")
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
@@ -141,7 +142,7 @@ def _guessed_decimal(source: duckdb.DuckDBPyRelation, column: str | None) -> Lit
     """A comma where prices end in one with one or two digits behind it, as in 12,50."""
     if column is None:
         return "."
-    price = f"regexp_matches({_identifier(column)}::VARCHAR, '^[^,]*,[0-9]{{1,2}}$')"
+    price = f"regexp_matches({identifier(column)}::VARCHAR, '^[^,]*,[0-9]{{1,2}}$')"
     return "," if source.filter(price).limit(1).to_arrow_table().num_rows else "."
 
 
@@ -155,9 +156,9 @@ def as_yaml(using: EventMap) -> str:
 def _guessed_names(source: duckdb.DuckDBPyRelation, column: str | None) -> dict[str, str]:
     if column is None:
         return {}
-    found = source.project(f"{_identifier(column)}::VARCHAR AS name").distinct().limit(200).fetchall()
+    found = source.project(f"{identifier(column)}::VARCHAR AS name").distinct().limit(200).fetchall()
     given = sorted(name for (name,) in found if name)
-    return {name: NAMES[_plain(name)] for name in given if _plain(name) in NAMES}
+    return {name: NAMES[plain(name)] for name in given if plain(name) in NAMES}
 
 
 def _passed_through(connection: duckdb.DuckDBPyConnection, path: Path, columns: list[str]) -> Parsed:
@@ -192,13 +193,13 @@ def _typed(using: EventMap, columns: list[str], settings: Settings) -> str:
         plain = f"typeof(c{columns.index(using.columns[name])}) <> 'VARCHAR'"  # a number of a Parquet file
         return f"TRY_CAST(CASE WHEN {plain} THEN {text(name)} ELSE {written} END AS DOUBLE)"
 
-    cases = " ".join(f"WHEN {_quoted(given)} THEN {_quoted(ours)}" for given, ours in using.names.items())
-    name = f"coalesce({text('name')}, {_quoted(using.event)})"
+    cases = " ".join(f"WHEN {quoted(given)} THEN {quoted(ours)}" for given, ours in using.names.items())
+    name = f"coalesce({text('name')}, {quoted(using.event)})"
     event = f"CASE {name} {cases} ELSE {name} END" if cases else name
     rates = {settings.currency: 1.0, **settings.rates}
-    rate = " ".join(f"WHEN {_quoted(code)} THEN {float(value)!r}" for code, value in rates.items())
-    money = f"coalesce(upper({text('currency')}), {_quoted(using.currency)})"
-    every = ", ".join(f"{_identifier(column)} AS c{i}" for i, column in enumerate(columns))  # no name meets ours
+    rate = " ".join(f"WHEN {quoted(code)} THEN {float(value)!r}" for code, value in rates.items())
+    money = f"coalesce(upper({text('currency')}), {quoted(using.currency)})"
+    every = ", ".join(f"{identifier(column)} AS c{i}" for i, column in enumerate(columns))  # no name meets ours
     packed = ", ".join(f"c{i} := c{i}" for i in range(len(columns)))
     needs_price = f"event IN ('{ORDERED}', '{REFUNDED}')"
     return f"""
@@ -227,7 +228,7 @@ def _parsed(
 ) -> Parsed:
     rows = connection.execute(
         f"""
-        SELECT {_quoted(using.source)} AS source, message AS message_id, 0::INTEGER AS line,
+        SELECT {quoted(using.source)} AS source, message AS message_id, 0::INTEGER AS line,
             CASE WHEN event = '{ORDERED}' AND units < 0 THEN '{REFUNDED}' ELSE event END AS name, who AS customer,
             NULL::VARCHAR AS anonymous, moment AS time,
             original AS original_time, $received_at::TIMESTAMP AS received_at, false AS live, what AS item,
@@ -239,7 +240,7 @@ def _parsed(
         {"received_at": utc(received_at)},
     ).to_arrow_table()
     kept = ["reason given" if column == "reason" else column for column in columns]
-    every = ", ".join(f"c{i}::VARCHAR AS {_identifier(column)}" for i, column in enumerate(kept))
+    every = ", ".join(f"c{i}::VARCHAR AS {identifier(column)}" for i, column in enumerate(kept))
     rejected = connection.execute(f"SELECT reason, {every} FROM typed WHERE reason IS NOT NULL ORDER BY position")
     lost = rejected.to_arrow_table()
     odd = {
@@ -253,9 +254,11 @@ def _parsed(
     return Parsed(rows.cast(SCHEMA), lost, noted, rows.num_rows + lost.num_rows)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """SQL: the text."""
     return "'" + text.replace("'", "''") + "'"
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
+    """SQL: the name of a column."""
     return '"' + name.replace('"', '""') + '"'

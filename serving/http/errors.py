@@ -69,7 +69,7 @@ def stored() -> Iterator[None]:
         raise HttpError(503, "not_stored", f"the ledger could not take it ({error}); nothing was kept") from None
 
 
-def parsed(content: bytes, model: type[Body]) -> Any:
+def parsed(content: bytes, model: type[BaseModel]) -> Any:
     """The bytes as this model."""
     try:
         raw = orjson.loads(content)
@@ -80,7 +80,7 @@ def parsed(content: bytes, model: type[Body]) -> Any:
     return checked(raw, model)
 
 
-def checked(raw: dict[str, Any], model: type[Body]) -> Any:
+def checked(raw: dict[str, Any], model: type[BaseModel]) -> Any:
     """The object as this model."""
     try:
         return model.model_validate(raw)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from html import escape
 from typing import Any
 
 import orjson
+from pydantic import BaseModel
 
+from features.sources.receipts import Receipt
 from serving.decisions.requests import (
     AssignRequest,
     BasketRequest,
     OfferRequest,
     RecommendRequest,
-    Request,
     SimilarRequest,
 )
 from serving.http import calls
@@ -32,7 +34,7 @@ KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 SECURITY = {"key": {"type": "http", "scheme": "basic", "description": "A write key as the user, no password."}}
-ROUTES: tuple[tuple[str, str, str, type[Request] | None, dict[str, Any] | None], ...] = (
+ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None, dict[str, Any] | None], ...] = (
     (
         "post",
         "/v1/recommend",
@@ -57,10 +59,32 @@ ROUTES: tuple[tuple[str, str, str, type[Request] | None, dict[str, Any] | None],
         ItemsRequest,
         {"items": [{"item": "i0001", "price": 4.5, "stock": 0}]},
     ),
+    (
+        "post",
+        "/v1/forms/{key}",
+        "An HTML form, urlencoded or multipart; its fields stand in docs/sources.md.",
+        None,
+        None,
+    ),
+    (
+        "post",
+        "/v1/receipts/{source}",
+        "What an e-mail provider reports, signed as Standard Webhooks has it.",
+        Receipt,
+        {
+            "type": "email.opened",
+            "timestamp": "2026-03-01T12:00:00Z",
+            "data": {"customer": "c000007", "email_id": "m1", "user_agent": "Mozilla/5.0"},
+        },
+    ),
     ("get", "/v1/experiments/{key}/report", "The stored report of a test, and its age.", None, None),
 )
 
-KEYED = ("/v1/catalog/items",)  # asked with a key of `attune keys`; they decide nothing
+KEYED = (
+    "/v1/catalog/items",
+    "/v1/forms/{key}",
+    "/v1/receipts/{source}",
+)  # asked with a key or a signature; they decide nothing
 TEXT, NUMBER = {"type": ["string", "null"]}, {"type": ["number", "null"]}
 FLIP = {
     "type": ["object", "null"],
@@ -122,7 +146,7 @@ def _signal(path: str, summary: str, example: dict[str, Any]) -> str:
     return f"<section><h2><code>POST {path}</code></h2><p>{escape(summary)}</p><pre>{escape(call)}</pre></section>"
 
 
-def _operation(path: str, summary: str, model: type[Request] | None, example: Any) -> dict[str, Any]:
+def _operation(path: str, summary: str, model: type[BaseModel] | None, example: Any) -> dict[str, Any]:
     statuses = {"200": "Found", "400": "The request is wrong", "404": "Not found", "405": "Not allowed"}
     statuses |= {"413": "The body is too large", "503": "Nothing can be answered"}
     if path in KEYED:
@@ -136,9 +160,8 @@ def _operation(path: str, summary: str, model: type[Request] | None, example: An
         for status, text in statuses.items()
     }
     operation: dict[str, Any] = {"summary": summary, "responses": responses}
-    if "{key}" in path:
-        key = {"name": "key", "in": "path", "required": True, "schema": {"type": "string"}}
-        operation["parameters"] = [key]
+    for name in re.findall(r"{(\w+)}", path):
+        operation["parameters"] = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}}]
     if model is not None:
         schema = {name: part for name, part in _schema(model).items() if name != "$defs"}
         content = {"schema": schema, "example": example}
@@ -148,12 +171,12 @@ def _operation(path: str, summary: str, model: type[Request] | None, example: An
     return operation
 
 
-def _schema(model: type[Request]) -> dict[str, Any]:
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
     """The JSON Schema of a body; the parts it names stand among the document's schemas."""
     return model.model_json_schema(ref_template="#/components/schemas/{model}")
 
 
-def _fields(model: type[Request]) -> str:
+def _fields(model: type[BaseModel]) -> str:
     schemas = _schema(model)["properties"]
     return "".join(_field(name, field, schemas[name]) for name, field in model.model_fields.items())
 

@@ -1,22 +1,31 @@
-"""The routes by which sources other than an SDK send: the catalogue."""
+"""The routes by which sources other than an SDK send: the catalogue, forms, receipts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from features.keys import CATALOG
+from features.keys import CATALOG, SEND, Key
 from features.ledger import Ledger
+from features.sources.forms import take as take_form
+from features.sources.receipts import Receipt, take
+from features.webhooks import secret_of, signed
+from serving.http import forms
 from serving.http.auth import Keys, in_header
 from serving.http.catalog import ItemsRequest, change
-from serving.http.errors import HttpError, answer, body_of, stored
+from serving.http.errors import HttpError, answer, body_of, content_of, parsed, stored
 
 if TYPE_CHECKING:
     from serving.http.app import Routes
+
+MAX_ID = 256  # characters of a webhook's id
 
 
 class Sources:
@@ -27,22 +36,57 @@ class Sources:
         self._keys: Keys | None = None
 
     def known(self) -> list[Route]:
-        return [Route("/catalog/items", self.items, methods=["POST"])]
+        return [
+            Route("/catalog/items", self.items, methods=["POST"]),
+            Route("/forms/{key}", self.form, methods=["POST"]),
+            Route("/receipts/{source}", self.receipt, methods=["POST"]),
+        ]
 
     async def items(self, request: Request) -> Response:
         """Items, prices, stock and images, as the shop has them now."""
         ledger = self._ledger()
-        await self._allowed(ledger, request, CATALOG)
+        await self._key(ledger, in_header(request), CATALOG)
         body = await body_of(request, ItemsRequest)
         with stored():
             return answer(await run_in_threadpool(change, ledger, body, self._routes.now()))
+
+    async def form(self, request: Request) -> Response:
+        """An HTML form: who sent it, that it was sent, and the consent that was ticked."""
+        ledger = self._ledger()
+        key = await self._key(ledger, request.path_params["key"], SEND)
+        form = await forms.read(request)
+        target, name = forms.back(request, form), form.message_id or uuid4().hex
+        with stored(), _asked():
+            told = await run_in_threadpool(take_form, ledger, key.source, form, name, self._routes.now())
+        return forms.answered(told, target)
+
+    async def receipt(self, request: Request) -> Response:
+        """What an e-mail provider reports, signed as Standard Webhooks has it."""
+        ledger, source = self._ledger(), request.path_params["source"]
+        content = await content_of(request)
+        with stored():
+            secret = await run_in_threadpool(secret_of, ledger, source)
+            if secret is None:
+                raise HttpError(404, "not_found", f"no secret is known of {source!r:.80}; run `attune keys webhook`")
+            if not signed(secret, content, request.headers):
+                raise HttpError(401, "wrong_signature", "the headers webhook-* do not sign this body")
+            receipt, name = parsed(content, Receipt), request.headers["webhook-id"]
+            return answer(await run_in_threadpool(take, ledger, source, name[:MAX_ID], receipt, self._routes.now()))
 
     def _ledger(self) -> Ledger:
         if (ledger := self._routes.ready().ledger) is None:
             raise HttpError(503, "no_ledger", "this service has no workspace, so it keeps nothing")
         return ledger
 
-    async def _allowed(self, ledger: Ledger, request: Request, role: str) -> None:
+    async def _key(self, ledger: Ledger, key: str | None, role: str) -> Key:
         self._keys = self._keys or Keys(ledger)
         with stored():
-            await self._keys.of(in_header(request), role)
+            return await self._keys.of(key, role)
+
+
+@contextmanager
+def _asked() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise HttpError(400, "bad_request", str(error)) from None

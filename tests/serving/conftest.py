@@ -98,7 +98,7 @@ def serving(workspace: Workspace, *words: str) -> Iterator[httpx.Client]:
 
 def wait_until_ready(client: httpx.Client, process: "subprocess.Popen[bytes]", log: Path) -> None:
     """Returns when the service answers; fails with its last words when it does not."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180  # a busy machine takes a minute
     while time.monotonic() < deadline and process.poll() is None:
         try:
             if client.get("/readyz").status_code == 200:
