@@ -16,6 +16,8 @@ BENCHMARKS = {
     "features": "benchmarks.features",
     "features-incremental": "benchmarks.features_incremental",
     "import": "benchmarks.import_",
+    "ingest": "benchmarks.ingest",
+    "ingest-kill": "benchmarks.ingest_kill",
     "policy-value": "benchmarks.policy_value",
     "offers-budget": "benchmarks.offers_budget",
     "recommend-scale": "benchmarks.recommend_scale",
@@ -39,7 +41,7 @@ def main() -> None:
     parser.add_argument("name", choices=sorted(BENCHMARKS))
     parser.add_argument("--data", type=Path, default=os.environ.get("ATTUNE_DATA"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--events", type=int, help="features: how many events; default 20 million")
+    parser.add_argument("--events", type=int, help="features, ingest: how many events; default 20 and 2 million")
     parser.add_argument("--hold-out", type=int, help="recommend-gowalla: 1 judges on a part of the training part")
     given = parser.parse_args()
     figures = importlib.import_module(BENCHMARKS[given.name]).figures

@@ -50,16 +50,16 @@ def backup(workspace: Workspace, target: Path, now: datetime) -> int:
         Path(name).replace(target)
     finally:
         Path(name).unlink(missing_ok=True)
-    register_file(Ledger.at(workspace.ledger), target, kind="backup", time=now)
+    register_file(Ledger.of_any_revision(workspace.ledger), target, kind="backup", time=now)
     return count
 
 
 def not_held(workspace: Workspace) -> str | None:
     """The line that says what no archive of this workspace holds, or None when it holds everything."""
-    if workspace.settings.ledger is None:
+    if workspace.server is None:
         return None
     return (
-        f"not in the archive: the ledger {workspace.ledger}; the server's own backup holds it "
+        f"not in the archive: the ledger {workspace.server}; the server's own backup holds it "
         "(pg_dump before `attune backup`; restored before anything runs on this workspace)"
     )
 

@@ -1,4 +1,4 @@
-"""The verbs of the ground floor: init, import, simulate, features, doctor, backup, restore."""
+"""The verbs of the ground floor: init, import, simulate, features, keys, doctor, migrate, backup, restore."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 imports = typer.Typer(help="Bring data in.", no_args_is_help=True)
 app.add_typer(imports, name="import")
+keys = typer.Typer(help="Say who may send.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
 
 WorkspaceOption = Annotated[
     Path | None,
@@ -213,6 +215,19 @@ def doctor(
 
 
 @app.command()
+def migrate(workspace: WorkspaceOption = None) -> None:
+    """Bring the ledger to the revision that this Attune needs, in one transaction; back it up first.
+
+    Example: attune backup shop.tar.gz -w shop && attune migrate -w shop
+    """
+    from features.ledger import Ledger
+    from features.migrations import NEWEST
+
+    found = Ledger(opened(workspace).ledger).migrate()
+    typer.echo(f"the ledger is of revision {NEWEST}; it was of {found or 'none: its tables are made'}")
+
+
+@app.command()
 def backup(
     file: Annotated[Path, typer.Argument(help="The backup to write, e.g. shop.tar.gz.")],
     workspace: WorkspaceOption = None,
@@ -250,6 +265,51 @@ def restore(
     typer.echo(f"{workspace}: {unpack(file, workspace):,} files restored")
     if line := not_held(opened(workspace)):
         typer.echo(line)
+
+
+@keys.command("create")
+def create_key(
+    source: Annotated[str, typer.Argument(help="Whose events they will be, e.g. web.")],
+    workspace: WorkspaceOption = None,
+    role: Annotated[str, typer.Option(help="What the key is for: send.")] = "send",
+) -> None:
+    """Make a key and show it, once; the ledger keeps its hash.
+
+    Example: attune keys create web -w shop
+    """
+    from features.keys import create
+    from features.ledger import Ledger
+
+    typer.echo(create(Ledger.at(opened(workspace).ledger), source, role, datetime.now(UTC)))
+
+
+@keys.command("list")
+def list_keys(workspace: WorkspaceOption = None) -> None:
+    """Show the keys: their first characters, role, source and state.
+
+    Example: attune keys list -w shop
+    """
+    from features.keys import described, every
+    from features.ledger import Ledger
+
+    known = every(Ledger.at(opened(workspace).ledger))
+    typer.echo("\n".join(map(described, known)) or "no keys; `attune keys create SOURCE` makes one")
+
+
+@keys.command("revoke")
+def revoke_key(
+    key: Annotated[str, typer.Argument(help="The key's first characters, as `attune keys list` shows them.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Make a key useless; a running service refuses it within seconds.
+
+    Example: attune keys revoke 3f2c0a9b -w shop
+    """
+    from features.keys import revoke
+    from features.ledger import Ledger
+
+    gone = revoke(Ledger.at(opened(workspace).ledger), key, datetime.now(UTC))
+    typer.echo(f"{gone.id}... of {gone.source}: revoked")
 
 
 @imports.command("complete-journey")

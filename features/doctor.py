@@ -127,34 +127,34 @@ def _own_files(workspace: Workspace) -> Iterator[Check]:
 def _ledger(workspace: Workspace) -> Check:
     from features.migrations import NEWEST
 
+    where = workspace.server or workspace.ledger_file
     try:
-        found = _served(workspace) if workspace.settings.ledger else _filed(workspace.ledger_file)
+        found = _served(workspace) if workspace.server else _filed(workspace.ledger_file)
     except (OSError, sqlite3.Error) as error:
-        where = "" if workspace.settings.ledger else f"{workspace.ledger_file}: "
-        return Check("ledger", BROKEN, f"{where}{error}")
+        return Check("ledger", BROKEN, str(error) if workspace.server else f"{where}: {error}")
     if found is None:
-        return Check("ledger", FINE, f"{workspace.ledger}: no tables yet; made by the first import")
+        return Check("ledger", FINE, f"{where}: no tables yet; made by the first import")
     revision, size = found
     if revision != NEWEST:
-        return Check("ledger", STALE, f"revision {revision}; the next verb brings it to {NEWEST}")
+        return Check("ledger", BROKEN, f"{where}: {Ledger(workspace.ledger).remedy(revision)}")
     return Check("ledger", FINE, f"revision {revision}, {size}")
 
 
-def _filed(path: Path) -> tuple[object, str] | None:
+def _filed(path: Path) -> tuple[str, str] | None:
     """The revision and the size of a SQLite ledger that is whole."""
     if not path.exists():
         return None
-    revision = _one(path, "SELECT version_num FROM alembic_version")
+    revision = str(_one(path, "SELECT version_num FROM alembic_version"))
     fault = _one(path, "PRAGMA quick_check(1)")
     if fault != "ok":
         raise sqlite3.DatabaseError(fault)
     return revision, f"{path.stat().st_size:,} bytes"
 
 
-def _served(workspace: Workspace) -> tuple[object, str] | None:
+def _served(workspace: Workspace) -> tuple[str, str] | None:
     """The revision of a ledger on a server, and where that is."""
     revision = Ledger(workspace.ledger).revision()
-    return None if revision is None else (revision, f"reachable at {workspace.ledger}")
+    return None if revision is None else (revision, f"reachable at {workspace.server}")
 
 
 def _limits(workspace: Workspace, now: datetime) -> Iterator[Check]:

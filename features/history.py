@@ -9,19 +9,33 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
-from sqlalchemy import Column, Connection, DateTime, LargeBinary, String, Table, Text, delete, insert, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+)
 
+from features.bodies import parsed
 from features.engine import connect
 from features.events import KEY, SCHEMA, Event, Events, utc
 from features.ledger import NUMBER, Ledger, metadata
@@ -35,8 +49,11 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
+Row = Mapping[str, Any]  # of `SCHEMA`
 SEQUENCE = pa.field("sequence", pa.int64())
 REMEDY = "`attune restore` brings a backup back"
+PART = 50_000  # events that are read, and moved into the history, at once: about 100 MB of memory
+SLICE = 5_000  # events that are deleted in one transaction: a writer waits a few hundredths of a second for it
 BATCH = 5_000  # SQLite takes 32,766 parameters in a statement
 
 live_events = Table(
@@ -81,8 +98,7 @@ def read_known(workspace: Workspace) -> Known:
     """
     backend = connect()
     live, ledger = None, Ledger(workspace.ledger)
-    if ledger.revision():  # no ledger is made by reading
-        ledger.migrate()
+    if ledger.is_made():  # no ledger is made by reading
         live = _waiting(ledger)
     version = newest_version(workspace)
     table = _of_version(workspace, version, backend)
@@ -141,37 +157,78 @@ def append(workspace: Workspace, rows: pa.Table) -> None:
 
 def record(ledger: Ledger, events: Sequence[Event]) -> int:
     """Stores live events durably and says how many were new: the same message from the same source is stored once."""
-    rows: dict[bytes, Event] = {}
+    rows: dict[bytes, Row] = {}
     for event in events:
-        rows.setdefault(_key(event), event)
+        row = event.row()
+        rows.setdefault(key_of(row), row)
     with ledger.write() as connection:
-        for keys in _batched(list(rows)):
-            known = select(message_keys.c.key).where(message_keys.c.key.in_(keys))
-            for key in connection.execute(known).scalars().all():
-                del rows[key]
-        if rows:
-            connection.execute(insert(message_keys), [{"key": key} for key in rows])
-            connection.execute(insert(live_events), [_live_row(event) for event in rows.values()])
-            redeem(connection, [event.row() for event in rows.values()])
-    return len(rows)
+        return len(store(connection, rows))
+
+
+def store(connection: Connection, rows: Mapping[bytes, Row]) -> set[bytes]:
+    """Adds the live events, by their `key_of`, that were never stored; their keys. The caller holds the write lock."""
+    fresh = dict(rows)
+    for keys in _batched(list(rows)):
+        known = select(message_keys.c.key).where(message_keys.c.key.in_(keys))
+        for key in connection.execute(known).scalars().all():
+            del fresh[key]
+    if fresh:
+        connection.execute(insert(message_keys), [{"key": key} for key in fresh])
+        connection.execute(insert(live_events), [_live_row(row) for row in fresh.values()])
+        redeem(connection, fresh.values())
+    return set(fresh)
 
 
 def close_days(workspace: Workspace, until: datetime) -> int:
-    """Moves the live events received before `until` into the history; how many were moved."""
+    """Moves the live events received before `until` into the history; how many were moved.
+
+    Part by part, each committed with its watermark, so that memory is bounded and others write in between.
+    """
     ledger = Ledger.at(workspace.ledger)
+    return sum(iter(lambda: _close_part(workspace, ledger, utc(until)), 0))
+
+
+def _close_part(workspace: Workspace, ledger: Ledger, until: datetime) -> int:
     with locked(workspace):
-        rows, last = _waiting_until(ledger, _watermark(ledger, newest_version(workspace)), utc(until))
-        if last is not None:
-            transaction = Transaction(watermark_name(ledger), last)
-            _write(workspace, rows, CommitProperties(app_transactions=[transaction]))
         taken = _watermark(ledger, newest_version(workspace))
-        with ledger.write() as connection:
-            connection.execute(delete(live_events).where(live_events.c.sequence <= _free(connection, taken)))
+        _drop(ledger, taken)  # what a crash left in both
+        last = _last_closed(ledger, taken, until)
+        rows = _part(ledger, taken, last)
+        if rows.num_rows:
+            commit = CommitProperties(app_transactions=[Transaction(watermark_name(ledger), last)])
+            _write(workspace, rows.drop_columns(SEQUENCE.name), commit)
+            _drop(ledger, last)
     return int(rows.num_rows)
 
 
+def _last_closed(ledger: Ledger, taken: int, until: datetime) -> int:
+    """The last sequence of the next part: the last one there that was received before `until`.
+
+    Writers at once may be numbered in another order than they received; a few events of the next day may go along.
+    """
+    part = select(live_events.c.sequence, live_events.c.received_at).where(live_events.c.sequence > taken)
+    next_ = part.order_by(live_events.c.sequence).limit(PART).subquery()
+    with ledger.read() as connection:
+        last = connection.execute(select(func.max(next_.c.sequence)).where(next_.c.received_at < until)).scalar()
+    return taken if last is None else int(last)
+
+
+def _drop(ledger: Ledger, taken: int) -> None:
+    """Deletes the events up to `taken`, which history holds, in slices between which others may write."""
+    while True:
+        with ledger.read() as connection:
+            held = live_events.c.sequence <= _free(connection, taken)
+            some = select(live_events.c.sequence).where(held).order_by(live_events.c.sequence).limit(SLICE).subquery()
+            end = connection.execute(select(func.max(some.c.sequence))).scalar()
+        if end is None:
+            return
+        with ledger.write() as connection:
+            last = min(end, _free(connection, taken))
+            connection.execute(delete(live_events).where(live_events.c.sequence <= last))
+
+
 def _free(connection: Connection, taken: int) -> int:
-    """The last event that may leave the ledger: in the history, and in the states where somebody keeps them."""
+    """The last event that may leave the ledger: history holds it, and so do the states where somebody keeps them."""
     states = taken_over(connection)
     return taken if states is None else min(taken, states)
 
@@ -208,25 +265,35 @@ def _watermark(ledger: Ledger, version: DeltaTable | None) -> int:
 
 def _waiting(ledger: Ledger) -> pa.Table:
     """The ledger's events with their `sequence`, in its order."""
-    query = select(live_events.c.sequence, live_events.c.body).order_by(live_events.c.sequence)
     with ledger.read() as connection:
-        rows = [orjson.loads(body) | {SEQUENCE.name: sequence} for sequence, body in connection.execute(query)]
-    for row in rows:
-        row |= {name: datetime.fromisoformat(row[name]) for name in ("time", "received_at")}
-    return pa.Table.from_pylist(rows, schema=SCHEMA.append(SEQUENCE))
+        return pa.concat_tables(_parts(connection))
+
+
+def _parts(connection: Connection) -> Iterator[pa.Table]:
+    last = 0
+    while True:
+        part = _rows(connection, live_events.c.sequence > last)
+        yield part
+        if not part.num_rows:
+            return
+        last = part[SEQUENCE.name][-1].as_py()
+
+
+def _part(ledger: Ledger, taken: int, last: int) -> pa.Table:
+    with ledger.read() as connection:
+        return _rows(connection, live_events.c.sequence.between(taken + 1, last))
+
+
+def _rows(connection: Connection, which: ColumnElement[bool]) -> pa.Table:
+    """The first `PART` of these events with their `sequence`, in its order."""
+    query = select(live_events.c.sequence, live_events.c.body).where(which)
+    found = connection.execute(query.order_by(live_events.c.sequence).limit(PART)).all()
+    rows = parsed([body for _, body in found])
+    return rows.append_column(SEQUENCE, pa.array([sequence for sequence, _ in found], SEQUENCE.type))
 
 
 def _above(live: pa.Table, watermark: int) -> pa.Table:
     return live.filter(pc.greater(live[SEQUENCE.name], watermark))
-
-
-def _waiting_until(ledger: Ledger, watermark: int, until: datetime) -> tuple[pa.Table, int | None]:
-    """The rows above the watermark up to the first one received at `until` or later, and their last sequence."""
-    live = _above(_waiting(ledger), watermark)
-    late = pc.index(pc.greater_equal(live["received_at"], pa.scalar(until, pa.timestamp("us"))), True).as_py()
-    closed = live if late < 0 else live.slice(0, late)
-    last = closed[SEQUENCE.name][-1].as_py() if closed.num_rows else None
-    return closed.drop_columns(SEQUENCE.name), last
 
 
 def _batched(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
@@ -234,10 +301,11 @@ def _batched(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     return (keys[start : start + BATCH] for start in range(0, len(keys), BATCH))
 
 
-def _key(event: Event) -> bytes:
-    return hashlib.blake2b(f"{event.source}\0{event.message_id}\0{event.line}".encode(), digest_size=16).digest()
+def key_of(row: Row) -> bytes:
+    """By what a row is known for ever."""
+    name = f"{row['source']}\0{row['message_id']}\0{row['line']}"
+    return hashlib.blake2b(name.encode(), digest_size=16).digest()
 
 
-def _live_row(event: Event) -> dict[str, object]:
-    row = event.row()
-    return {"received_at": row["received_at"], "customer": event.customer, "body": orjson.dumps(row).decode()}
+def _live_row(row: Row) -> dict[str, object]:
+    return {"received_at": row["received_at"], "customer": row["customer"], "body": orjson.dumps(row).decode()}

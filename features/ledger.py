@@ -35,6 +35,7 @@ CONNECT_SECONDS = 10  # an address where nobody answers is told after this long
 WRITE_LOCK = 0x617474756E65  # "attune": PostgreSQL's advisory lock that stands for SQLite's one writer
 # a server that is set to answer before the disk has it would lose what was acknowledged
 DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+BACKUP = {"sqlite": "`attune backup FILE`", "postgresql": "`pg_dump`"}
 WRITING: dict[str, dict[str, Any]] = {
     "sqlite": {"attune_write": True},
     # the reader's isolation would show a writer what was committed before it waited for the lock
@@ -52,18 +53,50 @@ class Ledger:
 
     @classmethod
     def at(cls, url: str) -> Ledger:
-        """The ledger at this address, brought to the newest schema."""
+        """The ledger at this address, made where there is none; one of another revision is refused in one line."""
         ledger = cls(url)
-        ledger.migrate()
+        if not ledger.is_made():
+            ledger.migrate()
         return ledger
 
-    def migrate(self) -> None:
-        """Brings the schema to the newest revision; of two processes the second finds nothing to do."""
+    @classmethod
+    def of_any_revision(cls, url: str) -> Ledger:
+        """The same for what every revision holds: an old ledger is backed up before it is migrated."""
+        ledger = cls(url)
+        return ledger if ledger.revision() else cls.at(url)
+
+    def is_made(self) -> bool:
+        """Whether there are tables; those of another revision than this code needs are refused in one line."""
+        from features.migrations import NEWEST
+
+        found = self.revision()
+        if found not in (None, NEWEST):
+            raise OSError(f"{self.engine.url}: {self.remedy(found)}")
+        return found is not None
+
+    def remedy(self, found: str) -> str:
+        """What to do about this revision, which is not the one that this code needs."""
+        from features.migrations import NEWEST
+
+        if found > NEWEST:
+            return f"the ledger is of revision {found}, this Attune knows {NEWEST}; install the newer Attune"
+        first = BACKUP[self.engine.dialect.name]
+        return f"the ledger is of revision {found}, this Attune needs {NEWEST}; run {first}, then `attune migrate`"
+
+    def migrate(self) -> str | None:
+        """Brings the schema to the newest revision and says which it had; of two processes the second changes nothing.
+
+        A ledger of a newer Attune is refused.
+        """
         from features.migrations import NEWEST, upgrade
 
-        if self.revision() != NEWEST:
+        found = self.revision()
+        if found is not None and found > NEWEST:
+            raise OSError(f"{self.engine.url}: {self.remedy(found)}")
+        if found != NEWEST:
             with self.write() as connection:
                 upgrade(connection)
+        return found
 
     def revision(self) -> str | None:
         """The schema's revision, or None where there are no tables yet; looking makes no file."""
@@ -120,7 +153,7 @@ def _sqlite(url: str) -> Engine:
 
 
 def _postgresql(url: str) -> Engine:
-    """Connections that take the password from PGPASSWORD or `~/.pgpass`, as libpq does."""
+    """Connections that take a password that the address lacks from PGPASSWORD or `~/.pgpass`, as libpq does."""
     engine = create_engine(
         url,
         isolation_level="REPEATABLE READ",  # a reader sees one snapshot

@@ -17,12 +17,12 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
+from features.address import VARIABLE, shown, told, written
 from features.starter import STARTER
 
 SETTINGS = "attune.yaml"
 STATE = ".attune"
 SECRET = "secret"  # the kind of fault whose input is not shown  # noqa: S105
-ADDRESS = "one like postgresql://attune@host/shop is needed"
 
 
 class Frozen(BaseModel):
@@ -95,7 +95,7 @@ class Settings(Frozen):
     rates: Mapping[str, float] = {}  # other currencies -> one unit in the workspace's currency
     traits: tuple[str, ...] = ()  # traits that become features of the profile family
     seed: int = Field(default=0, ge=0)
-    ledger: str | None = None  # a PostgreSQL database, as an address without a password; default: SQLite in `.attune/`
+    ledger: str | None = None  # a PostgreSQL database, without a password; default: SQLite in `.attune/`
     interactions: InteractionSettings = InteractionSettings()
     recommender: RecommenderSettings = RecommenderSettings()
     uplift: UpliftSettings = UpliftSettings()
@@ -103,28 +103,20 @@ class Settings(Frozen):
 
     @field_validator("ledger")
     @classmethod
-    def _server(cls, value: str | None) -> str | None:
-        """A PostgreSQL address; what is wrong is said without the address, which may hold a password."""
-        from sqlalchemy import make_url
-        from sqlalchemy.exc import ArgumentError
-
+    def _without_password(cls, value: str | None) -> str | None:
         try:
-            address = make_url(value) if value is not None else None
-        except (ArgumentError, ValueError):
-            raise PydanticCustomError(SECRET, "is no address; " + ADDRESS) from None
-        if address and address.drivername not in ("postgresql", "postgresql+psycopg"):
-            raise PydanticCustomError(SECRET, "does not name PostgreSQL; " + ADDRESS)
-        if address and (address.password is not None or {"password", "sslpassword"} & address.query.keys()):
-            raise PydanticCustomError(SECRET, "holds a password; it belongs into PGPASSWORD or ~/.pgpass: " + ADDRESS)
-        return value
+            return None if value is None else written(value)
+        except ValueError as error:
+            raise PydanticCustomError(SECRET, "{fault}", {"fault": str(error)}) from None
 
 
 class Workspace:
     """The folder, its settings and the paths of what Attune keeps there."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, settings: Settings, server: str | None = None) -> None:
         self.folder = folder
         self.settings = settings
+        self._server = server or settings.ledger
 
     @classmethod
     def open(cls, folder: Path) -> Workspace:
@@ -135,13 +127,16 @@ class Workspace:
                 f"{folder}: no {SETTINGS} here; run `attune init {folder}`, or name a workspace "
                 "with --workspace or ATTUNE_WORKSPACE"
             )
-        workspace = cls(folder.resolve(), read_yaml(path, Settings))
-        if workspace.settings.ledger and workspace.ledger_file.exists():
-            raise ValueError(
-                f"{path}: names a ledger, but {workspace.ledger_file} holds one already and would be left unread; "
-                "a workspace names its server before its first import, or not at all"
-            )
+        workspace = cls(folder.resolve(), read_yaml(path, Settings), told())
+        workspace._require_one_ledger()
         return workspace
+
+    def _require_one_ledger(self) -> None:
+        if self.server and self.ledger_file.exists():
+            raise ValueError(
+                f"{VARIABLE if told() else self.folder / SETTINGS}: names a ledger, but {self.ledger_file} holds one "
+                "already and would be left unread; a workspace names its server before its first import, or not at all"
+            )
 
     @property
     def state(self) -> Path:
@@ -152,8 +147,13 @@ class Workspace:
 
     @property
     def ledger(self) -> str:
-        """The address of the SQL store: the server that `attune.yaml` names, or else `ledger_file`."""
-        return self.settings.ledger or f"sqlite:///{self.ledger_file}"
+        """The address of the SQL store: the server, or else `ledger_file`. It may hold a password: never shown."""
+        return self._server or f"sqlite:///{self.ledger_file}"
+
+    @property
+    def server(self) -> str | None:
+        """The server that ATTUNE_LEDGER_URL or else `attune.yaml` names, as it may be shown; None: SQLite."""
+        return shown(self._server) if self._server else None
 
     @property
     def ledger_file(self) -> Path:

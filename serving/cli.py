@@ -51,6 +51,26 @@ def serve(
 
 
 @app.command()
+def work(
+    workspace: WorkspaceOption = None,
+    once: Annotated[bool, typer.Option("--once", help="One round, then end.")] = False,
+) -> None:
+    """Close days beside the service, round after round until it is ended; one worker per workspace.
+
+    Example: attune work -w shop
+    """
+    from datetime import UTC, datetime
+
+    from serving import work as worker
+
+    shop = opened(workspace)
+    if once:
+        typer.echo("\n".join(worker.once(shop, datetime.now(UTC))) or "nothing to do")
+    else:
+        worker.forever(shop, lambda: datetime.now(UTC), typer.echo)
+
+
+@app.command()
 def bento(
     folder: Annotated[Path, typer.Argument(help="The folder to make.")],
     workspace: WorkspaceOption = None,

@@ -2,24 +2,23 @@
 
 import os
 import secrets
-import shutil
-import signal
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
+from benchmarks.postgresql import NEEDED, binaries, running
+
+GIVEN = "ATTUNE_TEST_POSTGRES_URL"
 SERVER_SETTINGS = {
-    "listen_addresses": "",  # a socket in the cluster's own folder: no port to collide on
     "fsync": "off",  # what the tests kill is our processes, never the server's machine
     "shared_buffers": "16MB",
 }
 DIALECTS = ("sqlite", "postgresql")
+os.environ.pop("ATTUNE_LEDGER_URL", None)  # a test writes into no ledger but its own
 
 
 @pytest.fixture(scope="session")
@@ -34,36 +33,41 @@ def data_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """The address of a database on a server of this session's own; its password is in PGPASSWORD."""
-    binaries = _postgresql_binaries()
-    if binaries is None:
-        pytest.skip("needs PostgreSQL: no initdb in /usr/lib/postgresql/*/bin or on PATH (Debian's package postgresql)")
-    folder = Path(tempfile.mkdtemp(prefix="attune-pg-", dir="/tmp"))  # a socket's path is short
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("PGPASSWORD", secrets.token_hex())
-        server = _started(binaries, folder)
-        try:
-            address = f"postgresql://attune@/postgres?host={folder}"
-            _wait_until_ready(server, address, folder / "log")
+    """The database that ATTUNE_TEST_POSTGRES_URL names, or one of this session's own; its password is in PGPASSWORD."""
+    given = os.environ.get(GIVEN)
+    if given:
+        yield from _named(given)
+    elif binaries():
+        with running(SERVER_SETTINGS) as address:
             yield address
-        finally:
-            server.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
-            server.wait(timeout=30)
-            shutil.rmtree(folder)
+    else:
+        pytest.skip(f"{NEEDED}, and {GIVEN} names no database")
+
+
+def _named(given: str) -> Iterator[str]:
+    address = make_url(given)
+    with pytest.MonkeyPatch.context() as patched:
+        if address.password is not None:
+            patched.setenv("PGPASSWORD", str(address.password))
+        yield address.set(drivername="postgresql", password=None).render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")
-def new_database(postgresql: str) -> Callable[[], str]:
+def new_database(postgresql: str) -> Iterator[Callable[[], str]]:
     """Makes room for one ledger and says its address: a schema of its own, 50 times cheaper than a database."""
-    numbers = count()
+    numbers, run, made = count(), secrets.token_hex(4), []
 
     def make() -> str:
-        name = f"shop_{next(numbers)}"
+        made.append(f"shop_{run}_{next(numbers)}")  # a database that was named may be another run's too
         with psycopg.connect(postgresql, autocommit=True) as connection:
-            connection.execute(f"CREATE SCHEMA {name}")
-        return f"{postgresql}&options=-csearch_path%3D{name}"
+            connection.execute(f"CREATE SCHEMA {made[-1]}")
+        room = make_url(postgresql).update_query_dict({"options": f"-csearch_path={made[-1]}"})
+        return room.render_as_string(hide_password=False)
 
-    return make
+    yield make
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        for name in made if os.environ.get(GIVEN) else ():
+            connection.execute(f"DROP SCHEMA {name} CASCADE")
 
 
 @pytest.fixture(params=DIALECTS)
@@ -73,42 +77,6 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     made: str = request.getfixturevalue("new_database")()
     return made
-
-
-def _postgresql_binaries() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    on_path = shutil.which("initdb")
-    return found[-1].parent if found else Path(on_path).parent if on_path else None
-
-
-def _started(binaries: Path, folder: Path) -> "subprocess.Popen[bytes]":
-    """A new cluster's server; PostgreSQL refuses to run as root, so root hands it to another user."""
-    secret = folder / "password"
-    secret.write_text(os.environ["PGPASSWORD"])
-    user = {"user": "nobody", "extra_groups": []} if os.geteuid() == 0 else {}
-    if user:
-        shutil.chown(folder, "nobody")
-        shutil.chown(secret, "nobody")
-    made = ["--username=attune", "--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--locale=C"]
-    with (folder / "log").open("wb") as log:
-        command = [binaries / "initdb", "--no-sync", "-D", folder / "data", *made]
-        subprocess.run(command, cwd=folder, stdout=log, stderr=log, check=True, **user)
-        secret.unlink()
-        settings = [word for name, value in SERVER_SETTINGS.items() for word in ("-c", f"{name}={value}")]
-        command = [binaries / "postgres", "-D", folder / "data", "-k", folder, *settings]
-        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, **user)
-
-
-def _wait_until_ready(server: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            psycopg.connect(address).close()
-        except psycopg.OperationalError:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail(f"PostgreSQL did not start: {log.read_text()[-3000:]}")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

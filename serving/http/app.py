@@ -24,6 +24,7 @@ from serving.experiments.report import stored
 from serving.http.answers import Asked, Decide, decided
 from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.openapi import document, page
+from serving.http.signals import Signals
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -34,6 +35,7 @@ class Routes:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.state: State | None = None
         self.now = now
+        self.signals = Signals(self.ready, now)
         self.known = self._known()
 
     def app(self) -> Starlette:
@@ -51,6 +53,7 @@ class Routes:
             Route("/offers/select", self.select, methods=["POST"]),
             Route("/experiments/{key}/assign", self.assign, methods=["POST"]),
             Route("/experiments/{key}/report", self.report, methods=["GET"]),
+            *self.signals.routes(),
             Route("/openapi.json", self.openapi, methods=["GET"]),
             Route("/docs", self.docs, methods=["GET"]),
         ]

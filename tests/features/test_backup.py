@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from features.backup import MANIFEST, backup, not_held, restore
 from features.events import Event
 from features.history import close_days, read_events, record
 from features.ledger import Ledger
+from features.migrations import APPLIED
 from features.registered import registered_files
 from features.workspace import Workspace, create
 
@@ -52,6 +54,14 @@ def test_what_was_backed_up_is_there_again(shop: Workspace, tmp_path: Path) -> N
     assert again.hash == shop.hash
     assert (again.folder / "codes" / "summer.txt").read_text() == "A\n"
     assert (again.releases / "uplift" / "1" / "manifest.json").read_text() == "{}"
+
+
+def test_an_old_ledger_is_backed_up_before_it_is_migrated(shop: Workspace, tmp_path: Path) -> None:
+    with Ledger.at(shop.ledger).write() as connection:
+        connection.execute(update(APPLIED).values(version_num="0001"))
+    backup(shop, tmp_path / "shop.tar.gz", NOW)
+    restore(tmp_path / "shop.tar.gz", tmp_path / "again")
+    assert Ledger(Workspace.open(tmp_path / "again").ledger).revision() == "0001"
 
 
 def test_a_backup_beside_a_writer_holds_each_event_once(shop: Workspace, tmp_path: Path) -> None:

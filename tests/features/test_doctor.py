@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from features.checksums import sha256
 from features.codes import give, load_codes
@@ -14,7 +15,7 @@ from features.doctor import BROKEN, FINE, STALE, Check, checked, shown
 from features.events import Event
 from features.history import close_days, record
 from features.ledger import Ledger
-from features.migrations import NEWEST
+from features.migrations import APPLIED, NEWEST
 from features.offers import read_offers
 from features.spending import Spending, add
 from features.workspace import Workspace, create
@@ -98,6 +99,19 @@ def test_a_log_without_recent_events_is_stale(shop: Workspace, days: int, state:
 def test_a_ledger_that_is_no_database_is_broken(shop: Workspace) -> None:
     shop.ledger_file.write_bytes(b"no database" * 1000)
     assert found(shop, "ledger").state == BROKEN
+
+
+@pytest.mark.parametrize(("revision", "said"), [("0001", "`attune migrate`"), ("9999", "install the newer Attune")])
+def test_a_ledger_of_another_revision_is_broken_and_what_to_run_is_said(
+    shop: Workspace, revision: str, said: str
+) -> None:
+    with Ledger.at(shop.ledger).write() as connection:
+        connection.execute(update(APPLIED).values(version_num=revision))
+    one = found(shop, "ledger")
+    assert one.state == BROKEN
+    assert one.found.startswith(f"{shop.ledger_file}: the ledger is of revision {revision}, ")
+    assert one.found.endswith(said)
+    assert Ledger(shop.ledger).revision() == revision
 
 
 def on_server(shop: Workspace, address: str) -> Workspace:

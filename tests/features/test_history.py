@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from deltalake import DeltaTable
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from features import history
 from features.events import SCHEMA, Event
@@ -131,6 +131,65 @@ def test_a_day_that_closes_while_events_are_read_is_read_once(
         monkeypatch.setattr(history, name, then_closes(getattr(history, name)))
     assert messages(shop) == ["m1", "m2"]
     assert closed == [0, 2]
+
+
+def test_a_day_of_many_parts_moves_each_event_once(
+    shop: Workspace, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten events in parts of three, deleted two at a time; one more is recorded between two parts."""
+    monkeypatch.setattr(history, "PART", 3)
+    monkeypatch.setattr(history, "SLICE", 2)
+    parts = []
+
+    def write(*given: Any) -> None:
+        parts.append(given[1].num_rows)
+        if len(parts) == 2:
+            history.record(ledger, [event(99, day=1)])
+        wrote(*given)
+
+    wrote = history._write
+    monkeypatch.setattr(history, "_write", write)
+    history.record(ledger, [event(number) for number in range(10)])
+    assert len(messages(shop)) == 10
+    assert history.close_days(shop, NOON + timedelta(hours=1)) == 10
+    assert parts == [3, 3, 3, 1]
+    assert waiting(ledger) == 1
+    assert messages(shop) == sorted([f"m{number}" for number in range(10)] + ["m99"])
+
+
+def test_an_event_of_the_closed_day_that_was_numbered_late_moves_too(shop: Workspace, ledger: Ledger) -> None:
+    """Two writers at midnight: the one who received first was numbered last."""
+    history.record(ledger, [event(1), event(2, day=1), event(3)])
+    history.close_days(shop, NOON + timedelta(hours=1))
+    history.record(ledger, [event(4)])
+    assert history.close_days(shop, NOON + timedelta(hours=1)) == 1
+    assert (waiting(ledger), messages(shop)) == (0, ["m1", "m2", "m3", "m4"])
+
+
+def test_days_close_while_another_process_writes_and_each_event_is_read_once(shop: Workspace, ledger: Ledger) -> None:
+    process = recorder(ledger, 300)
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    moved = []
+    while process.poll() is None:
+        moved.append(history.close_days(shop, LATER))
+        found = messages(shop)
+        assert len(found) == len(set(found))
+    process.communicate(timeout=60)
+    assert sum(moved) + history.close_days(shop, LATER) == 300
+    assert (waiting(ledger), len(messages(shop))) == (0, 300)
+
+
+def test_a_body_of_another_attune_is_read(shop: Workspace, ledger: Ledger) -> None:
+    """A column that it lacks is null, one that this Attune does not know is left out."""
+    history.record(ledger, [event(1)])
+    with ledger.write() as connection:
+        body = connection.execute(select(history.live_events.c.body)).scalar_one()
+        other = body.replace('"campaign":null', '"new":1')
+        assert other != body
+        connection.execute(update(history.live_events).values(body=other))
+    assert messages(shop) == ["m1"]
 
 
 def test_the_watermark_is_in_the_transaction_of_the_rows(shop: Workspace, ledger: Ledger) -> None:

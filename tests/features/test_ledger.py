@@ -5,19 +5,24 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import orjson
 import psycopg
 import pytest
-from alembic.script import ScriptDirectory
-from sqlalchemy import func, insert, select
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 import features.migrations
-from features.history import live_events, message_keys
+from features.events import Event
+from features.history import close_days, live_events, message_keys, read_events
 from features.ledger import Ledger, metadata
-from features.migrations import NEWEST
+from features.migrations import APPLIED, NEWEST
+from features.workspace import Workspace
 
 NOON = datetime(2026, 1, 1, 12)  # UTC without a zone, as the tables keep it
 OPEN = "import sys; from features.ledger import Ledger; Ledger.at(sys.argv[1])"
@@ -46,11 +51,58 @@ def test_the_migrations_make_the_tables_that_the_nouns_declare(ledger_url: str) 
     assert set(metadata.tables) <= found
 
 
+def upgrades() -> list[Script]:
+    """All migrations, the first one first."""
+    scripts = ScriptDirectory(str(Path(features.migrations.__file__).parent))
+    return list(scripts.walk_revisions())[::-1]
+
+
+def older(url: str, revision: str) -> Ledger:
+    """A ledger as the Attune of this revision left it, with one event and one agreement."""
+    ledger = Ledger(url)
+    with ledger.write() as connection, Operations.context(context := MigrationContext.configure(connection)):
+        for script in upgrades():
+            if script.revision <= revision:
+                script.module.upgrade()
+        context.stamp(ScriptDirectory(str(Path(features.migrations.__file__).parent)), revision)
+        event = Event("app", "m1", "Product Viewed", NOON, NOON, customer="ann", item="tea")
+        body = orjson.dumps(event.row()).decode()
+        connection.execute(insert(live_events), [{"received_at": NOON, "customer": "ann", "body": body}])
+    return ledger
+
+
+@pytest.mark.parametrize("revision", [script.revision for script in upgrades()[:-1]])
+def test_an_old_ledger_is_refused_until_it_is_migrated_and_then_opens_with_all_it_held(
+    shop: Workspace, revision: str
+) -> None:
+    old = older(shop.ledger, revision)
+    for refused in (Ledger.at, lambda _: read_events(shop), lambda _: close_days(shop, NOON)):
+        with pytest.raises(OSError, match=f"revision {revision}, this Attune needs {NEWEST}; run .*`attune migrate`$"):
+            refused(shop.ledger)
+    assert old.revision() == revision
+    assert old.migrate() == revision
+    assert Ledger.at(shop.ledger).revision() == NEWEST
+    assert close_days(shop, NOON + timedelta(days=1)) == 1
+    assert read_events(shop).before(NOON + timedelta(days=1)).customer.to_pyarrow().to_pylist() == ["ann"]
+    old.close()
+
+
+def test_a_ledger_of_a_newer_attune_is_refused_and_left_as_it_is(ledger_url: str) -> None:
+    ledger = Ledger.at(ledger_url)
+    with ledger.write() as connection:
+        connection.execute(update(APPLIED).values(version_num="9999"))
+    for refused in (Ledger.at, lambda url: Ledger(url).migrate()):
+        with pytest.raises(OSError, match=f"revision 9999, this Attune knows {NEWEST}; install the newer Attune$"):
+            refused(ledger_url)
+    assert ledger.revision() == "9999"
+    ledger.close()
+
+
 def test_migrating_again_changes_nothing(ledger_url: str) -> None:
     ledger = Ledger.at(ledger_url)
     with ledger.write() as connection:
         connection.execute(insert(message_keys), [{"key": b"k" * 16}])
-    ledger.migrate()
+    assert ledger.migrate() == NEWEST
     with ledger.read() as connection:
         assert connection.execute(select(message_keys.c.key)).scalars().all() == [b"k" * 16]
     ledger.close()

@@ -1,0 +1,90 @@
+"""Served: `attune serve` as a process that benchmarks send to, measure and kill."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from features.workspace import Workspace
+
+START_SECONDS = 120  # a busy machine takes its time
+
+
+@dataclass
+class Served:
+    """A running service."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    @classmethod
+    def start(cls, workspace: Workspace, *, port: int | None = None, workers: int = 1) -> Served:
+        """The service of this workspace, once it answers."""
+        place = port or free_port()
+        words = ["serve", "-w", str(workspace.folder), "--port", str(place), "--workers", str(workers)]
+        with (workspace.state / "service.log").open("ab") as log:
+            process = subprocess.Popen([sys.executable, "-m", "serving.cli", *words], stdout=log, stderr=log)
+        served = cls(process, place)
+        served._wait_until_ready(workspace.state / "service.log")
+        return served
+
+    def family(self) -> list[psutil.Process]:
+        """Its processes."""
+        parent = psutil.Process(self.process.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def rss_mb(self) -> float:
+        """What its processes hold in memory, together; pages that they share count in each."""
+        return sum(one.memory_info().rss for one in self.family()) / 1e6
+
+    def cpu_s(self) -> float:
+        """What its processes have spent."""
+        return sum(sum(one.cpu_times()[:2]) for one in self.family())
+
+    def kill(self) -> None:
+        """kill -9 of all its processes, those that answer first."""
+        for one in reversed(self.family()):
+            one.kill()
+        self.process.wait(timeout=30)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=60)
+
+    def _wait_until_ready(self, log: Path) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if self._ready():
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"the service did not start: {log.read_text()[-3000:]}")
+
+    def _ready(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def quiet() -> None:
+    """One thread for each library: two cores are to be shared by the service and its store alone."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "BENTOML_DO_NOT_TRACK": "true", "DO_NOT_TRACK": "true"}
