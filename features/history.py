@@ -214,21 +214,21 @@ def _last_closed(ledger: Ledger, taken: int, until: datetime) -> int:
 
 
 def _drop(ledger: Ledger, taken: int) -> None:
-    """Deletes what history holds up to `taken` and nobody waits for, in slices between which others may write."""
-    with ledger.read() as connection:
-        held = live_events.c.sequence <= _free(connection, taken)
-    some = select(live_events.c.sequence).where(held).order_by(live_events.c.sequence).limit(SLICE).subquery()
+    """Deletes the events up to `taken`, which history holds, in slices between which others may write."""
     while True:
         with ledger.read() as connection:
+            held = live_events.c.sequence <= _free(connection, taken)
+            some = select(live_events.c.sequence).where(held).order_by(live_events.c.sequence).limit(SLICE).subquery()
             end = connection.execute(select(func.max(some.c.sequence))).scalar()
         if end is None:
             return
         with ledger.write() as connection:
-            connection.execute(delete(live_events).where(live_events.c.sequence <= end))
+            last = min(end, _free(connection, taken))
+            connection.execute(delete(live_events).where(live_events.c.sequence <= last))
 
 
 def _free(connection: Connection, taken: int) -> int:
-    """The last event that may leave the ledger: in the history, and in the states where somebody keeps them."""
+    """The last event that may leave the ledger: history holds it, and so do the states where somebody keeps them."""
     states = taken_over(connection)
     return taken if states is None else min(taken, states)
 

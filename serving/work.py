@@ -13,9 +13,11 @@ from zoneinfo import ZoneInfo
 
 from features.history import close_days
 from features.ledger import Ledger
+from features.states.refresh import refresh
 from features.workspace import Workspace
 
 PAUSE = 1.0  # seconds between two rounds: what a job keeps fresh is at most this much older
+TOLD = 1_000  # customers: fewer are brought up to date every second, and unsaid
 Say = Callable[[str], None]
 
 
@@ -25,8 +27,14 @@ def close(workspace: Workspace, now: datetime) -> str | None:
     return f"{moved:,} events of closed days moved into the history" if moved else None
 
 
+def fresh(workspace: Workspace, now: datetime) -> str | None:
+    """Brings the customers' states up to the newest events; many at once are told, as at first and after an import."""
+    written = refresh(workspace, now)
+    return f"{written:,} customers' features brought up to date" if written >= TOLD else None
+
+
 # name -> what one round does, and says where it did something. Killed at any point, it loses and doubles nothing.
-JOBS: dict[str, Callable[[Workspace, datetime], str | None]] = {"days": close}
+JOBS: dict[str, Callable[[Workspace, datetime], str | None]] = {"features": fresh, "days": close}
 
 
 def once(workspace: Workspace, now: datetime) -> list[str]:

@@ -6,16 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.engine import held
-from features.events import utc
+from features.events import IDENTIFIED, utc
 from features.history import Known, read_known
 from features.ledger import Ledger
 from features.past import people
-from features.states.state import CustomerState, micros, signal_of
+from features.states.state import CustomerState, Signal, micros
 from features.states.store import Mark, Stored, begin, form, write
 from features.workspace import Workspace
 
@@ -68,12 +70,12 @@ def _states(
     workspace: Workspace, known: Known, customers: Sequence[str] | None, now: datetime
 ) -> Iterator[tuple[str, Stored]]:
     traits, moment = workspace.settings.traits, micros(utc(now))
-    for customer, rows in groupby(_rows(known.events.before(ALL), customers), key=lambda row: str(row["customer"])):
-        state = CustomerState().folded(map(signal_of, rows), moment, traits)
-        yield customer, Stored(state, known.sequence)
+    signals = _signals(known.events.before(ALL), customers)
+    for customer, theirs in groupby(signals, key=itemgetter(0)):
+        yield customer, Stored(CustomerState().folded((one for _, one in theirs), moment, traits), known.sequence)
 
 
-def _rows(log: ir.Table, customers: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+def _signals(log: ir.Table, customers: Sequence[str] | None) -> Iterator[tuple[str, Signal]]:
     """The rows that features learn from, customer by customer."""
     import ibis
 
@@ -81,7 +83,17 @@ def _rows(log: ir.Table, customers: Sequence[str] | None) -> Iterator[dict[str, 
     if customers is not None:
         asked = ibis.memtable(pa.table({"customer": pa.array(customers, pa.string())}))
         rows = rows.semi_join(asked, "customer")
-    sorted_ = held(rows.order_by("customer"))
-    backend = ibis.get_backend(sorted_)
-    for batch in backend.con.table(sorted_.get_name()).to_arrow_reader(50_000):
-        yield from batch.to_pylist()
+    ordered = held(rows.order_by("customer"))
+    backend = ibis.get_backend(ordered)
+    for batch in backend.con.table(ordered.get_name()).to_arrow_reader(50_000):
+        columns = [column.to_pylist() for column in _parts(batch)]
+        yield from zip(batch["customer"].to_pylist(), map(Signal._make, zip(*columns, strict=True)), strict=True)
+
+
+def _parts(batch: pa.RecordBatch) -> list[pa.Array]:
+    """The columns of a signal, as `signal_of` makes one of a row."""
+    time, received = (batch[name].cast(pa.int64()) for name in ("time", "received_at"))
+    known = pc.if_else(batch["live"], pc.max_element_wise(time, received), time)
+    told = pc.if_else(pc.equal(batch["name"], IDENTIFIED), batch["properties"], None)
+    what = [batch[name] for name in ("name", "item", "quantity", "price", "order_id")]
+    return [time, known, *what, told, received, *(batch[name] for name in ("source", "message_id", "line"))]

@@ -98,8 +98,10 @@ class CustomerState:
         )
 
     def _split(self, signals: Iterable[Signal], as_of: int) -> tuple[list[Signal], tuple[Signal, ...]]:
-        every = [*self.early, *signals]
-        return [one for one in every if one.known < as_of], tuple(one for one in every if one.known >= as_of)
+        due, early = list[Signal](), list[Signal]()
+        for one in (*self.early, *signals):
+            (due if one.known < as_of else early).append(one)
+        return due, tuple(early)
 
     def packed(self) -> bytes:
         """The state as `unpacked` reads it."""

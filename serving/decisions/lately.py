@@ -8,13 +8,12 @@ Two queries by index. The ledger is read first: an event that leaves it in betwe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 
 from features.events import utc
 from features.ledger import Ledger
 from features.states.served import state_of
-from features.states.state import EPOCH, MICROSECOND, micros, signal_of
+from features.states.state import EPOCH, MICROSECOND, Row, micros, signal_of
 from serving.decisions.folded import Did
 from serving.decisions.seen import since
 
@@ -24,13 +23,10 @@ def lately(ledger: Ledger, customer: str, known: datetime | None) -> list[Did]:
     live = since(ledger, customer)
     stored = state_of(ledger, customer)
     new = [signal_of(row) for row in live if row["sequence"] > stored.sequence and not row["machine"]]
-    early = [one for one in stored.state.early if one.item is not None]
-    after = micros(utc(known)) if known is not None else None
-    told = [*stored.state.rows, *early, *new]
-    return list(_did((one.time, one.known, one.name, one.item) for one in told if after is None or one.known >= after))
-
-
-def _did(rows: Iterator[tuple[int, int, str, str | None]]) -> Iterator[Did]:
-    for time, _known, name, item in rows:
-        if item is not None:
-            yield Did(item, name, EPOCH + time * MICROSECOND)
+    rows = [*stored.state.rows, *(Row(*one[:4]) for one in (*stored.state.early, *new))]
+    after = None if known is None else micros(utc(known))
+    return [
+        Did(row.item, row.name, EPOCH + row.time * MICROSECOND)
+        for row in rows
+        if row.item is not None and (after is None or row.known >= after)
+    ]
