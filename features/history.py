@@ -19,10 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
-from sqlalchemy import Column, DateTime, LargeBinary, String, Table, Text, delete, insert, select
+from sqlalchemy import Column, Connection, DateTime, LargeBinary, String, Table, Text, delete, insert, select
 
 from features.engine import connect
+from features.erased import erased_among
 from features.events import KEY, SCHEMA, Event, Events, utc
+from features.identity import Alias, Identity, named_by, note, read_aliases
 from features.ledger import NUMBER, Ledger, metadata
 from features.redemptions import redeem
 from features.workspace import Workspace
@@ -43,6 +45,7 @@ live_events = Table(
     Column("sequence", NUMBER, primary_key=True),
     Column("received_at", DateTime, nullable=False),
     Column("customer", String(256), index=True),
+    Column("anonymous", Text, index=True),
     Column("body", Text, nullable=False),  # the row of events.SCHEMA as JSON
     sqlite_autoincrement=True,  # SQLite would give the numbers of deleted rows again, below the watermark
 )
@@ -55,27 +58,35 @@ message_keys = Table(
 
 
 def read_events(workspace: Workspace) -> Events:
-    """Everything known: history, and the ledger's rows above the watermark.
+    """Everything known: history, and the ledger's rows above the watermark; and whose they are.
 
     The ledger is read first and then one version of the history: a day that closes in between is in that version, and
     its watermark drops the rows that the ledger still had.
     """
     backend = connect()
     live, ledger = None, Ledger(workspace.ledger)
+    aliases: tuple[Alias, ...] = ()
     if ledger.revision():  # no ledger is made by reading
         ledger.migrate()
-        live = _waiting(ledger)
+        live, aliases = _waiting(ledger), read_aliases(ledger)
     version = newest_version(workspace)
     table = _of_version(workspace, version, backend)
     waiting = None if live is None else _above(live, _watermark(ledger, version))
     if waiting is not None and waiting.num_rows:
         table = table.union(_created(backend, "live", waiting))
-    return Events.of(table)
+    return Events.of(table, Identity(aliases, devices=_told(waiting) or _has_devices(version)))
 
 
 def read_history(workspace: Workspace, backend: Backend) -> ir.Table:
     """The history's rows in this connection; read from the file list of one version, never from the folder."""
     return _of_version(workspace, newest_version(workspace), backend)
+
+
+def read_closed(workspace: Workspace) -> Events:
+    """The history alone, and whose its rows are."""
+    version = newest_version(workspace)
+    identity = Identity(read_aliases(Ledger.at(workspace.ledger)), devices=_has_devices(version))
+    return Events.of(_of_version(workspace, version, connect()), identity)
 
 
 def waiting_keys(workspace: Workspace) -> pa.Table:
@@ -111,13 +122,31 @@ def files(workspace: Workspace, version: DeltaTable) -> Iterator[Path]:
         yield path
 
 
+def _has_devices(version: DeltaTable | None) -> bool:
+    """Whether a row of the version may name a device, by the log's own counts: no row is read."""
+    if version is None:
+        return False
+    actions = version.get_add_actions(flatten=True)
+    if "null_count.anonymous" not in actions.schema.names:
+        return True
+    counts = (actions.column(name).to_pylist() for name in ("num_records", "null_count.anonymous"))
+    return any(rows is None or rows != empty for rows, empty in zip(*counts, strict=True))
+
+
+def _told(rows: pa.Table | None) -> bool:
+    return rows is not None and rows["anonymous"].null_count < rows.num_rows
+
+
 def append(workspace: Workspace, rows: pa.Table) -> None:
     """Adds rows of `SCHEMA` to the history in one Delta transaction; the caller holds `locked`."""
     _write(workspace, rows, CommitProperties())
 
 
 def record(ledger: Ledger, events: Sequence[Event]) -> int:
-    """Stores live events durably and says how many were new: the same message from the same source is stored once."""
+    """Stores live events durably and says how many were new: the same message from the same source is stored once.
+
+    What an erased customer does is not stored; its key is, so that a retry is known.
+    """
     rows: dict[bytes, Event] = {}
     for event in events:
         rows.setdefault(_key(event), event)
@@ -128,9 +157,18 @@ def record(ledger: Ledger, events: Sequence[Event]) -> int:
                 del rows[key]
         if rows:
             connection.execute(insert(message_keys), [{"key": key} for key in rows])
-            connection.execute(insert(live_events), [_live_row(event) for event in rows.values()])
-            redeem(connection, [event.row() for event in rows.values()])
+        kept = _not_erased(connection, list(rows.values()))
+        if kept:
+            connection.execute(insert(live_events), [_live_row(event) for event in kept])
+            redeem(connection, [event.row() for event in kept])
+            note(connection, [event.row() for event in kept])
     return len(rows)
+
+
+def _not_erased(connection: Connection, events: Sequence[Event]) -> Sequence[Event]:
+    named = [named_by(event.row()) for event in events]
+    gone = erased_among(connection, set().union(*named))
+    return [event for event, ids in zip(events, named, strict=True) if not ids & gone] if gone else events
 
 
 def close_days(workspace: Workspace, until: datetime) -> int:
@@ -212,4 +250,5 @@ def _key(event: Event) -> bytes:
 
 def _live_row(event: Event) -> dict[str, object]:
     row = event.row()
-    return {"received_at": row["received_at"], "customer": event.customer, "body": orjson.dumps(row).decode()}
+    whose = {"customer": event.customer, "anonymous": event.anonymous}
+    return {"received_at": row["received_at"], "body": orjson.dumps(row).decode()} | whose

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from features.consent import allows
 from features.events import ORDERED, REFUNDED
+from features.identity import ids_of
 from features.interactions import ROUNDING, Interactions, event_weights
 from features.workspace import InteractionSettings
 from serving.decisions.requests import HistoryEntry
@@ -40,11 +41,12 @@ def history_of(
     if customer is None:
         return nothing, f"no customer and no history were given: {POPULAR}"
     known = release.interactions
-    if known is None or customer not in known.position:
+    ids = [] if known is None else [one for one in person(state, customer) if one in known.position]
+    if known is None or not ids:
         return nothing, f"the customer is not known to the model: {POPULAR}"
     if not agreed:
         return nothing, f"the customer has not agreed to personalisation: {POPULAR}"
-    return known.rows([customer]), None
+    return known.rows(ids[:1]), None
 
 
 def may(state: State, customer: str, now: datetime) -> bool:
@@ -55,6 +57,17 @@ def may(state: State, customer: str, now: datetime) -> bool:
         return allows(state.ledger, customer, purpose="personalisation", as_of=now)
     except (OSError, RuntimeError, SQLAlchemyError):
         return False
+
+
+def person(state: State, customer: str) -> list[str]:
+    """Every id of the customer's person, the one that it bears first; the customer alone where that cannot be read."""
+    if state.ledger is None:
+        return [customer]
+    try:
+        with state.ledger.read() as connection:
+            return ids_of(connection, customer)
+    except (OSError, RuntimeError, SQLAlchemyError):
+        return [customer]
 
 
 def described(given: Sequence[str | HistoryEntry], settings: InteractionSettings, now: datetime) -> Interactions:
