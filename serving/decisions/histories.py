@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.consent import allows
+from features.identity import ids_of
 from features.interactions import Interactions, event_weights
 from features.workspace import InteractionSettings
 from serving.decisions.folded import Did, folded, history
@@ -37,11 +38,12 @@ def history_of(
         return told, _unheard(told, release.recommender)
     if customer is None:
         return nothing, f"no customer and no history were given: {POPULAR}"
-    known = release.interactions is not None and customer in release.interactions.position
+    ids = person(state, customer)
+    known = release.interactions is not None and any(one in release.interactions.position for one in ids)
     if not agreed:
         why = "has not agreed to personalisation" if known else "is not known to the model"
         return nothing, f"the customer {why}: {POPULAR}"
-    lived = _lived(state, release, customer, settings, now)
+    lived = _lived(state, release, ids, settings, now)
     if lived is None:
         return nothing, f"the customer is not known to the model: {POPULAR}"
     return lived, None if known else _unheard(lived, release.recommender)
@@ -55,6 +57,17 @@ def may(state: State, customer: str, now: datetime) -> bool:
         return allows(state.ledger, customer, purpose="personalisation", as_of=now)
     except (OSError, RuntimeError, SQLAlchemyError):
         return False
+
+
+def person(state: State, customer: str) -> list[str]:
+    """Every id of the customer's person, the one that it bears first; the customer alone where that cannot be read."""
+    if state.ledger is None:
+        return [customer]
+    try:
+        with state.ledger.read() as connection:
+            return ids_of(connection, customer)
+    except (OSError, RuntimeError, SQLAlchemyError):
+        return [customer]
 
 
 def described(given: Sequence[str | HistoryEntry], settings: InteractionSettings, now: datetime) -> Interactions:
@@ -74,23 +87,24 @@ def _check(entries: Sequence[HistoryEntry], settings: InteractionSettings) -> No
 
 
 def _lived(
-    state: State, release: Release, customer: str, settings: InteractionSettings, now: datetime
+    state: State, release: Release, ids: Sequence[str], settings: InteractionSettings, now: datetime
 ) -> Interactions | None:
     """What the release knows of the customer with all that was done since; None where nobody knows anything."""
     known = release.interactions
-    stored = known.rows([customer]) if known is not None and customer in known.position else None
-    did = _since(state, customer, None if stored is None else release.as_of, settings)
+    named = [] if known is None else [one for one in ids if one in known.position]
+    stored = known.rows(named[:1]) if known is not None and named else None
+    did = _since(state, ids, None if stored is None else release.as_of, settings)
     if stored is not None:
         return folded(stored, did, settings, now)
     return history(did, settings, now) if did else None
 
 
-def _since(state: State, customer: str, known: datetime | None, settings: InteractionSettings) -> list[Did]:
-    """What the customer did since, as far as it weighs; nothing where the ledger cannot be read."""
+def _since(state: State, ids: Sequence[str], known: datetime | None, settings: InteractionSettings) -> list[Did]:
+    """What the person did since, as far as it weighs; nothing where the ledger cannot be read."""
     if state.ledger is None:
         return []
     try:
-        did = lately(state.ledger, customer, known)
+        did = lately(state.ledger, ids, known)
     except (OSError, RuntimeError, SQLAlchemyError):
         return []
     weights = event_weights(settings)
