@@ -15,10 +15,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, m
 from sqlalchemy import BigInteger, Column, Connection, Index, String, Table, Text, delete, func, insert, inspect, select
 
 from features.events import ITEM_CHANGED, MAX_CUSTOMER, Event
-from features.history import BATCH, record_in
+from features.history import record_in
 from features.ledger import Ledger, metadata
 from features.workspace import validated
 
+TOGETHER = 5_000  # items in a transaction
 MAX_TEXT = 5_000  # characters, what Google takes of a description
 MAX_FIELDS = 100
 SOURCE = "catalog"
@@ -85,13 +86,13 @@ def item_of(raw: Mapping[str, Any], where: str) -> Item:
 def upsert(ledger: Ledger, given: Sequence[Item], *, source: str, time: datetime) -> int:
     """Merges what was given into the items, with an event for each that changed; how many did.
 
-    A transaction takes `BATCH` items, so that others who write need not wait for a large feed.
+    A transaction takes `TOGETHER` items, so that others who write need not wait for a large feed.
     """
     wanted: dict[str, dict[str, Any]] = {}
     for one in given:
         wanted[one.item] = wanted.get(one.item, {}) | one.fields()
     names = list(wanted)
-    parts = (names[start : start + BATCH] for start in range(0, len(names), BATCH))
+    parts = (names[start : start + TOGETHER] for start in range(0, len(names), TOGETHER))
     return sum(_merge(ledger, {item: wanted[item] for item in part}, source, time) for part in parts)
 
 
