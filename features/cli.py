@@ -180,6 +180,8 @@ def feature_table(
     Example: attune features --out customers.parquet -w shop
     """
     from features.customers import listing
+    from features.ledger import Ledger
+    from features.registered import register_file
 
     shop = opened(workspace)
     if describe:
@@ -190,6 +192,7 @@ def feature_table(
     table, left_out = listing.built(shop, as_of or now, now)
     typer.echo(left_out)
     if path:
+        register_file(Ledger.at(shop.ledger), path, kind="features", time=now)
         listing.write(table, path)
         typer.echo(f"{path}: {len(table):,} customers, {len(table.features)} features")
     else:

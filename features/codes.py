@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Boolean, Column, Connection, DateTime, Float, Index, String, Table, func, insert, select, update
 
+from features.identity import ids_of
 from features.ledger import Ledger, metadata
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def load_codes(ledger: Ledger, folder: Path, offers: Sequence[Offer]) -> None:
 def code_for(connection: Connection, offer: str, customer: str, now: datetime) -> str | None:
     """The customer's own code while it is unused, else a free one of the pool; None where none is left."""
     pool = select(codes.c.code).where(codes.c.offer == offer)
-    mine = pool.where(codes.c.customer == customer, codes.c.redeemed_at.is_(None))
+    mine = pool.where(codes.c.customer.in_(ids_of(connection, customer)), codes.c.redeemed_at.is_(None))
     free = pool.where(codes.c.free_from <= now).order_by(codes.c.free_from)
     for query in (mine, free):
         if (code := connection.execute(query.limit(1)).scalar()) is not None:

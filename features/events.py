@@ -6,11 +6,14 @@ Times are UTC without a zone (`timestamp[us]`), the same in DuckDB, Arrow, Delta
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
+from features.identity import NO_EDGES, Identity
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -111,21 +114,50 @@ class Events:
     """A table of events. Only `before` gives rows, so that nothing built on it can see the future."""
 
     _table: ir.Table
+    _identity: Identity = NO_EDGES
     _pasts: dict[datetime, Past] = field(default_factory=dict, repr=False, compare=False)  # one, of the last moment
 
     @classmethod
-    def of(cls, table: ir.Table | pa.Table) -> Events:
-        """Events from an Ibis table or an Arrow table that has the columns of `SCHEMA`."""
+    def of(cls, table: ir.Table | pa.Table, identity: Identity = NO_EDGES) -> Events:
+        """Events from a table that has the columns of `SCHEMA`; `identity` says whose they are."""
         import ibis
 
         if isinstance(table, pa.Table):
             _require(table.column_names)
             table = ibis.memtable(table.select(COLUMNS).cast(SCHEMA))
         _require(table.columns)
-        return cls(table.select(*COLUMNS))
+        return cls(table.select(*COLUMNS), identity)
 
     def before(self, as_of: datetime) -> ir.Table:
-        """The rows that happened strictly before `as_of`; live events also only if received before it."""
+        """The rows that happened strictly before `as_of`; live events also only if received before it.
+
+        `customer` is who the row was known to belong to by then.
+        """
+        return self._identity.resolved(self._unresolved(as_of), utc(as_of))
+
+    def kept(self, as_of: datetime, keep: Callable[[ir.Table], ir.BooleanValue]) -> Events:
+        """The events before `as_of` for which `keep` holds, which sees whose they are by then."""
+        rows = self._unresolved(as_of)
+        if not self._identity:
+            return Events(rows.filter(keep(rows)))
+        whose = self._identity.resolved(rows.mutate(stored=rows.customer), utc(as_of))
+        found = whose.filter(keep(whose))
+        return Events(found.mutate(customer=found.stored).select(*COLUMNS), self._identity)
+
+    def of_person(self, ids: Sequence[str], as_of: datetime) -> ir.Table:
+        """The rows of one person, who bears all these ids, before `as_of`; only their devices' rows are resolved."""
+        rows = self._unresolved(as_of)
+        mine = rows.customer.isin(list(ids))
+        devices = rows.filter(mine, rows.anonymous.notnull()).select("anonymous").distinct()
+        near = rows.filter(mine | rows.anonymous.isin(devices.anonymous) | rows.anonymous.isin(list(ids)))
+        found = self._identity.resolved(near, utc(as_of))
+        return found.filter(found.customer.isin(list(ids)))
+
+    def stored(self) -> ir.Table:
+        """Every row as it came, whosever it is: for who looks after the log itself, never for what is learned."""
+        return self._table
+
+    def _unresolved(self, as_of: datetime) -> ir.Table:
         table, moment = self._table, utc(as_of)
         return table.filter((table.time < moment) & (~table.live | (table.received_at < moment)))
 

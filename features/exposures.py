@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -64,6 +64,11 @@ class ExposureLog:
     table: FeatureTable
     exposures: Exposures
     outcomes: pd.DataFrame
+
+    def take(self, rows: NDArray[np.intp]) -> ExposureLog:
+        """The log of these rows, in this order."""
+        outcomes = self.outcomes.iloc[rows].reset_index(drop=True)
+        return replace(self, table=self.table.take(rows), exposures=self.exposures.take(rows), outcomes=outcomes)
 
     def described(self) -> str:
         """In one line: how many rows of each arm, and which outcomes and features."""

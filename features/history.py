@@ -37,7 +37,9 @@ from sqlalchemy import (
 
 from features.bodies import parsed
 from features.engine import connect
+from features.erased import erased_among
 from features.events import KEY, SCHEMA, Event, Events, utc
+from features.identity import Alias, Identity, named_by, note, read_aliases
 from features.ledger import NUMBER, Ledger, metadata
 from features.redemptions import redeem
 from features.states.store import taken_over
@@ -62,6 +64,7 @@ live_events = Table(
     Column("sequence", NUMBER, primary_key=True),
     Column("received_at", DateTime, nullable=False),
     Column("customer", String(256), index=True),
+    Column("anonymous", Text, index=True),
     Column("body", Text, nullable=False),  # the row of events.SCHEMA as JSON
     sqlite_autoincrement=True,  # SQLite would give the numbers of deleted rows again, below the watermark
 )
@@ -75,7 +78,7 @@ message_keys = Table(
 
 @dataclass(frozen=True)
 class Known:
-    """Everything known: history, and the ledger's rows above the watermark.
+    """Everything known: history, and the ledger's rows above the watermark; and whose they are.
 
     `version` is the history's (-1: none yet), `sequence` the last of this ledger's that is in `events`.
     """
@@ -98,23 +101,32 @@ def read_known(workspace: Workspace) -> Known:
     """
     backend = connect()
     live, ledger = None, Ledger(workspace.ledger)
+    aliases: tuple[Alias, ...] = ()
     if ledger.is_made():  # no ledger is made by reading
-        live = _waiting(ledger)
+        live, aliases = _waiting(ledger), read_aliases(ledger)
     version = newest_version(workspace)
-    table = _of_version(workspace, version, backend)
-    sequence = 0
+    table, devices, sequence = _of_version(workspace, version, backend), _has_devices(version), 0
     if live is not None:
         sequence = _watermark(ledger, version)
         waiting = _above(live, sequence)
+        devices = devices or _told(waiting)
         if waiting.num_rows:
             table = table.union(_created(backend, "live", waiting.drop_columns(SEQUENCE.name)))
             sequence = waiting[SEQUENCE.name][-1].as_py()
-    return Known(Events.of(table), version.version() if version else -1, sequence)
+    events = Events.of(table, Identity(aliases, devices=devices))
+    return Known(events, version.version() if version else -1, sequence)
 
 
 def read_history(workspace: Workspace, backend: Backend) -> ir.Table:
     """The history's rows in this connection; read from the file list of one version, never from the folder."""
     return _of_version(workspace, newest_version(workspace), backend)
+
+
+def read_closed(workspace: Workspace) -> Events:
+    """The history alone, and whose its rows are."""
+    version = newest_version(workspace)
+    identity = Identity(read_aliases(Ledger.at(workspace.ledger)), devices=_has_devices(version))
+    return Events.of(_of_version(workspace, version, connect()), identity)
 
 
 def waiting_keys(workspace: Workspace) -> pa.Table:
@@ -150,6 +162,21 @@ def files(workspace: Workspace, version: DeltaTable) -> Iterator[Path]:
         yield path
 
 
+def _has_devices(version: DeltaTable | None) -> bool:
+    """Whether a row of the version may name a device, by the log's own counts: no row is read."""
+    if version is None:
+        return False
+    actions = version.get_add_actions(flatten=True)
+    if "null_count.anonymous" not in actions.schema.names:
+        return True
+    counts = (actions.column(name).to_pylist() for name in ("num_records", "null_count.anonymous"))
+    return any(rows is None or rows != empty for rows, empty in zip(*counts, strict=True))
+
+
+def _told(rows: pa.Table | None) -> bool:
+    return rows is not None and rows["anonymous"].null_count < rows.num_rows
+
+
 def append(workspace: Workspace, rows: pa.Table) -> None:
     """Adds rows of `SCHEMA` to the history in one Delta transaction; the caller holds `locked`."""
     _write(workspace, rows, CommitProperties())
@@ -166,7 +193,10 @@ def record(ledger: Ledger, events: Sequence[Event]) -> int:
 
 
 def store(connection: Connection, rows: Mapping[bytes, Row]) -> set[bytes]:
-    """Adds the live events, by their `key_of`, that were never stored; their keys. The caller holds the write lock."""
+    """Adds the live events, by their `key_of`, that were never stored; their keys. The caller holds the write lock.
+
+    What an erased customer does is not stored; its key is, so that a retry is known.
+    """
     fresh = dict(rows)
     for keys in _batched(list(rows)):
         known = select(message_keys.c.key).where(message_keys.c.key.in_(keys))
@@ -174,9 +204,18 @@ def store(connection: Connection, rows: Mapping[bytes, Row]) -> set[bytes]:
             del fresh[key]
     if fresh:
         connection.execute(insert(message_keys), [{"key": key} for key in fresh])
-        connection.execute(insert(live_events), [_live_row(row) for row in fresh.values()])
-        redeem(connection, fresh.values())
+        kept = _not_erased(connection, list(fresh.values()))
+        if kept:
+            connection.execute(insert(live_events), [_live_row(row) for row in kept])
+            redeem(connection, kept)
+            note(connection, kept)
     return set(fresh)
+
+
+def _not_erased(connection: Connection, rows: Sequence[Row]) -> Sequence[Row]:
+    named = [named_by(row) for row in rows]
+    gone = erased_among(connection, set().union(*named))
+    return [row for row, ids in zip(rows, named, strict=True) if not ids & gone] if gone else rows
 
 
 def close_days(workspace: Workspace, until: datetime) -> int:
@@ -308,4 +347,5 @@ def key_of(row: Row) -> bytes:
 
 
 def _live_row(row: Row) -> dict[str, object]:
-    return {"received_at": row["received_at"], "customer": row["customer"], "body": orjson.dumps(row).decode()}
+    whose = {"customer": row["customer"], "anonymous": row["anonymous"]}
+    return {"received_at": row["received_at"], "body": orjson.dumps(row).decode()} | whose

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+
 from features.consent import Basis, ConsentMap, grant
-from features.exposures import save_log
+from features.erased import erased_among
+from features.exposures import ExposureLog, save_log
 from features.imported import earlier, fingerprint, require_file
 from features.imports import import_events
 from features.ledger import Ledger
@@ -57,13 +60,23 @@ def import_campaign(
     model = exposure_files.ExposureMap
     using = model() if map_file is None else read_yaml(require_file(map_file), model)
     basis = _basis(consent, proof, using.consent)
-    log = exposure_files.read(require_file(path), using, workspace.settings.timezone)
+    ledger = Ledger.at(workspace.ledger)
+    log = _without_erased(ledger, exposure_files.read(require_file(path), using, workspace.settings.timezone))
     save_log(workspace, log)
     if log.table.customers is None:
         return log.described()
-    grant(Ledger.at(workspace.ledger), sorted(set(log.table.customers)), basis, source=log.name, time=now)
+    grant(ledger, sorted(set(log.table.customers)), basis, source=log.name, time=now)
     nobody = "" if basis.purposes else "\nno consent was named: only customers who agreed elsewhere are learned from"
     return log.described() + nobody
+
+
+def _without_erased(ledger: Ledger, log: ExposureLog) -> ExposureLog:
+    """The log without the rows of customers who were erased."""
+    if log.table.customers is None:
+        return log
+    with ledger.read() as connection:
+        gone = erased_among(connection, set(log.table.customers))
+    return log if not gone else log.take(np.flatnonzero(~np.isin(log.table.customers.astype(str), sorted(gone))))
 
 
 def _basis(consent: str, proof: str, mapped: ConsentMap) -> Basis:

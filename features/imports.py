@@ -21,7 +21,9 @@ from sqlalchemy import insert
 from features import history
 from features.consent import Basis, grant
 from features.engine import connect
+from features.erased import erased_among
 from features.events import COLUMNS, KEY, MAX_CUSTOMER, SCHEMA, utc
+from features.identity import ALIASED, named_by, note
 from features.imported import ImportResult, earlier, imports, require_file
 from features.ledger import Ledger
 from features.redemptions import COUPON, NEEDED, redeem
@@ -29,6 +31,7 @@ from features.workspace import Workspace
 
 DUPLICATE = "the same row again"
 KNOWN = "already imported"
+ERASED = "of a customer who was erased: not stored"
 UNFIT = f"customer is longer than {MAX_CUSTOMER} characters, or customer or item holds NUL"
 EXAMPLES = 3  # rejected rows shown per reason
 
@@ -60,7 +63,7 @@ def import_events(
     with history.locked(workspace):
         if done := earlier(workspace, mark):
             return done
-        parsed = _without_unfit(parsed)
+        parsed, erased = _without_erased(ledger, _without_unfit(parsed))
         rows, repeated, known = _new_rows(workspace, parsed.events)
         if rows.num_rows:
             history.append(workspace, rows)
@@ -69,7 +72,8 @@ def import_events(
         grant(ledger, customers, basis, source=source, time=time)
         with ledger.write() as connection:
             redeem(connection, _with_properties(parsed.events))
-        odd = {DUPLICATE: repeated, KNOWN: known}
+            note(connection, _aliases(parsed.events))
+        odd = {DUPLICATE: repeated, KNOWN: known, ERASED: erased}
         noted = {**parsed.noted, **{name: count for name, count in odd.items() if count}}
         rejected, examples, kept = _keep_rejects(workspace, parsed.rejected, f"{source}-{mark[:12]}.csv")
         result = ImportResult(source, parsed.read, rows.num_rows, rejected, noted, rejects=kept, examples=examples)
@@ -94,6 +98,34 @@ def _without_unfit(parsed: Parsed) -> Parsed:
     before = parsed.rejected.cast(pa.schema([(name, pa.string()) for name in parsed.rejected.column_names]))
     rejected = pa.concat_tables([before, texts], promote_options="default")
     return replace(parsed, events=parsed.events.filter(pc.invert(unfit)), rejected=rejected)
+
+
+def _without_erased(ledger: Ledger, parsed: Parsed) -> tuple[Parsed, int]:
+    """Without the rows, and the rejects, that name somebody who was erased; how many events those were."""
+    ids = [parsed.events["customer"], parsed.events["anonymous"]]
+    unfit = [column.cast(pa.string()) for column in parsed.rejected.columns]
+    named: set[str] = set().union(*(pc.unique(column).to_pylist() for column in [*ids, *unfit]))
+    aliases = _aliases(parsed.events)
+    with ledger.read() as connection:
+        gone = erased_among(connection, named.union(*map(named_by, aliases)))
+    if not gone:
+        return parsed, 0
+    again = {str(row["message_id"]) for row in aliases if named_by(row) & gone}
+    kept = pc.invert(reduce(pc.or_, [_among(column, gone) for column in ids]))
+    kept = pc.and_(kept, pc.invert(_among(parsed.events["message_id"], again)))
+    events, rejected = parsed.events.filter(kept), parsed.rejected
+    if unfit:
+        rejected = rejected.filter(pc.invert(reduce(pc.or_, [_among(column, gone) for column in unfit])))
+    return replace(parsed, events=events, rejected=rejected), parsed.events.num_rows - events.num_rows
+
+
+def _among(column: pa.ChunkedArray, ids: set[str]) -> pa.ChunkedArray:
+    return pc.is_in(column, value_set=pa.array(sorted(ids), pa.string()))
+
+
+def _aliases(events: pa.Table) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = events.filter(pc.equal(events["name"], ALIASED)).to_pylist()
+    return rows
 
 
 def _new_rows(workspace: Workspace, incoming: pa.Table) -> tuple[pa.Table, int, int]:

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     BigInteger,
@@ -31,6 +31,7 @@ metadata = MetaData()
 NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up in a column of type INTEGER only
 identities = Table("identity", metadata, Column("id", String(32), primary_key=True))  # one row
 BUSY_MS = 30_000  # a second process waits this long for the write lock before it gives up
+EMPTYING = 3  # attempts, each of which waits for readers up to BUSY_MS
 CONNECT_SECONDS = 10  # an address where nobody answers is told after this long
 WRITE_LOCK = 0x617474756E65  # "attune": PostgreSQL's advisory lock that stands for SQLite's one writer
 # a server that is set to answer before the disk has it would lose what was acknowledged
@@ -141,6 +142,18 @@ class Ledger:
             fault = " ".join(str(error.orig).split())
             raise OSError(f"{self.engine.url}: the ledger could not be {done}: {fault}") from error
 
+    def rewrite(self) -> bool:
+        """Leaves no byte of deleted rows in the store's files; False where a reader holds on to the log of writes."""
+        connection = self.engine.raw_connection()
+        try:
+            if self.engine.dialect.name == "postgresql":
+                cast(Any, connection.driver_connection).autocommit = True  # VACUUM takes no transaction
+            cursor = connection.cursor()
+            cursor.execute("VACUUM")
+            return self.engine.dialect.name == "postgresql" or _emptied(cursor)
+        finally:
+            connection.close()
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -182,6 +195,12 @@ def _pragmas(connection: Any, _record: Any) -> None:
 
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
+
+
+def _emptied(cursor: Any) -> bool:
+    """Whether the write-ahead log could be brought to length 0: readers that began before hold on to it."""
+    checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)"
+    return any(cursor.execute(checkpoint).fetchone()[0] == 0 for _ in range(EMPTYING))
 
 
 def _settings(connection: Any, _record: Any) -> None:

@@ -101,6 +101,42 @@ def explain(
         typer.echo(line)
 
 
+@app.command()
+def export(
+    customer: Annotated[str, typer.Argument(help="Any id of the customer.")],
+    workspace: WorkspaceOption = None,
+    out: Annotated[Path, typer.Option(help="The JSON file to write.")] = Path("export.json"),
+) -> None:
+    """Write everything that is kept about a customer to one JSON file, which an erasure names.
+
+    Example: attune export c000007 --out c000007.json -w shop
+    """
+    from datetime import UTC, datetime
+
+    from training.export import export as write
+
+    found = write(opened(workspace), customer, out, datetime.now(UTC))
+    rows = sum(map(len, found["ledger"].values()))
+    typer.echo(f"{out}: {len(found['events']):,} events, {rows:,} rows of the ledger, {len(found['runs'])} runs")
+
+
+@app.command()
+def erase(
+    customer: Annotated[str, typer.Argument(help="Any id of the customer.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Erase a customer from everything in the workspace, for good; and name what cannot be reached from here.
+
+    Example: attune erase c000007 -w shop
+    """
+    from datetime import UTC, datetime
+
+    from serving.erasure import erase as erased
+
+    for line in erased(opened(workspace), customer, datetime.now(UTC)):
+        typer.echo(line)
+
+
 @reports.command("experiment")
 def report_experiment(
     key: Annotated[str, typer.Argument(help="The experiment's key, as its file in experiments/ says.")],

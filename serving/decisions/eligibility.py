@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from features.conditions import Facts, holds, why
 from features.offers import Offer
-from serving.decisions.histories import may
+from serving.decisions.histories import may, person
 from serving.decisions.seen import since
 from serving.decisions.state import State
 from training.uplift.scores import scores_of
@@ -26,7 +26,7 @@ def barred(state: State, offers: Sequence[Offer], customer: str | None, now: dat
     if not may(state, customer, now):
         return dict.fromkeys(conditions, "the customer has not agreed to personalisation")
     try:
-        rows = since(state.ledger, customer) + state.seen.of_customer(customer)
+        rows = since(state.ledger, customer) + state.seen.of_customer(*person(state, customer))
     except (OSError, RuntimeError, SQLAlchemyError):
         return dict.fromkeys(conditions, "what the customer did cannot be read")
     scores = scores_of(state.uplift.effects if state.uplift else None, customer)

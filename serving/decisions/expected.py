@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
@@ -12,11 +12,12 @@ import pandas as pd
 
 from features.offers import Offer
 from features.table import Feature, FeatureTable
-from serving.decisions.histories import may
+from serving.decisions.histories import may, person
 from serving.decisions.requests import OfferRequest
 from serving.decisions.state import State
 from training.release import Release
 from training.uplift.base import Effects
+from training.uplift.customer_effects import CustomerEffects
 
 MEAN = "the mean effect over all customers"
 
@@ -47,7 +48,7 @@ def expected_of(state: State, release: Release, request: OfferRequest, now: date
     if stored is None:
         why = "the release has no customers and no features were given: nothing can be expected"
         return Expected({}, None, ceiling, why)
-    row = None if customer is None else stored.row(customer)
+    row = None if customer is None else _row(stored, person(state, customer))
     if row is not None and customer is not None and may(state, customer, now):
         baseline = None if stored.baseline is None else float(stored.baseline[row])
         return Expected(_pairs(stored.effects, row), baseline, ceiling)
@@ -56,6 +57,10 @@ def expected_of(state: State, release: Release, request: OfferRequest, now: date
     why = "the customer is not known to the model" if row is None else "the customer has not agreed to personalisation"
     baseline = None if stored.baseline is None else float(stored.baseline.mean())
     return Expected(mean, baseline, ceiling, f"{why}: {MEAN}")
+
+
+def _row(stored: CustomerEffects, ids: Sequence[str]) -> int | None:
+    return next((row for one in ids if (row := stored.row(one)) is not None), None)
 
 
 def _live(release: Release, features: Mapping[str, float | str | None], ceiling: float) -> Expected:

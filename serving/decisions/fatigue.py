@@ -19,6 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.decisions import decisions
+from features.identity import ids_of
 from features.interactions import Interactions
 from features.ledger import Ledger
 from serving.decisions.state import State
@@ -51,7 +52,8 @@ def _noticed(history: Interactions, now: datetime) -> dict[str, datetime]:
 
 def _shown(ledger: Ledger, customer: str, since: datetime) -> list[tuple[datetime, list[str]]]:
     columns = (decisions.c.time, decisions.c.kind, decisions.c.chosen)
-    newest = select(*columns).where(decisions.c.customer == customer, decisions.c.time >= since)
     with ledger.read() as connection:
+        ids = ids_of(connection, customer)
+        newest = select(*columns).where(decisions.c.customer.in_(ids), decisions.c.time >= since)
         rows = connection.execute(newest.order_by(decisions.c.time.desc()).limit(LOOKED)).all()
     return [(time, orjson.loads(chosen)) for time, kind, chosen in rows if kind in SHOWING]

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.consent import allows
+from features.identity import ids_of
 from features.interactions import Interactions, event_weights
 from features.workspace import InteractionSettings
 from serving.decisions.folded import Did, folded, history
@@ -37,14 +38,15 @@ def history_of(
         return told, _unheard(told, release.recommender)
     if customer is None:
         return nothing, f"no customer and no history were given: {POPULAR}"
-    known = release.interactions is not None and customer in release.interactions.position
+    ids = person(state, customer)
+    known = _known(release, ids)
     if not agreed:
-        why = "has not agreed to personalisation" if known else "is not known to the model"
+        why = "is not known to the model" if known is None else "has not agreed to personalisation"
         return nothing, f"the customer {why}: {POPULAR}"
-    lived = _lived(state, release, customer, settings, now)
+    lived = _lived(state, release, known, ids[0], settings, now)
     if lived is None:
         return nothing, f"the customer is not known to the model: {POPULAR}"
-    return lived, None if known else _unheard(lived, release.recommender)
+    return lived, _unheard(lived, release.recommender) if known is None else None
 
 
 def may(state: State, customer: str, now: datetime) -> bool:
@@ -55,6 +57,17 @@ def may(state: State, customer: str, now: datetime) -> bool:
         return allows(state.ledger, customer, purpose="personalisation", as_of=now)
     except (OSError, RuntimeError, SQLAlchemyError):
         return False
+
+
+def person(state: State, customer: str) -> list[str]:
+    """Every id of the customer's person, the one that it bears first; the customer alone where that cannot be read."""
+    if state.ledger is None:
+        return [customer]
+    try:
+        with state.ledger.read() as connection:
+            return ids_of(connection, customer)
+    except (OSError, RuntimeError, SQLAlchemyError):
+        return [customer]
 
 
 def described(given: Sequence[str | HistoryEntry], settings: InteractionSettings, now: datetime) -> Interactions:
@@ -73,24 +86,29 @@ def _check(entries: Sequence[HistoryEntry], settings: InteractionSettings) -> No
             raise ValueError(f"history.{place}.event == {entry.event!r:.80}, must be one of {known}")
 
 
-def _lived(
-    state: State, release: Release, customer: str, settings: InteractionSettings, now: datetime
-) -> Interactions | None:
-    """What the release knows of the customer with all that was done since; None where nobody knows anything."""
+def _known(release: Release, ids: Sequence[str]) -> Interactions | None:
+    """What the release knows of the person who bears these ids."""
     known = release.interactions
-    stored = known.rows([customer]) if known is not None and customer in known.position else None
-    did = _since(state, customer, None if stored is None else release.as_of, settings)
-    if stored is not None:
-        return folded(stored, did, settings, now)
+    found = [] if known is None else [one for one in ids if one in known.position]
+    return known.rows(found[:1]) if known is not None and found else None
+
+
+def _lived(
+    state: State, release: Release, known: Interactions | None, bears: str, settings: InteractionSettings, now: datetime
+) -> Interactions | None:
+    """What is known with all that was done since; None where nobody knows anything."""
+    did = _since(state, bears, None if known is None else release.as_of, settings)
+    if known is not None:
+        return folded(known, did, settings, now)
     return history(did, settings, now) if did else None
 
 
-def _since(state: State, customer: str, known: datetime | None, settings: InteractionSettings) -> list[Did]:
-    """What the customer did since, as far as it weighs; nothing where the ledger cannot be read."""
+def _since(state: State, bears: str, known: datetime | None, settings: InteractionSettings) -> list[Did]:
+    """What the person who bears this id did since, as far as it weighs; nothing where the ledger cannot be read."""
     if state.ledger is None:
         return []
     try:
-        did = lately(state.ledger, customer, known)
+        did = lately(state.ledger, bears, known)
     except (OSError, RuntimeError, SQLAlchemyError):
         return []
     weights = event_weights(settings)

@@ -5,6 +5,7 @@
               a background thread commits groups of lines to the ledger's `decisions`
 
 A segment is locked by its worker while that lives. At start every segment without a living owner is committed.
+What a segment holds of a customer who was erased leaves it within two groups: the worker sees the file `FORGET`.
 A torn last line (killed while writing) belongs to an answer that never left; it is skipped and counted.
 """
 
@@ -25,10 +26,12 @@ import orjson
 from sqlalchemy import Connection, insert, select
 
 from features.decisions import Decision, decisions
+from features.erased import erased_among
 from features.ledger import Ledger
 
 log = logging.getLogger("attune.journal")
 SEGMENT = ".segment"
+FORGET = "forget"  # touched by an erasure: segments from before it are replaced
 GROUP_SECONDS = 0.2  # a decision is in the ledger this long after its answer
 ROTATE_BYTES = 8_000_000  # a segment that long is replaced by one with the lines that are not committed yet
 LOOKUP = 500  # decision ids per query; SQLite takes at most 32,766 values
@@ -66,7 +69,7 @@ class Journal:
             first = _row_of(connection, decision_id)
             if first is not None:
                 return first
-            row = _row(made(connection))
+            row = _nameless(connection, [_row(made(connection))])[0]
             connection.execute(insert(decisions), [row])
             return _decoded(row)
 
@@ -75,13 +78,13 @@ class Journal:
         with self._lock:
             group, self._pending = self._pending, []
         try:
-            store(self._ledger, group)
+            erased = store(self._ledger, group)
         except BaseException:
             with self._lock:
                 self._pending = group + self._pending
             raise
         with self._lock:
-            if os.fstat(self._file).st_size > ROTATE_BYTES:
+            if erased or self._forgets() or os.fstat(self._file).st_size > ROTATE_BYTES:
                 self._rotate()
         return len(group)
 
@@ -94,7 +97,12 @@ class Journal:
         self._path.unlink(missing_ok=True)
         os.close(self._file)
 
+    def _forgets(self) -> bool:
+        """Whether somebody was erased since the segment was begun."""
+        return _touched(self._folder) != self._begun
+
     def _open(self) -> None:
+        self._begun = _touched(self._folder)
         while True:
             handle, name = tempfile.mkstemp(suffix=SEGMENT, prefix="worker-", dir=self._folder)
             os.close(handle)
@@ -183,18 +191,31 @@ def recover(folder: Path, ledger: Ledger) -> tuple[int, int]:
     return found, torn
 
 
-def store(ledger: Ledger, rows: Iterable[dict[str, Any]]) -> None:
-    """Adds the decisions that the ledger does not hold yet, in one transaction."""
+def store(ledger: Ledger, rows: Iterable[dict[str, Any]]) -> bool:
+    """Adds the decisions that the ledger does not hold yet, in one transaction; whether one was of somebody erased."""
     fresh = {row["decision_id"]: row for row in reversed(list(rows))}  # of one id the first row stays
     if not fresh:
-        return
+        return False
     with ledger.write() as connection:
         for ids in _parts(list(fresh)):
             known = select(decisions.c.decision_id).where(decisions.c.decision_id.in_(ids))
             for decision_id in connection.execute(known).scalars():
                 del fresh[decision_id]
-        if fresh:
-            connection.execute(insert(decisions), list(fresh.values()))
+        kept = _nameless(connection, list(fresh.values()))
+        if kept:
+            connection.execute(insert(decisions), kept)
+        return any(row["customer"] != fresh[row["decision_id"]]["customer"] for row in kept)
+
+
+def _nameless(connection: Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows, those of customers who were erased as nobody's."""
+    gone = erased_among(connection, [row["customer"] for row in rows])
+    return [row | {"customer": None} if row["customer"] in gone else row for row in rows]
+
+
+def _touched(folder: Path) -> int | None:
+    path = folder / FORGET
+    return path.stat().st_mtime_ns if path.exists() else None
 
 
 def find(folder: Path, ledger: Ledger, decision_id: str) -> dict[str, Any] | None:

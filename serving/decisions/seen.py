@@ -17,17 +17,18 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Connection, or_, select
 
 from features.conditions.grammar import Happened, Trait, leaves
-from features.engine import connect
 from features.events import IDENTIFIED, SCHEMA
-from features.history import live_events, read_history
+from features.history import live_events, read_closed
+from features.identity import belongs, ids_of
 from features.ledger import Ledger
 from features.offers import Offer
 from features.past import people
 from features.workspace import Workspace
 
+EVER = datetime.max  # noqa: DTZ901  # UTC without a zone: all that history holds
 LOOKED = 1_000  # bounds what an answer costs; a condition that counts further is not written
 Rows = list[dict[str, Any]]
 
@@ -46,17 +47,16 @@ class Seen:
         names = asked(offers)
         if not names:
             return cls()
-        rows = people(read_history(workspace, connect()))
+        rows = people(read_closed(workspace).before(EVER))
         rows = rows.filter(rows.name.isin(sorted(names)))
         newest = ibis.row_number().over(group_by=["customer", "name"], order_by=ibis.desc("time"))
         kept = rows.mutate(place=newest).filter(ibis._.place < LOOKED).drop("place")
         return cls(kept.order_by("customer").to_pyarrow())
 
-    def of_customer(self, customer: str) -> Rows:
-        """The customer's rows."""
-        start, count = self._places.get(customer, (0, 0))
-        rows: Rows = self.rows.slice(start, count).to_pylist()
-        return rows
+    def of_customer(self, *ids: str) -> Rows:
+        """The rows of the customer with these ids."""
+        places = [self._places.get(one, (0, 0)) for one in ids]
+        return [row for start, count in places for row in self.rows.slice(start, count).to_pylist()]
 
     @cached_property
     def _places(self) -> dict[str, tuple[int, int]]:
@@ -76,11 +76,27 @@ def asked(offers: Sequence[Offer]) -> set[str]:
 
 
 def since(ledger: Ledger | None, customer: str) -> Rows:
-    """The newest live events of this customer that wait in the ledger, with their `sequence`."""
+    """The newest live events of this customer that wait in the ledger, with their `sequence`.
+
+    Under any id, and on devices before any.
+    """
     if ledger is None:
         return []
-    newest = select(live_events.c.sequence, live_events.c.body).where(live_events.c.customer == customer)
     with ledger.read() as connection:
-        found = connection.execute(newest.order_by(live_events.c.sequence.desc()).limit(LOOKED)).all()
+        ids = ids_of(connection, customer)
+        rows = _newest(connection, _own(ids))
+        devices = {row["anonymous"] for row in rows} - {None}
+        if not devices:
+            return rows
+        return belongs(_newest(connection, or_(_own(ids), live_events.c.anonymous.in_(devices))), ids)
+
+
+def _own(ids: Sequence[str]) -> ColumnElement[bool]:
+    return live_events.c.customer.in_(ids)
+
+
+def _newest(connection: Connection, whose: ColumnElement[bool]) -> Rows:
+    newest = select(live_events.c.sequence, live_events.c.body).where(whose)
+    found = connection.execute(newest.order_by(live_events.c.sequence.desc()).limit(LOOKED)).all()
     rows = [orjson.loads(body) | {"sequence": sequence} for sequence, body in found]
     return [row | {name: datetime.fromisoformat(row[name]) for name in ("time", "received_at")} for row in rows]

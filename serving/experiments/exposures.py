@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from features.decisions import decisions
 from features.events import Events, utc
+from features.identity import persons, read_aliases
 from features.ledger import Ledger
 
 VIEWED = "Experiment Viewed"
@@ -42,14 +43,15 @@ def exposed(seen: Iterable[Seen], arms: Iterable[str]) -> Exposed:
 
 
 def assigned(ledger: Ledger, key: str, as_of: datetime) -> Iterator[Seen]:
-    """The exposures that the service's `assign` route made."""
+    """The exposures that the service's `assign` route made, each of the person that the customer was by then."""
     query = select(decisions.c.customer, decisions.c.chosen, decisions.c.time, decisions.c.context).where(
         decisions.c.kind == "assign", decisions.c.time < utc(as_of), decisions.c.customer.is_not(None)
     )
+    merged = persons(alias for alias in read_aliases(ledger) if alias.time < utc(as_of))
     with ledger.read() as connection:
         for customer, chosen, time, context in connection.execute(query):
             if json.loads(context).get("experiment") == key:
-                yield customer, json.loads(chosen)[0], time
+                yield merged.get(customer, customer), json.loads(chosen)[0], time
 
 
 def viewed(events: Events, key: str, as_of: datetime) -> Iterator[Seen]:

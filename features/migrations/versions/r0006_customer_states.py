@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # as in the first schema
 
@@ -24,3 +24,4 @@ def upgrade() -> None:
         sa.Column("version", NUMBER, nullable=False),
         sa.Column("sequence", NUMBER, nullable=False),
     )
+    op.create_table("devices_of_nobody", sa.Column("customer", sa.Text, primary_key=True))

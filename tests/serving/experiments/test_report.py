@@ -163,6 +163,18 @@ def test_a_report_is_built_from_assignments_and_orders_and_stored(shop: Workspac
     assert "higher than control" in "\n".join(table(report))
 
 
+def test_a_person_who_sat_in_two_arms_under_two_ids_is_left_out_and_counted(shop: Workspace) -> None:
+    from features.history import append, record
+
+    append(shop, orders())
+    told = json.dumps({"previous_id": "c000"})
+    merged = Event("web", "1", "Alias", START, START, customer="c001", properties=told)
+    record(Ledger.at(shop.ledger), [merged])
+    report = build(shop, read_experiments(shop.folder)["checkout-badge"], NOW)
+    assert report["saw_two_arms"] == 1
+    assert [arm["customers"] for arm in report["arms"]] == [49, 49]
+
+
 def test_without_exposures_the_error_says_where_they_come_from(shop: Workspace) -> None:
     with pytest.raises(ValueError, match=r"experiment 'other'.*assign"):
         build(shop, Experiment(key="other", arms=ARMS), NOW)

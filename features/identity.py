@@ -1,0 +1,192 @@
+"""Identity: whose an event is. Edges are resolved on read; events are never rewritten.
+
+    one device    view   view   Identify(anna)   view   Identify(bert)   view
+    whose         anna   anna   anna             bert   bert             nobody's yet
+
+An event without a customer belongs to who identified next on its device, and to nobody before that is known: as of an
+earlier moment it is nobody's. So a shared device merges nobody. Two known ids are one person only after an `Alias`
+event said so: from then on both bear the id that it named last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import Boolean, Column, Connection, DateTime, String, Table, Text, insert, or_, select
+
+from features.ledger import NUMBER, Ledger, metadata
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+ALIASED = "Alias"
+PREVIOUS = "previous_id"  # in the properties of an `Alias` event
+NEEDED = ("source", "message_id", "name", "customer", "time", "received_at", "live", "properties")
+MAX_ID = 256
+
+alias_rows = Table(
+    "aliases",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("previous", String(MAX_ID), nullable=False, index=True),
+    Column("customer", String(MAX_ID), nullable=False, index=True),
+    Column("device", Boolean, nullable=False),  # the previous id is that of the device, not of a customer
+    Column("time", DateTime, nullable=False),  # from when on it is known
+    Column("source", String(128), nullable=False),
+    Column("message_id", Text, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """From `time` on, what `previous` did was done by `customer`."""
+
+    previous: str
+    customer: str
+    time: datetime
+    device: bool = False
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The aliases of a log, oldest first, and whether it has `devices`: rows that name customer and device."""
+
+    aliases: tuple[Alias, ...] = ()
+    devices: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.aliases) or self.devices
+
+    def resolved(self, rows: ir.Table, moment: datetime) -> ir.Table:
+        """These rows, all from before the moment, with the customer that each is known by then to belong to."""
+        known = [alias for alias in self.aliases if alias.time < moment]
+        rows = _of_devices(rows) if self.devices else rows
+        return _merged(_of_aliased_devices(rows, known), persons(known)) if known else rows
+
+
+NO_EDGES = Identity()
+
+
+def persons(aliases: Iterable[Alias]) -> dict[str, str]:
+    """Every id that was merged, and the id that its person bears: the one that the newest alias of them named."""
+    named: dict[str, str] = {}
+    for alias in aliases:
+        old = {named.get(one, one) for one in (alias.previous, alias.customer)}
+        named |= dict.fromkeys([one for one, person in named.items() if person in old], alias.customer)
+        named |= dict.fromkeys((alias.previous, alias.customer), alias.customer)
+    return named
+
+
+def note(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Keeps the edges of these rows' `Alias` events, so that reading need not look for them in the log."""
+    found = [edge for row in rows if row["name"] == ALIASED and (edge := _edge(row)) is not None]
+    for edge in found:
+        same = [alias_rows.c[name] == edge[name] for name in ("source", "message_id")]
+        if connection.execute(select(alias_rows.c.id).where(*same)).first() is None:
+            connection.execute(insert(alias_rows), [edge])
+
+
+def read_aliases(ledger: Ledger) -> tuple[Alias, ...]:
+    """Every edge, in the order in which they came to be known."""
+    with ledger.read() as connection:
+        rows = connection.execute(select(alias_rows).order_by(alias_rows.c.time, alias_rows.c.id)).all()
+    return tuple(map(_alias, rows))
+
+
+def aliases_of(connection: Connection, customer: str, moment: datetime | None = None) -> list[Alias]:
+    """The edges among this customer's ids, oldest first; as a rule none, by one query."""
+    found: dict[int, Alias] = {}
+    ids, asked = {customer}, set[str]()
+    while fresh := ids - asked:
+        asked |= fresh
+        near = or_(alias_rows.c.previous.in_(fresh), alias_rows.c.customer.in_(fresh))
+        for row in connection.execute(select(alias_rows).where(near)):
+            if moment is None or row.time < moment:
+                found[row.id] = _alias(row)
+        ids |= {one for alias in found.values() for one in (alias.previous, alias.customer)}
+    return [found[key] for key in sorted(found, key=lambda key: (found[key].time, key))]
+
+
+def ids_of(connection: Connection, customer: str, moment: datetime | None = None) -> list[str]:
+    """Every id of this customer's person, the one that it bears first; the customer alone where nothing was merged."""
+    named = persons(aliases_of(connection, customer, moment))
+    return sorted(named, key=lambda one: (one != named[one], one)) if named else [customer]
+
+
+def belongs(rows: Sequence[Mapping[str, Any]], customers: Iterable[str]) -> list[dict[str, Any]]:
+    """Of the rows of a few devices, those of these customers: what `Identity` says of a log, for one person."""
+    wanted, after = set(customers), dict[str | None, str]()
+    kept = []
+    for row in sorted(rows, key=lambda row: (row["time"], row["customer"] is not None, row["customer"] or ""))[::-1]:
+        if row["customer"] is not None and row["anonymous"] is not None:
+            after[row["anonymous"]] = row["customer"]
+        whose = row["customer"] or (after.get(row["anonymous"]) if row["anonymous"] is not None else None)
+        if whose in wanted:
+            kept.append({**row, "customer": whose})
+    return kept
+
+
+def named_by(row: Mapping[str, Any]) -> set[str]:
+    """Every id that a row names: its customer, its device and, of an `Alias`, the previous id."""
+    edge = _edge(row) if row["name"] == ALIASED else None
+    ids = [row["customer"], row["anonymous"], *([edge["previous"]] if edge else [])]
+    return {str(one) for one in ids if one is not None}
+
+
+def _edge(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What an `Alias` event says; None where it names no two ids."""
+    try:
+        told = orjson.loads(row["properties"] or "null")
+    except orjson.JSONDecodeError:
+        return None
+    previous = told.get(PREVIOUS) if isinstance(told, dict) else None
+    usable = isinstance(previous, str) and 0 < len(previous) <= MAX_ID and "\0" not in previous
+    if not usable or row["customer"] in (None, previous):
+        return None
+    known = max(row["time"], row["received_at"]) if row["live"] else row["time"]
+    same = {name: row[name] for name in ("customer", "source", "message_id")}
+    return {"previous": previous, "time": known, "device": previous == row["anonymous"], **same}
+
+
+def _alias(row: Any) -> Alias:
+    return Alias(row.previous, row.customer, row.time, row.device)
+
+
+def _of_devices(rows: ir.Table) -> ir.Table:
+    """Who identified next on the device: rows up to an identified one share the count of those from them on."""
+    import ibis
+
+    there = rows.filter(rows.anonymous.notnull())
+    order = [there.time, there.customer.notnull(), there.customer]
+    ahead = ibis.window(group_by="anonymous", order_by=order, preceding=0, following=None)
+    counted = there.mutate(ahead=there.customer.count().over(ahead))
+    next_one = counted.customer.max().over(ibis.window(group_by=["anonymous", "ahead"]))
+    found = counted.mutate(customer=counted.customer.coalesce(next_one)).drop("ahead")
+    return rows.filter(rows.anonymous.isnull()).union(found)
+
+
+def _of_aliased_devices(rows: ir.Table, known: Sequence[Alias]) -> ir.Table:
+    """What was done until then on a device that an alias names as the previous id, and nobody else identified for."""
+    import ibis
+    import pyarrow as pa
+
+    last = {alias.previous: alias for alias in known}
+    until = pa.array([alias.time for alias in last.values()], pa.timestamp("us"))
+    whose = pa.array([alias.customer for alias in last.values()], pa.string())
+    edges = ibis.memtable(pa.table({"device": list(last), "until": until, "whose": whose}))
+    joined = rows.left_join(edges, rows.anonymous == edges.device)
+    mine = joined.customer.isnull() & (joined.time <= joined.until)
+    return joined.mutate(customer=mine.ifelse(joined.whose, joined.customer)).select(rows.columns)
+
+
+def _merged(rows: ir.Table, named: Mapping[str, str]) -> ir.Table:
+    import ibis
+    import pyarrow as pa
+
+    edges = ibis.memtable(pa.table({"member": list(named), "person": list(named.values())}))
+    joined = rows.left_join(edges, rows.customer == edges.member)
+    return joined.mutate(customer=joined.person.coalesce(joined.customer)).select(rows.columns)
