@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -12,7 +13,7 @@ from features.identity import ids_of
 from features.interactions import Interactions, event_weights
 from features.workspace import InteractionSettings
 from serving.decisions.folded import Did, folded, history
-from serving.decisions.lately import lately
+from serving.decisions.lately import lately, visited
 from serving.decisions.requests import HistoryEntry
 from serving.decisions.state import State
 from training.recommenders.base import Recommender
@@ -86,6 +87,15 @@ def _check(entries: Sequence[HistoryEntry], settings: InteractionSettings) -> No
             raise ValueError(f"history.{place}.event == {entry.event!r:.80}, must be one of {known}")
 
 
+def history_on(state: State, release: Release, device: str, now: datetime) -> tuple[Interactions, str | None]:
+    """The history of a device on which nobody has identified, with the consent given there; and why it says nothing."""
+    settings = release.weighed or state.settings.interactions
+    if state.ledger is None or not may(state, device, now):
+        return described([], settings, now), f"the visitor has not agreed to personalisation: {POPULAR}"
+    told = history(_weighing(partial(visited, state.ledger, device), settings), settings, now)
+    return told, _unheard(told, release.recommender)
+
+
 def _known(release: Release, ids: Sequence[str]) -> Interactions | None:
     """What the release knows of the person who bears these ids."""
     known = release.interactions
@@ -104,11 +114,14 @@ def _lived(
 
 
 def _since(state: State, bears: str, known: datetime | None, settings: InteractionSettings) -> list[Did]:
-    """What the person who bears this id did since, as far as it weighs; nothing where the ledger cannot be read."""
-    if state.ledger is None:
-        return []
+    """What the person who bears this id did since, as far as it weighs."""
+    return [] if state.ledger is None else _weighing(partial(lately, state.ledger, bears, known), settings)
+
+
+def _weighing(look: Callable[[], list[Did]], settings: InteractionSettings) -> list[Did]:
+    """What was done, as far as it weighs; nothing where the ledger cannot be read."""
     try:
-        did = lately(state.ledger, bears, known)
+        did = look()
     except (OSError, RuntimeError, SQLAlchemyError):
         return []
     weights = event_weights(settings)

@@ -91,6 +91,14 @@ def since(ledger: Ledger | None, customer: str) -> Rows:
         return belongs(_newest(connection, or_(_own(ids), live_events.c.anonymous.in_(devices))), ids)
 
 
+def of_device(ledger: Ledger, device: str) -> Rows:
+    """The newest live events of nobody on this device: those after somebody last identified there."""
+    with ledger.read() as connection:
+        rows = _newest(connection, live_events.c.anonymous == device)
+    named = max((row["time"] for row in rows if row["customer"] is not None), default=datetime.min)  # noqa: DTZ901  # UTC
+    return [row for row in rows if row["customer"] is None and row["time"] > named]
+
+
 def _own(ids: Sequence[str]) -> ColumnElement[bool]:
     return live_events.c.customer.in_(ids)
 
