@@ -22,6 +22,7 @@ from features.exposures import log_names, read_log, save_log
 from features.history import locked, newest_version
 from features.ledger import Ledger
 from features.person import Person, tables_of
+from features.states.store import overtake
 from features.workspace import Workspace
 
 LOG = "_delta_log"
@@ -52,6 +53,7 @@ def erase_rows(ledger: Ledger, person: Person) -> Iterator[str]:
         of_nobody = update(table).where(mine).values(customer=None)
         with ledger.write() as connection:
             done = connection.execute(of_nobody if table.name == codes.name else delete(table).where(mine))
+            overtake(connection)  # a refresh that read the person's state before this does not write it again
         if done.rowcount:
             yield f"ledger, {table.name}: {done.rowcount:,} rows"
     if not ledger.rewrite():

@@ -107,17 +107,16 @@ def read_known(workspace: Workspace) -> Known:
     if ledger.is_made():  # no ledger is made by reading
         live, aliases = _waiting(ledger), read_aliases(ledger)
     version = newest_version(workspace)
-    table, devices = _of_version(workspace, version, backend), _has_devices(version)
-    sequence = 0
+    table, devices, sequence = _of_version(workspace, version, backend), _has_devices(version), 0
     if live is not None:
         sequence = _watermark(ledger, version)
         waiting = _above(live, sequence)
+        devices = devices or _told(waiting)
         if waiting.num_rows:
             table = table.union(_created(backend, "live", waiting.drop_columns(SEQUENCE.name)))
             sequence = waiting[SEQUENCE.name][-1].as_py()
-            devices |= _told(waiting)
-    known = Events.of(table, Identity(aliases, devices=devices))
-    return Known(known, version.version() if version else -1, sequence)
+    events = Events.of(table, Identity(aliases, devices=devices))
+    return Known(events, version.version() if version else -1, sequence)
 
 
 def read_history(workspace: Workspace, backend: Backend) -> ir.Table:

@@ -45,14 +45,20 @@ def once(workspace: Workspace, now: datetime) -> list[str]:
 
 def forever(workspace: Workspace, now: Callable[[], datetime], say: Say) -> None:
     """Round after round until SIGTERM; a job whose store fails is said once, and tried again in each round."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    ended: list[bool] = []
+
+    def end(*_: object) -> None:
+        ended.append(True)  # Python drops an exit out of a finalizer: the loop ends all the same
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
     Ledger.at(workspace.ledger)  # what can be told at the start is told there
     faults: dict[str, str] = {}
     with _alone(workspace):
-        while True:
+        while not ended:
             for name in JOBS:
                 _try(name, workspace, now(), say, faults)
-            time.sleep(PAUSE)
+            time.sleep(0 if ended else PAUSE)
 
 
 def midnight(now: datetime, zone: str) -> datetime:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import orjson
@@ -13,9 +14,21 @@ from features.engine import connect
 from features.history import newest_version
 from features.workspace import Workspace
 
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
 
-def brought_since(workspace: Workspace, version: int) -> tuple[int, list[str]] | None:
-    """The newest version, and the customers in the rows that files brought after `version`; None: that cannot be told.
+
+@dataclass(frozen=True)
+class Brought:
+    """The newest version of the history; the customers in the rows that files brought, and the devices of nobody."""
+
+    version: int
+    customers: list[str]
+    devices: list[str]
+
+
+def brought_since(workspace: Workspace, version: int) -> Brought | None:
+    """What files brought after `version`; None: that cannot be told.
 
     Closed days are left out: their rows were in the ledger. So is what an erasure wrote again.
     """
@@ -23,9 +36,13 @@ def brought_since(workspace: Workspace, version: int) -> tuple[int, list[str]] |
     last = newest.version() if newest else -1
     logs = [workspace.history / "_delta_log" / f"{number:020}.json" for number in range(version + 1, last + 1)]
     if last < version or not all(log.exists() for log in logs):
-        return None  # another history was put there; or Delta removed what its log said a month ago
+        return None  # another history was put there; or the log has been shortened
     paths = [str(workspace.history / path) for log in logs for path in _added(log)]
-    return last, _customers(paths) if paths else []
+    if not paths:
+        return Brought(last, [], [])
+    rows = connect().read_parquet(paths)
+    nobody = rows.filter(rows.customer.isnull(), rows.anonymous.notnull())
+    return Brought(last, _distinct(rows, "customer"), _distinct(nobody, "anonymous"))
 
 
 def _added(log: Path) -> Iterator[str]:
@@ -35,7 +52,6 @@ def _added(log: Path) -> Iterator[str]:
         yield from (unquote(action["add"]["path"]) for action in actions if "add" in action)
 
 
-def _customers(paths: Sequence[str]) -> list[str]:
-    rows = connect().read_parquet(list(paths))
-    named = rows.filter(rows.customer.notnull(), ~rows.machine)
-    return [str(customer) for customer in named.select("customer").distinct().to_pyarrow()["customer"].to_pylist()]
+def _distinct(rows: ir.Table, column: str) -> list[str]:
+    found = rows.filter(rows[column].notnull()).select(column).distinct().to_pyarrow()
+    return [str(one) for one in found[column].to_pylist()]

@@ -41,16 +41,28 @@ def rebuild_all(workspace: Workspace, ledger: Ledger, now: datetime) -> int:
         return 0
     kept = form(workspace.settings.traits)
     done = replace(written, kept=kept, version=known.version, sequence=known.sequence)
-    return made if write(ledger, done, {}) else 0
+    return made if write(ledger, done, {}, nobody=_of_nobody(known)) else 0
+
+
+def _of_nobody(known: Known) -> list[str]:
+    """The devices on which an event awaits who will identify there."""
+    rows = known.events.before(ALL)
+    waiting = rows.filter(rows.customer.isnull(), rows.anonymous.notnull()).select("anonymous").distinct()
+    return [str(device) for device in waiting.to_pyarrow()["anonymous"].to_pylist()]
 
 
 def rebuild_some(
     workspace: Workspace, ledger: Ledger, mark: Mark, customers: Sequence[str], now: datetime
 ) -> Mark | None:
-    """Makes the states of these customers anew; the mark then, or None where somebody else wrote meanwhile."""
+    """Makes the states of these customers anew; the mark then, or None where somebody else wrote meanwhile.
+
+    One without events, as an id that another has taken over, has none.
+    """
     known = read_known(workspace)
-    written, _made = _written(ledger, mark, _states(workspace, known, customers, now))
-    return written
+    made = dict(_states(workspace, known, customers, now))
+    without: dict[str, Stored | None] = {one: None for one in customers if one not in made}
+    after = write(ledger, mark, without)
+    return _written(ledger, after, made.items())[0]
 
 
 def _written(ledger: Ledger, mark: Mark | None, states: Iterable[tuple[str, Stored]]) -> tuple[Mark | None, int]:

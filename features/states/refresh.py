@@ -4,6 +4,7 @@
                        that the states have not taken over
     files' events      the history's commits above the mark that are no closed days: the states of their customers are
                        made anew
+    who is who         an event that says whose earlier ones were has the states of these customers made anew
 
 Who calls it every few seconds (`attune work`) pays for the customers of the new events, however many there are in all.
 """
@@ -11,26 +12,26 @@ Who calls it every few seconds (`attune work`) pays for the customers of the new
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import orjson
 from sqlalchemy import select
 
 from features.events import utc
 from features.history import live_events
+from features.identity import persons, read_aliases
 from features.ledger import Ledger
-from features.states.brought import brought_since
+from features.states.brought import Brought, brought_since
 from features.states.rebuild import rebuild_all, rebuild_some
 from features.states.state import CustomerState, micros, signal_of
 from features.states.store import Mark, Stored, form, read_mark, read_states, write
+from features.states.whose import Row, whose
 from features.workspace import Workspace
 
 TOGETHER = 2_000  # events in one transaction: whoever records waits for it
-Row = dict[str, Any]
 
 
 def refresh(workspace: Workspace, now: datetime) -> int:
@@ -41,20 +42,20 @@ def refresh(workspace: Workspace, now: datetime) -> int:
             return 0
         with ledger.read() as connection:
             mark = read_mark(connection)
-        new = (
-            None
-            if mark is None or mark.kept != form(workspace.settings.traits)
-            else brought_since(workspace, mark.version)
-        )
+        current = mark is not None and mark.kept == form(workspace.settings.traits)
+        new = brought_since(workspace, mark.version) if mark is not None and current else None
         if mark is None or new is None:
             return rebuild_all(workspace, ledger, now)
-        version, customers = new
-        if customers:
-            after = rebuild_some(workspace, ledger, mark, customers, now)
-            mark = after and write(ledger, replace(after, version=version), {})
-        elif version != mark.version:
-            mark = write(ledger, replace(mark, version=version), {})
-        return len(customers) + (_fold(ledger, mark, now, workspace.settings.traits) if mark else 0)
+        after = _brought(workspace, ledger, mark, new, now)
+        return len(new.customers) + (_fold(workspace, ledger, after, now) if after else 0)
+
+
+def _brought(workspace: Workspace, ledger: Ledger, mark: Mark, new: Brought, now: datetime) -> Mark | None:
+    """Takes over what files brought."""
+    if new.version == mark.version:
+        return mark
+    after = rebuild_some(workspace, ledger, mark, new.customers, now) if new.customers else mark
+    return after and write(ledger, replace(after, version=new.version), {}, nobody=new.devices)
 
 
 @contextmanager
@@ -69,38 +70,47 @@ def _alone(workspace: Workspace) -> Iterator[bool]:
             yield True
 
 
-def _fold(ledger: Ledger, mark: Mark, now: datetime, traits: Sequence[str]) -> int:
+def _fold(workspace: Workspace, ledger: Ledger, mark: Mark, now: datetime) -> int:
     """Folds the ledger's events above the mark; how many states were written."""
     touched = 0
-    while True:
-        with ledger.read() as connection:
-            rows, last = _above(connection, mark.sequence)
-            states = read_states(connection, list(rows))
-        if last is None:
-            return touched
-        new = {customer: _with(states.get(customer), rows[customer], last, now, traits) for customer in rows}
-        after = write(ledger, replace(mark, sequence=last), new)
-        if after is None:
-            return touched
-        mark, touched = after, touched + len(new)
+    after: Mark | None = mark
+    while after is not None:
+        found = _above(ledger, after.sequence)
+        if not found:
+            break
+        after, written = _fold_part(workspace, ledger, after, found, now)
+        touched += written
+    return touched
 
 
-def _above(connection: Any, sequence: int) -> tuple[dict[str, list[tuple[int, Row]]], int | None]:
-    """The next events by customer, with their sequences, and the last sequence that was looked at."""
+def _fold_part(
+    workspace: Workspace, ledger: Ledger, mark: Mark, found: Sequence[tuple[int, Row]], now: datetime
+) -> tuple[Mark | None, int]:
+    """Folds these events; the mark then, and how many states were written."""
+    last, named = found[-1][0], persons(read_aliases(ledger))
+    with ledger.read() as connection:
+        told = whose(connection, found, named)
+    renewed = rebuild_some(workspace, ledger, mark, sorted(told.renewed), now) if told.renewed else mark
+    if renewed is None:
+        return None, 0
+    with ledger.read() as connection:
+        states = read_states(connection, list(told.rows))
+    new = {one: _with(states.get(one), rows, last, now, workspace.settings.traits) for one, rows in told.rows.items()}
+    after = write(ledger, replace(renewed, sequence=last), new, nobody=told.nobody, named=told.named - told.nobody)
+    return after, len(told.renewed | set(new)) if after else 0
+
+
+def _above(ledger: Ledger, sequence: int) -> list[tuple[int, Row]]:
+    """The next events, with their sequences."""
     columns = (live_events.c.sequence, live_events.c.body)
     query = select(*columns).where(live_events.c.sequence > sequence).order_by(live_events.c.sequence).limit(TOGETHER)
-    rows: dict[str, list[tuple[int, Row]]] = {}
-    last = None
-    for last, body in connection.execute(query):
-        row = orjson.loads(body)
-        if row["customer"] is not None and not row["machine"]:
-            rows.setdefault(row["customer"], []).append((last, row))
-    return rows, last
+    with ledger.read() as connection:
+        return [(last, orjson.loads(body)) for last, body in connection.execute(query)]
 
 
 def _with(
     stored: Stored | None,
-    rows: Sequence[tuple[int, Mapping[str, Any]]],
+    rows: Sequence[tuple[int, Row]],
     last: int,
     now: datetime,
     traits: Sequence[str],

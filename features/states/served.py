@@ -19,6 +19,7 @@ from features.customers.combine import chosen
 from features.engine import connect
 from features.events import CODE, utc
 from features.history import live_events
+from features.identity import persons, read_aliases
 from features.ledger import Ledger
 from features.states.state import CustomerState, Signal, micros, signal_of
 from features.states.store import Stored, batched, form, read_mark, read_states, readable
@@ -68,13 +69,14 @@ def states_of(
     ledger: Ledger, customers: Sequence[str], moment: datetime, traits: Sequence[str]
 ) -> dict[str, CustomerState] | None:
     """The customers' states with all that the ledger holds; None while nobody keeps them."""
+    named = persons(read_aliases(ledger))
     with ledger.read() as connection:
         mark = read_mark(connection)
         if mark is None or mark.kept != form(traits):
             return None
         stored = read_states(connection, customers)
-        after = {customer: one.sequence for customer, one in stored.items()}
-        signals = signals_since(connection, customers, after)
+        after = {customer: stored[customer].sequence if customer in stored else 0 for customer in customers}
+        signals = _signals(connection, after, named)
     at = micros(utc(moment))
     states = {customer: stored[customer].state if customer in stored else CustomerState() for customer in customers}
     return {customer: state.folded(signals[customer], at, traits) for customer, state in states.items()}
@@ -88,17 +90,17 @@ def state_of(ledger: Ledger, customer: str) -> Stored:
     return found.get(customer, Stored(CustomerState()))
 
 
-def signals_since(
-    connection: Connection, customers: Sequence[str], after: Mapping[str, int]
-) -> dict[str, list[Signal]]:
-    """Per customer the live events in the ledger above the customer's sequence, oldest first; no machine's."""
-    signals: dict[str, list[Signal]] = {customer: [] for customer in customers}
+def _signals(connection: Connection, after: Mapping[str, int], named: Mapping[str, str]) -> dict[str, list[Signal]]:
+    """Per customer the live events above the customer's sequence, under whichever of its ids; no machine's."""
+    signals: dict[str, list[Signal]] = {customer: [] for customer in after}
+    ids = [*after, *(one for one, person in named.items() if person in after and one not in after)]
     columns = (live_events.c.customer, live_events.c.sequence, live_events.c.body)
-    for some in batched(customers):
+    for some in batched(ids):
         query = select(*columns).where(live_events.c.customer.in_(some)).order_by(live_events.c.sequence)
-        for customer, sequence, body in connection.execute(query):
-            if sequence > after.get(customer, 0) and not (row := orjson.loads(body))["machine"]:
-                signals[customer].append(signal_of(row))
+        for one, sequence, body in connection.execute(query):
+            person = named.get(one, one)
+            if sequence > after.get(person, sequence) and not (row := orjson.loads(body))["machine"]:
+                signals[person].append(signal_of(row))
     return signals
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any, NamedTuple, Self
 
 import orjson
@@ -113,11 +114,11 @@ class CustomerState:
         """The state that `packed` wrote."""
         rows, orders, pairs, told, early = orjson.loads(body)
         return cls(
-            tuple(Row(*row) for row in rows),
-            {OrderKey(*one[:3]): Sums(*one[3:]) for one in orders},
+            tuple(map(Row._make, rows)),
+            {OrderKey._make(one[:3]): Sums._make(one[3:]) for one in orders},
             pairs,
             {trait: tuple(word) for trait, word in told.items()},
-            tuple(Signal(*one) for one in early),
+            tuple(map(Signal._make, early)),
         )
 
 
@@ -166,14 +167,15 @@ def _thinned(rows: Sequence[Row], as_of: int) -> list[Row]:
     """Every row that a window still counts; of the others the first and the last of each name and item."""
     since = {name: as_of - (days + SPARE) * DAY for name, days in KEPT.items()}
     kept, last = [], dict[tuple[str, str | None], Row]()
-    for row in sorted(rows, key=lambda row: row.time):
+    ordered = sorted(rows, key=itemgetter(0))
+    for row in ordered:
         if row.time >= since.get(row.name, as_of):
             kept.append(row)
         else:
             last[row.name, row.item] = row
-    first = min(rows, key=lambda row: row.time)
-    old = list(last.values())
-    return ([] if any(row is first for row in (*old, *kept)) else [first]) + old + kept
+    first, old = ordered[0], list(last.values())
+    there = last.get((first.name, first.item)) is first or (kept and kept[0] is first)
+    return [*old, *kept] if there else [first, *old, *kept]
 
 
 def _orders(known: Mapping[OrderKey, Sums], lines: Iterable[Signal]) -> dict[OrderKey, Sums]:

@@ -6,7 +6,7 @@ has been overtaken, and writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Column, Connection, LargeBinary, String, Table, Text, delete, insert, select, update
@@ -32,6 +32,11 @@ state_marks = Table(
     Column("kept", Text, nullable=False),
     Column("version", NUMBER, nullable=False),
     Column("sequence", NUMBER, nullable=False),
+)
+devices_of_nobody = Table(
+    "devices_of_nobody",  # where an event awaits who will identify there
+    metadata,
+    Column("customer", Text, primary_key=True),  # the device's id; erasure knows a person's rows by this name
 )
 
 
@@ -94,27 +99,50 @@ def begin(ledger: Ledger) -> Mark:
         mark = Mark(before.turn + 1 if before else 0, UNFINISHED, -1, 0)
         connection.execute(delete(state_marks))
         connection.execute(delete(customer_states))
+        connection.execute(delete(devices_of_nobody))
         connection.execute(insert(state_marks).values(vars(mark)))
     return mark
 
 
-def write(ledger: Ledger, mark: Mark, states: Mapping[str, Stored]) -> Mark | None:
-    """Writes states and mark together; the mark as it is then, or None where somebody else wrote meanwhile."""
+def write(
+    ledger: Ledger,
+    mark: Mark,
+    states: Mapping[str, Stored | None],
+    *,
+    nobody: Collection[str] = (),
+    named: Collection[str] = (),
+) -> Mark | None:
+    """Writes states and mark together; the mark as it is then, or None where somebody else wrote meanwhile.
+
+    None in place of a state takes it away. `nobody`: devices of nobody; `named`: those that are no longer.
+    """
     after = replace(mark, turn=mark.turn + 1)
     with ledger.write() as connection:
         mine = update(state_marks).where(state_marks.c.turn == mark.turn).values(vars(after))
         if not connection.execute(mine).rowcount:
             return None
-        for some in batched(list(states)):
-            connection.execute(delete(customer_states).where(customer_states.c.customer.in_(some)))
-            connection.execute(insert(customer_states), [_packed(customer, states[customer]) for customer in some])
+        _put(connection, customer_states, list(states), [_packed(*one) for one in states.items() if one[1]])
+        _put(connection, devices_of_nobody, [*nobody, *named], [{"customer": device} for device in nobody])
     return after
+
+
+def _put(connection: Connection, table: Table, keys: Sequence[str], rows: Sequence[dict[str, object]]) -> None:
+    """These rows in place of those under these keys."""
+    for some in batched(keys):
+        connection.execute(delete(table).where(table.c.customer.in_(some)))
+    if rows:
+        connection.execute(insert(table), rows)
 
 
 def forget(connection: Connection, customer: str) -> None:
     """Takes the customer's state away, in the transaction that takes the customer's events."""
     connection.execute(delete(customer_states).where(customer_states.c.customer == customer))
-    connection.execute(update(state_marks).values(turn=state_marks.c.turn + 1))  # nobody writes what they read before
+    overtake(connection)
+
+
+def overtake(connection: Connection) -> None:
+    """Whoever read states before this writes none."""
+    connection.execute(update(state_marks).values(turn=state_marks.c.turn + 1))
 
 
 def batched(customers: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -122,5 +150,6 @@ def batched(customers: Sequence[str]) -> Iterator[Sequence[str]]:
     return (customers[start : start + ASKED] for start in range(0, len(customers), ASKED))
 
 
-def _packed(customer: str, stored: Stored) -> dict[str, object]:
+def _packed(customer: str, stored: Stored | None) -> dict[str, object]:
+    assert stored is not None  # noqa: S101  # `write` asks; this tells the type checker
     return {"customer": customer, "sequence": stored.sequence, "body": stored.state.packed()}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -12,7 +13,7 @@ from features.identity import ids_of
 from features.interactions import Interactions, event_weights
 from features.workspace import InteractionSettings
 from serving.decisions.folded import Did, folded, history
-from serving.decisions.lately import lately
+from serving.decisions.lately import lately, visited
 from serving.decisions.requests import HistoryEntry
 from serving.decisions.state import State
 from training.recommenders.base import Recommender
@@ -39,14 +40,14 @@ def history_of(
     if customer is None:
         return nothing, f"no customer and no history were given: {POPULAR}"
     ids = person(state, customer)
-    known = release.interactions is not None and any(one in release.interactions.position for one in ids)
+    known = _known(release, ids)
     if not agreed:
-        why = "has not agreed to personalisation" if known else "is not known to the model"
+        why = "is not known to the model" if known is None else "has not agreed to personalisation"
         return nothing, f"the customer {why}: {POPULAR}"
-    lived = _lived(state, release, ids, settings, now)
+    lived = _lived(state, release, known, ids[0], settings, now)
     if lived is None:
         return nothing, f"the customer is not known to the model: {POPULAR}"
-    return lived, None if known else _unheard(lived, release.recommender)
+    return lived, _unheard(lived, release.recommender) if known is None else None
 
 
 def may(state: State, customer: str, now: datetime) -> bool:
@@ -86,25 +87,41 @@ def _check(entries: Sequence[HistoryEntry], settings: InteractionSettings) -> No
             raise ValueError(f"history.{place}.event == {entry.event!r:.80}, must be one of {known}")
 
 
-def _lived(
-    state: State, release: Release, ids: Sequence[str], settings: InteractionSettings, now: datetime
-) -> Interactions | None:
-    """What the release knows of the customer with all that was done since; None where nobody knows anything."""
+def history_on(state: State, release: Release, device: str, now: datetime) -> tuple[Interactions, str | None]:
+    """The history of a device on which nobody has identified, with the consent given there; and why it says nothing."""
+    settings = release.weighed or state.settings.interactions
+    if state.ledger is None or not may(state, device, now):
+        return described([], settings, now), f"the visitor has not agreed to personalisation: {POPULAR}"
+    told = history(_weighing(partial(visited, state.ledger, device), settings), settings, now)
+    return told, _unheard(told, release.recommender)
+
+
+def _known(release: Release, ids: Sequence[str]) -> Interactions | None:
+    """What the release knows of the person who bears these ids."""
     known = release.interactions
-    named = [] if known is None else [one for one in ids if one in known.position]
-    stored = known.rows(named[:1]) if known is not None and named else None
-    did = _since(state, ids, None if stored is None else release.as_of, settings)
-    if stored is not None:
-        return folded(stored, did, settings, now)
+    found = [] if known is None else [one for one in ids if one in known.position]
+    return known.rows(found[:1]) if known is not None and found else None
+
+
+def _lived(
+    state: State, release: Release, known: Interactions | None, bears: str, settings: InteractionSettings, now: datetime
+) -> Interactions | None:
+    """What is known with all that was done since; None where nobody knows anything."""
+    did = _since(state, bears, None if known is None else release.as_of, settings)
+    if known is not None:
+        return folded(known, did, settings, now)
     return history(did, settings, now) if did else None
 
 
-def _since(state: State, ids: Sequence[str], known: datetime | None, settings: InteractionSettings) -> list[Did]:
-    """What the person did since, as far as it weighs; nothing where the ledger cannot be read."""
-    if state.ledger is None:
-        return []
+def _since(state: State, bears: str, known: datetime | None, settings: InteractionSettings) -> list[Did]:
+    """What the person who bears this id did since, as far as it weighs."""
+    return [] if state.ledger is None else _weighing(partial(lately, state.ledger, bears, known), settings)
+
+
+def _weighing(look: Callable[[], list[Did]], settings: InteractionSettings) -> list[Did]:
+    """What was done, as far as it weighs; nothing where the ledger cannot be read."""
     try:
-        did = lately(state.ledger, ids, known)
+        did = look()
     except (OSError, RuntimeError, SQLAlchemyError):
         return []
     weights = event_weights(settings)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from features.decisions import Decision, Option
 from features.interactions import Interactions
 from serving.decisions.fatigue import tired
-from serving.decisions.histories import described, history_of, may
+from serving.decisions.histories import described, history_of, history_on, may
 from serving.decisions.requests import BasketRequest, RecommendRequest, SimilarRequest
 from serving.decisions.state import State
 from training.recommenders import reasons as why
@@ -115,13 +115,21 @@ class _Asked:
 def _asked(state: State, release: Release, model: Recommender, request: RecommendRequest, now: datetime) -> _Asked:
     customer, settings = request.customer, state.settings.recommender
     agreed = customer is not None and may(state, customer, now)
-    history, fallback = history_of(state, release, customer, request.history, now, agreed=agreed)
+    history, fallback = _history(state, release, request, now, agreed=agreed)
     mode = request.include_bought or settings.include_bought
     variety = settings.variety if request.variety is None else request.variety
     items = replace(allowed(mode, history.bought, model), excluded=_excluded(state, request.exclude))
     bored = tired(state, customer if agreed else None, history, now)
     context = {"k": request.k, "exclude": request.exclude, "include_bought": mode, "variety": variety}
     return _Asked(history, fallback, items, bored, variety, context | {"tired": bored.tolist()})
+
+
+def _history(
+    state: State, release: Release, request: RecommendRequest, now: datetime, *, agreed: bool
+) -> tuple[Interactions, str | None]:
+    if request.anonymous is not None and request.customer is None and request.history is None:
+        return history_on(state, release, request.anonymous, now)
+    return history_of(state, release, request.customer, request.history, now, agreed=agreed)
 
 
 def _rested(ranked: Callable[[int, ItemFilter], Rankings], k: int, asked: _Asked) -> Rankings:

@@ -70,10 +70,11 @@ class RecommendRequest(Request):
     """`POST /v1/recommend`. A `history` is answered in place of what is known about the customer.
 
     It lists item ids that were bought, or {item, event, time}. `include_bought` and `variety` are
-    `attune.yaml`'s where not given.
+    `attune.yaml`'s where not given. `anonymous`: a device on which nobody has identified, where no customer is given.
     """
 
     customer: Id | None = None
+    anonymous: Id | None = None
     history: History | None = None
     k: int = Field(default=10, ge=1, le=MAX_K)
     exclude: list[Id] = Field(default=[], max_length=10_000)

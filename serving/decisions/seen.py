@@ -76,9 +76,9 @@ def asked(offers: Sequence[Offer]) -> set[str]:
 
 
 def since(ledger: Ledger | None, customer: str) -> Rows:
-    """The newest live events of this customer that wait in the ledger, under any id and on devices before any.
+    """The newest live events of this customer that wait in the ledger, with their `sequence`.
 
-    Each with its `sequence`, and `named`: the customer as it was sent.
+    Under any id, and on devices before any.
     """
     if ledger is None:
         return []
@@ -91,12 +91,20 @@ def since(ledger: Ledger | None, customer: str) -> Rows:
         return belongs(_newest(connection, or_(_own(ids), live_events.c.anonymous.in_(devices))), ids)
 
 
+def of_device(ledger: Ledger, device: str) -> Rows:
+    """The newest live events of nobody on this device: those after somebody last identified there."""
+    with ledger.read() as connection:
+        rows = _newest(connection, live_events.c.anonymous == device)
+    named = max((row["time"] for row in rows if row["customer"] is not None), default=datetime.min)  # noqa: DTZ901  # UTC
+    return [row for row in rows if row["customer"] is None and row["time"] > named]
+
+
 def _own(ids: Sequence[str]) -> ColumnElement[bool]:
     return live_events.c.customer.in_(ids)
 
 
 def _newest(connection: Connection, whose: ColumnElement[bool]) -> Rows:
     newest = select(live_events.c.sequence, live_events.c.body).where(whose)
-    found = connection.execute(newest.order_by(live_events.c.sequence.desc()).limit(LOOKED))
-    rows = [(row := orjson.loads(body)) | {"sequence": sequence, "named": row["customer"]} for sequence, body in found]
+    found = connection.execute(newest.order_by(live_events.c.sequence.desc()).limit(LOOKED)).all()
+    rows = [orjson.loads(body) | {"sequence": sequence} for sequence, body in found]
     return [row | {name: datetime.fromisoformat(row[name]) for name in ("time", "received_at")} for row in rows]

@@ -65,6 +65,30 @@ def test_somebody_the_model_never_saw_is_answered_by_what_they_just_did(own: Wor
     assert set(items[:2]) < COFFEES
 
 
+def test_a_visitor_is_answered_by_what_the_device_just_did(own: Workspace, service: httpx.Client) -> None:
+    """With the consent that was given there; until somebody identifies, whose history it then is."""
+
+    def answered(**who: str) -> tuple[list[str], str | None]:
+        answer = service.post("/v1/recommend", json={"k": 3, **who}).json()
+        return [one["item"] for one in answer["items"]], answer["fallback"]
+
+    def sent(number: int, **who: str) -> None:
+        now = datetime.now(UTC)
+        record(ledger, [Event("sdk", f"phone-{number}", VIEWED, now, now, anonymous="phone", item="mocha", **who)])
+
+    ledger = Ledger.at(own.ledger)
+    sent(1)
+    assert "has not agreed" in str(answered(anonymous="phone")[1])
+    grant(ledger, ["phone", "xena"], Basis(("personalisation",), "a box"), source="banner", time=datetime(2026, 1, 1))
+    items, fallback = answered(anonymous="phone")
+    assert fallback is None
+    assert set(items[:2]) < COFFEES
+    sent(2, customer="xena")
+    assert "the history is empty" in str(answered(anonymous="phone")[1])
+    assert answered(customer="xena")[1] is None
+    ledger.close()
+
+
 def test_without_consent_an_event_changes_nothing(own: Workspace, service: httpx.Client) -> None:
     before = asked(service, "yan")
     happens(own, "yan", ORDERED, "mocha")

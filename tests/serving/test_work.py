@@ -89,7 +89,7 @@ def test_a_worker_closes_what_is_over_and_ends_with_sigterm(shop: Workspace, wor
     told = time.monotonic()
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=20) == 0
-    assert time.monotonic() - told < 2
+    assert time.monotonic() - told < 5  # at once; an interpreter with its libraries needs a while to go
 
 
 def test_a_second_worker_is_refused_and_the_first_may_die_at_once(

@@ -24,3 +24,4 @@ def upgrade() -> None:
         sa.Column("version", NUMBER, nullable=False),
         sa.Column("sequence", NUMBER, nullable=False),
     )
+    op.create_table("devices_of_nobody", sa.Column("customer", sa.Text, primary_key=True))

@@ -4,6 +4,7 @@ import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from sqlalchemy import func, select
 
@@ -186,3 +187,58 @@ def test_the_example_of_the_docs_runs(shop: Workspace, ledger: Ledger) -> None:
     exec(code, names)  # noqa: S102  # our own page
     assert isinstance(names["table"], FeatureTable)
     assert len(names["table"]) == 2
+
+
+def on(device: str, number: int, customer: str | None = None, name: str = VIEWED, **fields: object) -> Event:
+    moment = NOON + timedelta(minutes=number)
+    known = {"customer": customer, "anonymous": device, "item": f"tea {number}"} | fields
+    return Event("sdk", f"{device}-{number}", name, moment, moment, **known)
+
+
+def rows_are_those_of_a_rebuild(shop: Workspace, ledger: Ledger, *customers: str) -> None:
+    table = served(ledger, shop.settings, customers, LATER)
+    whole = FeatureTable.build(read_events(shop), LATER, customers=customers, traits=shop.settings.traits)
+    assert table is not None
+    pd.testing.assert_frame_equal(table.frame, whole.frame, rtol=1e-9, atol=1e-9)
+
+
+def test_what_was_done_on_a_device_comes_to_who_identifies_there(shop: Workspace, ledger: Ledger) -> None:
+    """Two views of nobody, one of them closed; anna identifies; one more of nobody; then bob on the same device."""
+    refresh(shop, NOON)
+    record(ledger, [on("phone", 1), view(1)])
+    refresh(shop, LATER)
+    close_days(shop, LATER)
+    record(ledger, [on("phone", 2), on("phone", 3, "anna", "Identify")])
+    refresh(shop, LATER)
+    assert views(shop, ledger) == 3
+    record(ledger, [on("phone", 4), on("phone", 5, "anna"), on("phone", 6)])
+    refresh(shop, LATER)
+    rows_are_those_of_a_rebuild(shop, ledger, "anna", "bob")
+    record(ledger, [on("phone", 7, "bob"), on("tablet", 8), view(9, "carl")])
+    refresh(shop, LATER)
+    rows_are_those_of_a_rebuild(shop, ledger, "anna", "bob", "carl")
+    assert views(shop, ledger, "bob") == 2
+
+
+def test_a_file_may_bring_what_a_device_did(shop: Workspace, ledger: Ledger) -> None:
+    refresh(shop, NOON)
+    append(shop, from_file(on("phone", 1)))
+    refresh(shop, LATER)
+    record(ledger, [on("phone", 2, "anna")])
+    refresh(shop, LATER)
+    rows_are_those_of_a_rebuild(shop, ledger, "anna")
+    assert views(shop, ledger) == 2
+
+
+def test_merged_ids_have_one_state_under_the_id_that_the_person_bears(shop: Workspace, ledger: Ledger) -> None:
+    refresh(shop, NOON)
+    record(ledger, [view(1, "old"), view(2), view(3, "bob")])
+    refresh(shop, LATER)
+    merged = Event("sdk", "a1", "Alias", NOON, NOON, customer="anna", properties='{"previous_id": "old"}')
+    record(ledger, [merged])
+    refresh(shop, LATER)
+    record(ledger, [view(4, "old")])
+    rows_are_those_of_a_rebuild(shop, ledger, "anna", "old", "bob")
+    refresh(shop, LATER)
+    rows_are_those_of_a_rebuild(shop, ledger, "anna", "old", "bob")
+    assert views(shop, ledger) == 3
