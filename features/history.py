@@ -151,6 +151,13 @@ def store(connection: Connection, rows: Mapping[bytes, Row]) -> set[bytes]:
     return new
 
 
+def longest_waiting(ledger: Ledger) -> datetime | None:
+    """When the event that waits longest in the ledger was received."""
+    with ledger.read() as connection:
+        first = select(live_events.c.received_at).order_by(live_events.c.sequence).limit(1)
+        return connection.execute(first).scalar()
+
+
 def close_days(workspace: Workspace, until: datetime) -> int:
     """Moves the live events received before `until` into the history; how many were moved.
 
