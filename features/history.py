@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
-from sqlalchemy import Column, Connection, DateTime, LargeBinary, String, Table, Text, delete, insert, select
+from sqlalchemy import Column, Connection, DateTime, LargeBinary, String, Table, Text, delete, select
 
 from features.engine import connect
 from features.events import KEY, SCHEMA, Event, Events, utc
-from features.ledger import NUMBER, Ledger, metadata
+from features.ledger import NUMBER, Ledger, add_rows, metadata, plain
 from features.redemptions import redeem
 from features.workspace import Workspace
 
@@ -129,16 +129,36 @@ def record(ledger: Ledger, events: Sequence[Event]) -> int:
 
 def store(connection: Connection, rows: Mapping[bytes, Row]) -> set[bytes]:
     """Adds the live events, by their `key_of`, that were never stored; their keys. The caller holds the write lock."""
-    fresh = dict(rows)
-    for keys in _batched(list(rows)):
-        known = select(message_keys.c.key).where(message_keys.c.key.in_(keys))
-        for key in connection.execute(known).scalars().all():
-            del fresh[key]
+    fresh = _fresh(connection, list(rows))
     if fresh:
-        connection.execute(insert(message_keys), [{"key": key} for key in fresh])
-        connection.execute(insert(live_events), [_live_row(row) for row in fresh.values()])
-        redeem(connection, fresh.values())
-    return set(fresh)
+        new = [row for key, row in rows.items() if key in fresh]
+        times = {row["received_at"] for row in new}
+        written = {time: plain(connection, live_events.c.received_at, time) for time in times}
+        lines = [(written[row["received_at"]], row["customer"], orjson.dumps(row).decode()) for row in new]
+        add_rows(connection, live_events, ("received_at", "customer", "body"), lines)
+        redeem(connection, new)
+    return fresh
+
+
+def _fresh(connection: Connection, keys: Sequence[bytes]) -> set[bytes]:
+    """Those of the keys that were not known; from here on they are.
+
+    As a rule all are new, which costs no query; where one is not, they are looked up and added again.
+    """
+    if not keys:
+        return set()
+    with connection.begin_nested() as point:
+        if add_rows(connection, message_keys, ("key",), [(key,) for key in keys]) == len(keys):
+            return set(keys)
+        point.rollback()
+    fresh = set(keys)
+    for part in _batched(keys):
+        fresh.difference_update(
+            connection.execute(select(message_keys.c.key).where(message_keys.c.key.in_(part))).scalars()
+        )
+    if fresh:
+        add_rows(connection, message_keys, ("key",), [(key,) for key in fresh])
+    return fresh
 
 
 def close_days(workspace: Workspace, until: datetime) -> int:
@@ -218,7 +238,3 @@ def key_of(row: Row) -> bytes:
     """By what a row is known for ever."""
     name = f"{row['source']}\0{row['message_id']}\0{row['line']}"
     return hashlib.blake2b(name.encode(), digest_size=16).digest()
-
-
-def _live_row(row: Row) -> dict[str, object]:
-    return {"received_at": row["received_at"], "customer": row["customer"], "body": orjson.dumps(row).decode()}
