@@ -115,7 +115,7 @@ def test_what_the_ledger_cannot_do_is_told_to_all_who_wait_and_the_writer_goes_o
     intake = Intake(ledger)
     with ledger.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE events RENAME TO away")
-    with pytest.raises(FullError, match="^the ledger could not be written$"):
+    with pytest.raises(FullError, match=r"^the ledger could not be written$"):
         asyncio.run(intake.add(Parcel([rows("m1")])))
     with ledger.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE away RENAME TO events")
