@@ -36,7 +36,7 @@ from features.workspace import create as create_workspace
 
 ROUND = 20_000
 WARM = 5  # rounds until caches are full
-POSTGRESQL_EVENTS = 200_000
+POSTGRESQL_EVENTS = 100_000
 CORES = 2
 
 

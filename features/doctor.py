@@ -25,6 +25,7 @@ from features.workspace import Workspace
 
 FINE, STALE, BROKEN = "fine", "stale", "broken"
 STALE_EVENTS = timedelta(days=7)  # a shop that sells has events every week
+UNCLOSED = timedelta(days=2)  # a worker moves a day when it is over
 STALE_RELEASE = timedelta(days=35)  # learned from what is over a month old
 KINDS = ("recommender", "uplift")
 FUTURE = datetime.max  # noqa: DTZ901  # the tables keep UTC without a zone
@@ -47,7 +48,7 @@ def checked(folder: Path, *, port: int, now: datetime) -> list[Check]:
     except (ValueError, OSError) as error:
         return [*checks, Check("workspace", BROKEN, str(error))]
     checks.append(Check("workspace", FINE, f"{workspace.folder} ({workspace.settings.name}, {workspace.hash})"))
-    store = [_ledger(workspace), *_limits(workspace, now), _history(workspace, now)]
+    store = [_ledger(workspace), *_limits(workspace, now), _history(workspace, now), *_worker(workspace, now)]
     return [*checks, *_own_files(workspace), *store, *_releases(workspace, now)]
 
 
@@ -183,6 +184,21 @@ def _history(workspace: Workspace, now: datetime) -> Check:
         return Check("history", FINE, "no event yet")
     age = utc(now) - span[1]
     return Check("history", STALE if age > STALE_EVENTS else FINE, f"{count:,} events, the last {age.days} days ago")
+
+
+def _worker(workspace: Workspace, now: datetime) -> Iterator[Check]:
+    """Whether days are closed, where live events came in."""
+    from features.history import longest_waiting
+
+    ledger = Ledger(workspace.ledger)
+    try:
+        since = longest_waiting(ledger) if ledger.is_made() else None
+    except OSError:
+        return  # the check of the ledger says why
+    if since is not None:
+        late = utc(now) - since > UNCLOSED
+        said = f"events wait in the ledger since {since:%Y-%m-%d %H:%M}"
+        yield Check("worker", STALE if late else FINE, said + ("; `attune work` moves closed days" if late else ""))
 
 
 def _releases(workspace: Workspace, now: datetime) -> Iterator[Check]:

@@ -219,6 +219,13 @@ def _not_erased(connection: Connection, rows: Sequence[Row]) -> Sequence[Row]:
     return [row for row, ids in zip(rows, named, strict=True) if not ids & gone] if gone else rows
 
 
+def longest_waiting(ledger: Ledger) -> datetime | None:
+    """When the event that waits longest in the ledger was received."""
+    with ledger.read() as connection:
+        first = select(live_events.c.received_at).order_by(live_events.c.sequence).limit(1)
+        return connection.execute(first).scalar()
+
+
 def close_days(workspace: Workspace, until: datetime) -> int:
     """Moves the live events received before `until` into the history; how many were moved.
 

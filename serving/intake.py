@@ -106,7 +106,7 @@ class Intake:
             self._commit(group)
         except Exception as error:  # noqa: BLE001  # the edge of a thread: a full disk must not end it
             log.error("%s requests with events were not taken: %s", len(group), error)
-            return FullError(" ".join(str(error).split())[:200])
+            return FullError("the ledger could not be written")  # where it is is nobody's business who sends
         return None
 
     def _next(self) -> list[_Waiting] | None:

@@ -96,6 +96,15 @@ def test_a_log_without_recent_events_is_stale(shop: Workspace, days: int, state:
     assert f"{days} days ago" in found(shop, "history").found
 
 
+@pytest.mark.parametrize(("hours", "state"), [(30, FINE), (49, STALE)])
+def test_days_that_nobody_closes_are_stale(shop: Workspace, hours: int, state: str) -> None:
+    moment = NOW - timedelta(hours=hours)
+    record(Ledger.at(shop.ledger), [Event("app", "1", "Product Viewed", moment, moment, customer="ann", item="tea")])
+    assert found(shop, "worker").state == state
+    close_days(shop, NOW)
+    assert "worker" not in {check.what for check in checked(shop.folder, port=free_port(), now=NOW)}
+
+
 def test_a_ledger_that_is_no_database_is_broken(shop: Workspace) -> None:
     shop.ledger_file.write_bytes(b"no database" * 1000)
     assert found(shop, "ledger").state == BROKEN
