@@ -26,6 +26,7 @@ from features.workspace import Workspace
 FINE, STALE, BROKEN = "fine", "stale", "broken"
 STALE_EVENTS = timedelta(days=7)  # a shop that sells has events every week
 STALE_RELEASE = timedelta(days=35)  # learned from what is over a month old
+WARNINGS = 10  # about signals: a page shows all
 KINDS = ("recommender", "uplift")
 FUTURE = datetime.max  # noqa: DTZ901  # the tables keep UTC without a zone
 
@@ -47,7 +48,7 @@ def checked(folder: Path, *, port: int, now: datetime) -> list[Check]:
     except (ValueError, OSError) as error:
         return [*checks, Check("workspace", BROKEN, str(error))]
     checks.append(Check("workspace", FINE, f"{workspace.folder} ({workspace.settings.name}, {workspace.hash})"))
-    store = [_ledger(workspace), *_limits(workspace, now), _history(workspace, now)]
+    store = [_ledger(workspace), *_limits(workspace, now), _history(workspace, now), *_signals(workspace, now)]
     return [*checks, *_own_files(workspace), *store, *_releases(workspace, now)]
 
 
@@ -183,6 +184,22 @@ def _history(workspace: Workspace, now: datetime) -> Check:
         return Check("history", FINE, "no event yet")
     age = utc(now) - span[1]
     return Check("history", STALE if age > STALE_EVENTS else FINE, f"{count:,} events, the last {age.days} days ago")
+
+
+def _signals(workspace: Workspace, now: datetime) -> Iterator[Check]:
+    """Whether what comes in live is as it is usual."""
+    from features.signals import DAYS, health
+
+    try:
+        found = health(workspace, now)
+    except (OSError, duckdb.Error):
+        return  # the check of the history says why
+    for said in found.warnings[:WARNINGS]:
+        yield Check("signals", STALE, f"{said}; /reports/signals shows more")
+    if not found.warnings:
+        sources = len({one.source for one in found.signals})
+        counted = f"{len(found.signals)} signals of {sources} sources in {DAYS} days"
+        yield Check("signals", FINE, counted if sources else f"nothing came live in {DAYS} days")
 
 
 def _releases(workspace: Workspace, now: datetime) -> Iterator[Check]:

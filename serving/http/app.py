@@ -35,14 +35,18 @@ class Routes:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.state: State | None = None
         self.now = now
+        self.sources = Sources(self)
         self.known = self._known()
 
     def app(self) -> Starlette:
         """The app to mount."""
         # BentoML asks the mounted app for a match and answers itself where there is none: so there always is one
         routes = [*self.known, Route("/{path:path}", self.unknown, methods=METHODS)]
-        handlers: dict[Any, Any] = {HttpError: _on_error, HTTPException: _on_status, Exception: _on_failure}
-        return Starlette(routes=routes, exception_handlers=handlers)
+        return Starlette(routes=routes, exception_handlers=HANDLERS)
+
+    def pages(self) -> Starlette:
+        """The app to mount under `/reports`: pages for people."""
+        return Starlette(routes=self.sources.pages(), exception_handlers=HANDLERS)
 
     def _known(self) -> list[Route]:
         return [
@@ -52,7 +56,7 @@ class Routes:
             Route("/offers/select", self.select, methods=["POST"]),
             Route("/experiments/{key}/assign", self.assign, methods=["POST"]),
             Route("/experiments/{key}/report", self.report, methods=["GET"]),
-            *Sources(self).known(),
+            *self.sources.known(),
             Route("/openapi.json", self.openapi, methods=["GET"]),
             Route("/docs", self.docs, methods=["GET"]),
         ]
@@ -138,3 +142,6 @@ async def _on_status(request: Request, error: Exception) -> Response:
 async def _on_failure(_request: Request, error: Exception) -> Response:
     """What nobody foresaw: the trace is in the service's log, Starlette raises it again after this answer."""
     return refused(HttpError(500, "failed", f"the service failed ({type(error).__name__}); its log says where"))
+
+
+HANDLERS: dict[Any, Any] = {HttpError: _on_error, HTTPException: _on_status, Exception: _on_failure}
