@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
-from sqlalchemy import Column, Connection, DateTime, LargeBinary, String, Table, Text, delete, insert, select
+from sqlalchemy import Column, Connection, DateTime, LargeBinary, String, Table, Text, delete, select
 
 from features.engine import connect
 from features.events import KEY, SCHEMA, Event, Events, utc
-from features.ledger import NUMBER, Ledger, metadata
+from features.ledger import NUMBER, Ledger, add_rows, metadata, plain
 from features.redemptions import redeem
 from features.workspace import Workspace
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
+Row = Mapping[str, Any]  # of `SCHEMA`
 SEQUENCE = pa.field("sequence", pa.int64())
 REMEDY = "`attune restore` brings a backup back"
 BATCH = 5_000  # SQLite takes 32,766 parameters in a statement
@@ -124,18 +125,45 @@ def record(ledger: Ledger, events: Sequence[Event]) -> int:
 
 def record_in(connection: Connection, events: Sequence[Event]) -> int:
     """Stores live events in the caller's transaction; how many were new."""
-    rows: dict[bytes, Event] = {}
+    rows: dict[bytes, Row] = {}
     for event in events:
-        rows.setdefault(_key(event), event)
-    for keys in _batched(list(rows)):
-        known = select(message_keys.c.key).where(message_keys.c.key.in_(keys))
-        for key in connection.execute(known).scalars().all():
-            del rows[key]
-    if rows:
-        connection.execute(insert(message_keys), [{"key": key} for key in rows])
-        connection.execute(insert(live_events), [_live_row(event) for event in rows.values()])
-        redeem(connection, [event.row() for event in rows.values()])
-    return len(rows)
+        row = event.row()
+        rows.setdefault(key_of(row), row)
+    return len(store(connection, rows))
+
+
+def store(connection: Connection, rows: Mapping[bytes, Row]) -> set[bytes]:
+    """Adds the live events, by their `key_of`, that were never stored; their keys. The caller holds the write lock."""
+    fresh = _fresh(connection, list(rows))
+    if fresh:
+        new = [row for key, row in rows.items() if key in fresh]
+        times = {row["received_at"] for row in new}
+        written = {time: plain(connection, live_events.c.received_at, time) for time in times}
+        lines = [(written[row["received_at"]], row["customer"], orjson.dumps(row).decode()) for row in new]
+        add_rows(connection, live_events, ("received_at", "customer", "body"), lines)
+        redeem(connection, new)
+    return fresh
+
+
+def _fresh(connection: Connection, keys: Sequence[bytes]) -> set[bytes]:
+    """Those of the keys that were not known; from here on they are.
+
+    As a rule all are new, which costs no query; where one is not, they are looked up and added again.
+    """
+    if not keys:
+        return set()
+    with connection.begin_nested() as point:
+        if add_rows(connection, message_keys, ("key",), [(key,) for key in keys]) == len(keys):
+            return set(keys)
+        point.rollback()
+    fresh = set(keys)
+    for part in _batched(keys):
+        fresh.difference_update(
+            connection.execute(select(message_keys.c.key).where(message_keys.c.key.in_(part))).scalars()
+        )
+    if fresh:
+        add_rows(connection, message_keys, ("key",), [(key,) for key in fresh])
+    return fresh
 
 
 def close_days(workspace: Workspace, until: datetime) -> int:
@@ -211,10 +239,7 @@ def _batched(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     return (keys[start : start + BATCH] for start in range(0, len(keys), BATCH))
 
 
-def _key(event: Event) -> bytes:
-    return hashlib.blake2b(f"{event.source}\0{event.message_id}\0{event.line}".encode(), digest_size=16).digest()
-
-
-def _live_row(event: Event) -> dict[str, object]:
-    row = event.row()
-    return {"received_at": row["received_at"], "customer": event.customer, "body": orjson.dumps(row).decode()}
+def key_of(row: Row) -> bytes:
+    """By what a row is known for ever."""
+    name = f"{row['source']}\0{row['message_id']}\0{row['line']}"
+    return hashlib.blake2b(name.encode(), digest_size=16).digest()

@@ -6,7 +6,7 @@ SQLite in WAL mode with `synchronous=FULL`, or PostgreSQL by URL; the same state
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,24 @@ class Ledger:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def add_rows(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> int:
+    """Adds rows of plain values, but for those whose key is there; how many were added.
+
+    Text handed to the driver costs a third of what SQLAlchemy's statements do, row by row.
+    """
+    dialect = connection.dialect
+    mark = "?" if dialect.paramstyle == "qmark" else "%s"
+    marks = ", ".join(mark for _ in columns)
+    statement = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+    return connection.exec_driver_sql(statement, list(rows)).rowcount
+
+
+def plain(connection: Connection, column: Column[Any], value: Any) -> Any:
+    """The value as this column's driver takes it."""
+    made = column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+    return value if made is None else made(value)
 
 
 def _sqlite(url: str) -> Engine:

@@ -53,6 +53,8 @@ class Attune:
 
     @bentoml.on_shutdown
     def close(self) -> None:
+        if routes.state and routes.state.intake:
+            routes.state.intake.close()
         if routes.state and routes.state.journal:
             routes.state.journal.close()
 

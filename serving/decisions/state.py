@@ -17,6 +17,8 @@ from serving.decisions.journal import Journal
 from serving.decisions.seen import Seen
 from serving.decisions.shelf import Shelf, admitted
 from serving.experiments.definitions import Experiment, read_experiments
+from serving.http.auth import Keys
+from serving.intake import Intake
 from training.eligible import read_rules
 from training.recommenders.own import Own
 from training.release import Release, current, load_release
@@ -28,7 +30,7 @@ BUNDLED_HASH = "workspace.json"  # names the workspace that a bento was made fro
 
 @dataclass(frozen=True)
 class State:
-    """Settings, releases, catalogue, offers, experiments; ledger and journal where there is a workspace."""
+    """Settings, releases, catalogue, offers, experiments; of a workspace also what reads and writes its ledger."""
 
     settings: Settings
     workspace_hash: str
@@ -39,6 +41,8 @@ class State:
     uplift: Release | None = None
     ledger: Ledger | None = None
     journal: Journal | None = None
+    intake: Intake | None = None
+    keys: Keys | None = None
     reports: Path | None = None
     seen: Seen = field(default_factory=Seen)
     shelf: Shelf | None = None
@@ -46,15 +50,16 @@ class State:
 
     @classmethod
     def of(cls, workspace: Workspace) -> State:
-        """Everything of a workspace, its releases checked; from here on this process journals."""
+        """Everything of a workspace, its releases checked; from here on this process journals and takes events in."""
         state = cls.read(workspace)
         assert state.ledger is not None  # noqa: S101  # `read` opens it; this tells the type checker
         seen = Seen.of(workspace, state.offers)
-        return replace(state, journal=Journal(workspace.state / "journal", state.ledger), seen=seen)
+        journal = Journal(workspace.state / "journal", state.ledger)
+        return replace(state, journal=journal, intake=Intake(state.ledger), keys=Keys(state.ledger), seen=seen)
 
     @classmethod
     def read(cls, workspace: Workspace) -> State:
-        """Everything of a workspace but the journal, new codes in the ledger; one line where a file of it is wrong."""
+        """Everything of a workspace but what writes, new codes in the ledger; one line where a file of it is wrong."""
         folders = {kind: current(workspace, kind) for kind in KINDS}
         own, ledger = Own.of(workspace), Ledger.at(workspace.ledger)
         releases = {kind: load_release(folder, own) for kind, folder in folders.items() if folder}

@@ -24,6 +24,7 @@ from serving.experiments.report import stored
 from serving.http.answers import Asked, Decide, decided
 from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.openapi import document, page
+from serving.http.signals import Signals
 from serving.http.sources import Sources
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -36,6 +37,7 @@ class Routes:
         self.state: State | None = None
         self.now = now
         self.sources = Sources(self)
+        self.signals = Signals(self.ready, now)
         self.known = self._known()
 
     def app(self) -> Starlette:
@@ -57,6 +59,7 @@ class Routes:
             Route("/experiments/{key}/assign", self.assign, methods=["POST"]),
             Route("/experiments/{key}/report", self.report, methods=["GET"]),
             *self.sources.known(),
+            *self.signals.routes(),
             Route("/openapi.json", self.openapi, methods=["GET"]),
             Route("/docs", self.docs, methods=["GET"]),
         ]

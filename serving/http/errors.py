@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,16 +46,17 @@ async def body_of(request: Request, model: type[Body]) -> Any:
     return parsed(await content_of(request), model)
 
 
-async def content_of(request: Request) -> bytes:
-    """The request's body; 413 as soon as it is known to be too large."""
+async def content_of(request: Request, most: int = MAX_BODY, hold: Callable[[int], object] = int) -> bytes:
+    """The request's body; 413 as soon as it is known to be too large. `hold` is told of each part that came."""
     size = request.headers.get("content-length", "0")
-    if size.isdigit() and int(size) > MAX_BODY:
-        raise HttpError(413, "too_large", f"the body has {size} bytes, at most {MAX_BODY} are taken")
+    if size.isdigit() and int(size) > most:
+        raise HttpError(413, "too_large", f"the body has {size} bytes, at most {most} are taken")
     chunks = bytearray()
     async for chunk in request.stream():
+        hold(len(chunk))
         chunks += chunk
-        if len(chunks) > MAX_BODY:
-            raise HttpError(413, "too_large", f"the body has more than the {MAX_BODY} bytes that are taken")
+        if len(chunks) > most:
+            raise HttpError(413, "too_large", f"the body has more than the {most} bytes that are taken")
     return bytes(chunks)
 
 

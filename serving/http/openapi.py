@@ -18,6 +18,7 @@ from serving.decisions.requests import (
     RecommendRequest,
     SimilarRequest,
 )
+from serving.http import calls
 from serving.http.catalog import ItemsRequest
 
 ERROR = {
@@ -32,6 +33,7 @@ KEY = {
     "description": "The same key and body get the same decision and answer; the same key and another body get 422.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
+SECURITY = {"key": {"type": "http", "scheme": "basic", "description": "A write key as the user, no password."}}
 ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None, dict[str, Any] | None], ...] = (
     (
         "post",
@@ -107,8 +109,14 @@ def document() -> dict[str, Any]:
     for method, path, summary, model, example in ROUTES:
         paths.setdefault(path, {})[method] = _operation(path, summary, model, example)
         schemas |= {} if model is None else _schema(model).get("$defs", {})
+    paths |= calls.paths()
     title = {"title": "Attune", "version": "1", "description": "Decisions over HTTP, each with its reason."}
-    return {"openapi": "3.1.0", "info": title, "paths": paths, "components": {"schemas": schemas}}
+    return {
+        "openapi": "3.1.0",
+        "info": title,
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": SECURITY},
+    }
 
 
 @cache
@@ -124,12 +132,18 @@ def page() -> str:
             f"<section><h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(summary)}</p>"
             f"{f'<table>{fields}</table>' if fields else ''}<pre>{escape(call)}</pre></section>"
         )
+    parts += [_signal(*route) for route in calls.shown()]
     style = "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1c2430}"
     style += "pre{background:#f4f6f9;padding:.8rem;overflow-x:auto}td{padding:.2rem 1rem .2rem 0;vertical-align:top}"
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{style}</style>'
     intro = "Errors are {code, message}. An Idempotency-Key header gives a retry the same answer. Schema: "
     link = '<a href="openapi.json">openapi.json</a>'
     return f"<!doctype html><title>Attune API</title>{head}<h1>Attune API</h1><p>{intro}{link}</p>{''.join(parts)}"
+
+
+def _signal(path: str, summary: str, example: dict[str, Any]) -> str:
+    call = f"curl -s localhost:3000{path} -u WRITE_KEY: -d '{orjson.dumps(example).decode()}'"
+    return f"<section><h2><code>POST {path}</code></h2><p>{escape(summary)}</p><pre>{escape(call)}</pre></section>"
 
 
 def _operation(path: str, summary: str, model: type[BaseModel] | None, example: Any) -> dict[str, Any]:

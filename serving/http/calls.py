@@ -1,0 +1,119 @@
+"""Calls: how OpenAPI describes what the libraries send; the rows of features/sources/sdk.py are made without it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ID = {"type": ["string", "number", "null"], "maxLength": 256}
+TIME = {"type": ["string", "null"], "format": "date-time"}
+OBJECT = {"type": ["object", "null"]}
+COMMON = {
+    "userId": ID | {"description": "The customer; this or `anonymousId` is needed."},
+    "anonymousId": ID,
+    "messageId": ID | {"description": "The same from the same source is stored once, for ever."},
+    "timestamp": TIME | {"description": "When it happened, by the sender's clock."},
+    "sentAt": TIME | {"description": "When it was sent, by the same clock: what it is off by is corrected."},
+    "context": OBJECT | {"description": "campaign, referrer, page and traits are kept, nothing else."},
+    "writeKey": {"type": "string", "description": "Where there is no Authorization header."},
+}
+CALLS: dict[str, tuple[str, list[str], dict[str, Any], dict[str, Any]]] = {  # summary, needed, fields, example
+    "track": (
+        "Something happened.",
+        ["event"],
+        {"event": {"type": "string", "minLength": 1, "maxLength": 256}, "properties": OBJECT},
+        {"event": "Product Viewed", "properties": {"product_id": "green", "price": 4.0}},
+    ),
+    "identify": ("What is known of a customer.", [], {"traits": OBJECT}, {"traits": {"city": "Bonn"}}),
+    "page": (
+        "A page was seen.",
+        [],
+        {"name": {"type": ["string", "null"]}, "properties": OBJECT},
+        {"name": "Home", "properties": {"path": "/"}},
+    ),
+    "screen": (
+        "A screen of an app was seen.",
+        [],
+        {"name": {"type": ["string", "null"]}, "properties": OBJECT},
+        {"name": "Home"},
+    ),
+    "group": ("A customer belongs to a group.", ["groupId"], {"groupId": ID, "traits": OBJECT}, {"groupId": "team-7"}),
+    "alias": ("Two ids are one customer.", ["userId", "previousId"], {"previousId": ID}, {"previousId": "device-9"}),
+}
+COUNTS = {
+    "success": {"const": True},
+    **{name: {"type": "integer", "minimum": 0} for name in ("stored", "repeated", "rejected")},
+    "rejects": {
+        "type": "array",
+        "items": {"type": "object", "properties": {"event": {"type": "integer"}, "reason": {"type": "string"}}},
+    },
+}
+TAKEN = {"type": "object", "required": ["success"], "properties": COUNTS}
+STATUSES = {
+    "200": "In the ledger",
+    "400": "Not JSON, or no event that can be taken",
+    "401": "No valid key",
+    "403": "The key has another role",
+    "405": "Not allowed",
+    "413": "The body is too large",
+    "415": "The body is in another encoding",
+    "503": "Send the same again after Retry-After",
+}
+
+
+def shown() -> list[tuple[str, str, dict[str, Any]]]:
+    """Path, summary and an example for each route."""
+    single = [(f"/v1/{kind}", call[0], _example(call[3])) for kind, call in CALLS.items()]
+    return [*single, ("/v1/batch", "Many events at once.", _batch_example())]
+
+
+def paths() -> dict[str, Any]:
+    """The routes as OpenAPI's paths."""
+    found = {f"/v1/{kind}": {"post": _operation(kind)} for kind in CALLS}
+    batch = _operation("batch")
+    return {**found, "/v1/batch": {"post": batch}, "/v1/import": {"post": {**batch, "operationId": "import"}}}
+
+
+def _operation(kind: str) -> dict[str, Any]:
+    error = {"$ref": "#/components/schemas/Error"}
+    answers = {
+        status: {
+            "description": text,
+            "content": {"application/json": {"schema": TAKEN if status == "200" else error}},
+        }
+        for status, text in STATUSES.items()
+    }
+    schema, example = (_batch(), _batch_example()) if kind == "batch" else (_body(kind), _example(CALLS[kind][3]))
+    content = {"application/json": {"schema": schema, "example": example}}
+    summary = (
+        "Many events at once; one that cannot be taken costs none of the others." if kind == "batch" else CALLS[kind][0]
+    )
+    body = {"required": True, "content": content}
+    return {
+        "summary": summary,
+        "operationId": kind,
+        "security": [{"key": []}],
+        "requestBody": body,
+        "responses": answers,
+    }
+
+
+def _body(kind: str) -> dict[str, Any]:
+    _, needed, fields, _ = CALLS[kind]
+    return {"type": "object", "required": needed, "properties": COMMON | fields}
+
+
+def _batch() -> dict[str, Any]:
+    kinds = [_body(kind) | {"required": ["type", *CALLS[kind][1]]} for kind in CALLS]
+    for kind, body in zip(CALLS, kinds, strict=True):
+        body["properties"] = {"type": {"const": kind}, **body["properties"]}
+    shared = {name: COMMON[name] for name in ("sentAt", "context", "writeKey")}
+    events = {"type": "array", "items": {"oneOf": kinds}, "maxItems": 5_000}
+    return {"type": "object", "required": ["batch"], "properties": {"batch": events, **shared}}
+
+
+def _example(own: dict[str, Any]) -> dict[str, Any]:
+    return {"userId": "c000007", "messageId": "m-1"} | own
+
+
+def _batch_example() -> dict[str, Any]:
+    return {"batch": [{"type": "track"} | _example(CALLS["track"][3])]}
