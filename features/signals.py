@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from features.events import utc
+from features.events import ITEM_CHANGED, utc
 from features.history import read_events
 from features.workspace import Workspace
 
@@ -93,6 +93,8 @@ def _signal(key: tuple[str, str], counts: Mapping[int, int], last: datetime, los
 
 def _changed(signal: Signal) -> Iterator[str]:
     today, before = signal.days[0], [signal.days[day] for day in USUAL]
+    if signal.name == ITEM_CHANGED:  # a feed comes when it comes
+        return
     if signal.usual < LEAST or sum(count > 0 for count in before) < SEEN:
         return
     if today == 0 and (signal.days[7] or signal.days[14]):

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from features.doctor import FINE, STALE, checked
-from features.events import Event
+from features.events import ITEM_CHANGED, Event
 from features.history import close_days, record
 from features.ledger import Ledger
 from features.signals import DAYS, health
@@ -74,6 +74,11 @@ def test_a_warning_says_what_stopped_or_doubled(
     send(ledger, "Page Viewed", counts)
     (one,) = health(shop, NOW).signals
     assert list(one.warnings) == said
+
+
+def test_the_catalogue_changes_when_it_changes(shop: Workspace, ledger: Ledger) -> None:
+    send(ledger, ITEM_CHANGED, always(20, d0=0))
+    assert not health(shop, NOW).warnings
 
 
 def test_a_warning_says_which_property_was_lost(shop: Workspace, ledger: Ledger) -> None:
