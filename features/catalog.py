@@ -76,6 +76,11 @@ class Catalog:
         return self._attributes[name]
 
     @cached_property
+    def remembered(self) -> dict[bytes, NDArray[np.str_]]:
+        """Items by what they were asked for with, for whoever asks the same again."""
+        return {}
+
+    @cached_property
     def _attributes(self) -> dict[str, dict[str, object]]:
         return {}  # filled when first asked for
 

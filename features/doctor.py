@@ -27,6 +27,7 @@ FINE, STALE, BROKEN = "fine", "stale", "broken"
 STALE_EVENTS = timedelta(days=7)  # a shop that sells has events every week
 UNCLOSED = timedelta(days=2)  # a worker moves a day when it is over
 STALE_RELEASE = timedelta(days=35)  # learned from what is over a month old
+WARNINGS = 10  # about signals: a page shows all
 KINDS = ("recommender", "uplift")
 FUTURE = datetime.max  # noqa: DTZ901  # the tables keep UTC without a zone
 
@@ -48,7 +49,8 @@ def checked(folder: Path, *, port: int, now: datetime) -> list[Check]:
     except (ValueError, OSError) as error:
         return [*checks, Check("workspace", BROKEN, str(error))]
     checks.append(Check("workspace", FINE, f"{workspace.folder} ({workspace.settings.name}, {workspace.hash})"))
-    store = [_ledger(workspace), *_limits(workspace, now), _history(workspace, now), *_worker(workspace, now)]
+    store = [_ledger(workspace), *_limits(workspace, now), _history(workspace, now)]
+    store += [*_worker(workspace, now), *_signals(workspace, now)]
     return [*checks, *_own_files(workspace), *store, *_releases(workspace, now)]
 
 
@@ -199,6 +201,22 @@ def _worker(workspace: Workspace, now: datetime) -> Iterator[Check]:
         late = utc(now) - since > UNCLOSED
         said = f"events wait in the ledger since {since:%Y-%m-%d %H:%M}"
         yield Check("worker", STALE if late else FINE, said + ("; `attune work` moves closed days" if late else ""))
+
+
+def _signals(workspace: Workspace, now: datetime) -> Iterator[Check]:
+    """Whether what comes in live is as it is usual."""
+    from features.signals import DAYS, health
+
+    try:
+        found = health(workspace, now)
+    except (OSError, duckdb.Error):
+        return  # the check of the history says why
+    for said in found.warnings[:WARNINGS]:
+        yield Check("signals", STALE, f"{said}; /reports/signals shows more")
+    if not found.warnings:
+        sources = len({one.source for one in found.signals})
+        counted = f"{len(found.signals)} signals of {sources} sources in {DAYS} days"
+        yield Check("signals", FINE, counted if sources else f"nothing came live in {DAYS} days")
 
 
 def _releases(workspace: Workspace, now: datetime) -> Iterator[Check]:

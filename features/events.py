@@ -30,7 +30,7 @@ DELIVERED = "Email Delivered"
 OPENED = "Email Opened"
 CLICKED = "Email Link Clicked"
 UNSUBSCRIBED = "Unsubscribed"
-ENGAGED = "Page Engaged"
+ENGAGED = "Page Engaged"  # its quantity: seconds
 IDENTIFIED = "Identify"  # its `properties` are the customer's traits (CRM attributes, demographics) from that moment on
 
 BOUNCED = "Email Bounced"
@@ -38,7 +38,11 @@ COMPLAINED = "Email Complained"
 SUBMITTED = "Form Submitted"
 ITEM_CHANGED = "Item Changed"  # the catalogue's, of nobody: `properties` say from what to what
 
-VOCABULARY = (VIEWED, ADDED, REMOVED, ORDERED, REFUNDED, DELIVERED, OPENED, CLICKED, UNSUBSCRIBED, ENGAGED, IDENTIFIED)
+PAGE = "Page Viewed"
+
+VOCABULARY = (
+    VIEWED, ADDED, REMOVED, ORDERED, REFUNDED, DELIVERED, OPENED, CLICKED, UNSUBSCRIBED, ENGAGED, IDENTIFIED, PAGE,
+)  # fmt: skip
 CODE = {name: code for code, name in enumerate(VOCABULARY)}  # how a `Past` writes these names
 
 SCHEMA = pa.schema(

@@ -32,6 +32,7 @@ Json = Annotated[str, ContentType("application/json")]  # BentoML would rebuild 
 routes = Routes(lambda: datetime.now(UTC))
 
 
+@bentoml.asgi_app(routes.pages(), path="/reports")
 @bentoml.asgi_app(routes.app(), path="/v1")
 @bentoml.service(
     name="attune",

@@ -16,6 +16,7 @@ import orjson
 from features.catalog import Catalog, plain
 from features.conditions.comparisons import Comparison, fits, inside, nearest
 from features.conditions.grammar import AllOf, AnyOf, Attribute, Condition, Happened, Not, Score, Trait, leaves
+from features.customers.touches import TOUCHES, touch
 from features.events import IDENTIFIED, ORDERED, REFUNDED, utc
 
 Row = Mapping[str, Any]  # a row of `events.SCHEMA`, as `Event.row()` gives it
@@ -75,6 +76,8 @@ class Facts:
 
     def trait(self, name: str) -> object:
         """The trait's latest value; None when it was never told, or told as null."""
+        if name in TOUCHES:
+            return touch((row for one in self.happened.values() for row in one.rows), name)
         return next((plain(told[name]) for told in self._told if name in told), None)
 
     def count(self, part: Happened) -> int:

@@ -28,7 +28,8 @@ class Family:
     """Aggregates of all families are taken together, one query per grain; `columns` derives the features from them.
 
     Grains: `rows` are a customer's events as in `Past`; `orders` one row per order or refund with `refund`, `value`,
-    `units`, `time`; `pairs` one row per item ordered with `bought` (lines, less those refunded).
+    `units`, `time`; `pairs` one row per item ordered with `bought` (lines, less those refunded);
+    `pages` one row per page viewed or engaged with `time`, `told` and `estimate` in seconds.
     Two families that share an aggregate name it alike and mean the same.
     `words` names columns that are categories: their numbers are positions in these words.
     `counted` names the events of which `rows` counts each one of the last so many days (`EVER`: of all time); of every
@@ -40,5 +41,6 @@ class Family:
     rows: Callable[[ir.Table, datetime], Columns] = nothing
     orders: Callable[[ir.Table, datetime], Columns] = nothing
     pairs: Callable[[ir.Table, datetime], Columns] = nothing
+    pages: Callable[[ir.Table, datetime], Columns] = nothing
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     counted: Mapping[str, int] = field(default_factory=dict)

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 from features.customers import FAMILIES
 from features.customers.base import Family
-from features.events import CODE, ORDERED, REFUNDED
+from features.customers.days import seconds
+from features.events import CODE, ENGAGED, ORDERED, PAGE, REFUNDED
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from features.customers.base import Columns
 
-GRAINS = ("rows", "orders", "pairs")
+GRAINS = ("rows", "orders", "pairs", "pages")
+SESSION = 1800  # seconds without a page view end a session, as web analytics has it; more was not spent on the page
 
 
 def chosen(names: Sequence[str] | None) -> list[Family]:
@@ -28,7 +30,7 @@ def chosen(names: Sequence[str] | None) -> list[Family]:
 
 def grains(rows: ir.Table) -> dict[str, ir.Table]:
     """What families aggregate, from the rows of a `Past`."""
-    return {"rows": rows, "orders": orders(rows), "pairs": pairs(rows)}
+    return {"rows": rows, "orders": orders(rows), "pairs": pairs(rows), "pages": pages(rows)}
 
 
 def combined(tables: Mapping[str, ir.Table], moment: datetime, families: Sequence[Family]) -> ir.Table:
@@ -71,6 +73,20 @@ def pairs(rows: ir.Table) -> ir.Table:
     lines = rows.filter(rows.item.notnull(), rows.name.isin([CODE[ORDERED], CODE[REFUNDED]]))
     bought = ibis.ifelse(lines.name == CODE[REFUNDED], -1.0, 1.0).sum()
     return lines.group_by("customer", "item").aggregate(bought=bought)
+
+
+def pages(rows: ir.Table) -> ir.Table:
+    """One row per page viewed or engaged: the seconds that the page told, and those to the next page of the session."""
+    import ibis
+
+    looked = rows.filter(rows.name.isin([CODE[PAGE], CODE[ENGAGED]]))
+    viewed = looked.name == CODE[PAGE]
+    same = ibis.window(group_by=["customer", "name"], order_by="time")
+    gap = seconds(looked.time.lead().over(same)) - seconds(looked.time)
+    return looked.select(
+        "customer", "time", told=ibis.ifelse(viewed, None, looked.quantity),
+        estimate=ibis.ifelse(viewed & (gap <= SESSION), gap, None).cast("float64"),
+    )  # fmt: skip
 
 
 def _aggregates(families: Sequence[Family], grain: str, table: ir.Table, moment: datetime) -> Columns:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from features.customers.base import EVER, Family
 from features.customers.days import within
-from features.events import ADDED, CLICKED, CODE, DELIVERED, OPENED, UNSUBSCRIBED, VIEWED
+from features.events import ADDED, CLICKED, CODE, DELIVERED, ENGAGED, OPENED, PAGE, UNSUBSCRIBED, VIEWED
 from features.table import Feature
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ FEATURES = (
     ),
     Feature("open_share", NAME, "share", "Opens per e-mail delivered, last 90 days; unknown without e-mails."),
     Feature("unsubscribed", NAME, "count", "How often the customer unsubscribed from e-mails."),
+    Feature("engaged_30d", NAME, "seconds", "Time on pages in the last 30 days: told, else estimated by page views."),
+    Feature("engaged_estimated", NAME, "flag", "1 where engaged_30d is an estimate, since no page told a time."),
 )
 
 
@@ -44,11 +46,21 @@ def rows(events: ir.Table, moment: datetime) -> Columns:
     return counts | {"unsubscribed": (events.name == CODE[UNSUBSCRIBED]).sum()}
 
 
+def pages(looked: ir.Table, moment: datetime) -> Columns:
+    """The seconds of the last 30 days, told and estimated."""
+    lately = within(looked.time, moment, 30)
+    return {name: looked[name].sum(where=lately) for name in ("told", "estimate")}
+
+
 def columns(known: ir.Table, _moment: datetime) -> Columns:
-    """The counts, and opens per e-mail."""
+    """The counts, opens per e-mail, and the time on pages."""
     counts: Columns = {name: known[name] for name in (*COUNTS, "unsubscribed")}
-    return counts | {"open_share": known.opens_90d / known.emails_90d.nullif(0)}
+    guessed = known.told.isnull() & known.estimate.notnull()
+    engaged = {"engaged_30d": guessed.ifelse(known.estimate, known.told), "engaged_estimated": guessed}
+    return counts | {"open_share": known.opens_90d / known.emails_90d.nullif(0)} | engaged
 
 
 COUNTED = {event: max(days for name, days, _what in COUNTS.values() if name == event) for event, *_ in COUNTS.values()}
-FAMILY = Family(FEATURES, columns, rows=rows, counted=COUNTED | {UNSUBSCRIBED: EVER})
+FAMILY = Family(
+    FEATURES, columns, rows=rows, pages=pages, counted=COUNTED | {UNSUBSCRIBED: EVER, PAGE: 30, ENGAGED: 30}
+)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from features.customers.base import Family
 from features.customers.days import days_before
+from features.customers.touches import TOUCHES, touched
 from features.events import CODE, IDENTIFIED
 from features.table import Feature
 
@@ -40,6 +41,8 @@ def latest(events: ir.Table, trait: str) -> ir.Table:
     """
     import ibis
 
+    if trait in TOUCHES:
+        return touched(events, trait)
     told = events.filter(events.name == IDENTIFIED, events.properties.notnull())
     told = told.mutate(value=_of_key(told.properties.cast("json"), trait).cast("string"))
     told = told.filter(told.value.notnull())

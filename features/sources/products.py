@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from features.events import ADDED, ORDERED, REFUNDED, REMOVED, VIEWED
+from features.events import ADDED, ENGAGED, ORDERED, REFUNDED, REMOVED, VIEWED
 from features.redemptions import COUPON
+from features.sources.engaged import seconds
 from features.sources.values import number, record, text
 from features.workspace import Settings
 
@@ -22,6 +23,8 @@ Columns = dict[str, Any]
 
 def columns(name: str, properties: Mapping[str, Any], settings: Settings) -> list[Columns]:
     """Per row what differs from the event's other rows: item, quantity, price, order, and its own properties."""
+    if name == ENGAGED:
+        return [_as_far_as_read(properties, settings) | {"quantity": seconds(properties)}]
     if name not in MEANT:
         return [_as_far_as_read(properties, settings)]
     order = text("order_id", properties.get("order_id"))

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import orjson
 
-from features.events import IDENTIFIED, MAX_CUSTOMER
+from features.events import IDENTIFIED, MAX_CUSTOMER, PAGE
 from features.rejects import MAX_BODY, Reject
 from features.sources import clock
 from features.sources.products import columns
@@ -27,7 +27,7 @@ from features.sources.split import Broken, split
 from features.sources.values import record, text
 from features.workspace import Settings
 
-PAGE, SCREEN, GROUP, ALIAS = "Page Viewed", "Screen Viewed", "Group", "Alias"
+SCREEN, GROUP, ALIAS = "Screen Viewed", "Group", "Alias"
 MAX_EVENT = 32 << 10  # bytes, as Segment's
 MAX_EVENTS = 5_000  # in a batch; libraries send at most a few hundred
 CHANNELS = {"browser": "web", "mobile": "app"}  # Segment's words -> ours; others stay

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.engine import held
-from features.events import IDENTIFIED, utc
+from features.events import IDENTIFIED, SUBMITTED, utc
 from features.history import Known, read_known
 from features.ledger import Ledger
 from features.past import people
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 ALL = datetime(9999, 12, 31)  # noqa: DTZ001  # also what is not known yet: a state keeps it until it is
 TOGETHER = 2_000  # states in one transaction: whoever records events waits for it
 COLUMNS = (
-    "customer", "name", "time", "received_at", "live", "item", "quantity", "price", "order_id", "properties", "source",
-    "message_id", "line",
+    "customer", "name", "time", "received_at", "live", "item", "quantity", "price", "order_id", "properties",
+    "campaign", "source", "message_id", "line",
 )  # fmt: skip
 
 
@@ -106,6 +106,8 @@ def _parts(batch: pa.RecordBatch) -> list[pa.Array]:
     """The columns of a signal, as `signal_of` makes one of a row."""
     time, received = (batch[name].cast(pa.int64()) for name in ("time", "received_at"))
     known = pc.if_else(batch["live"], pc.max_element_wise(time, received), time)
-    told = pc.if_else(pc.equal(batch["name"], IDENTIFIED), batch["properties"], None)
+    touch = pc.or_(pc.equal(batch["name"], SUBMITTED), pc.match_substring(batch["properties"], '"context"'))
+    told = pc.if_else(pc.or_kleene(pc.equal(batch["name"], IDENTIFIED), touch), batch["properties"], None)
     what = [batch[name] for name in ("name", "item", "quantity", "price", "order_id")]
-    return [time, known, *what, told, received, *(batch[name] for name in ("source", "message_id", "line"))]
+    rest = [batch[name] for name in ("source", "message_id", "line")]
+    return [time, known, *what, told, batch["campaign"], received, *rest]

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, select
 
-from features.customers.combine import chosen
+from features.customers.combine import chosen, pages
 from features.engine import connect
 from features.events import CODE, utc
 from features.history import live_events
@@ -27,7 +27,15 @@ from features.table import FeatureTable, add_traits, derived
 from features.workspace import Settings
 
 OTHER = -1  # the code of a name without a meaning
-ROWS = pa.schema({"customer": pa.int32(), "time": pa.timestamp("us"), "name": pa.int32(), "item": pa.string()})
+ROWS = pa.schema(
+    {
+        "customer": pa.int32(),
+        "time": pa.timestamp("us"),
+        "name": pa.int32(),
+        "item": pa.string(),
+        "quantity": pa.float64(),
+    }
+)
 ORDERS = pa.schema(
     {
         "customer": pa.int32(),
@@ -108,7 +116,7 @@ def _grains(states: Sequence[CustomerState]) -> dict[str, object]:
     """The states as the tables that families aggregate."""
     backend = connect(threads=1)
     rows = [
-        (place, row.time, CODE.get(row.name, OTHER), row.item)
+        (place, row.time, CODE.get(row.name, OTHER), row.item, row.quantity)
         for place, state in enumerate(states)
         for row in state.rows
     ]
@@ -117,7 +125,8 @@ def _grains(states: Sequence[CustomerState]) -> dict[str, object]:
     tables = {"rows": _table(rows, ROWS), "orders": _table(orders, ORDERS), "pairs": _table(pairs, PAIRS)}
     for name, table in tables.items():
         backend.con.register(name, table)
-    return {name: backend.table(name) for name in tables}
+    found = {name: backend.table(name) for name in tables}
+    return found | {"pages": pages(found["rows"])}
 
 
 def _table(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.Table:

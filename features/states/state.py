@@ -22,10 +22,12 @@ from typing import Any, NamedTuple, Self
 import orjson
 
 from features.customers import FAMILIES
-from features.events import CODE, IDENTIFIED, ORDERED, REFUNDED
+from features.customers.touches import FIRST, TOUCHES, may_touch, touch_of
+from features.events import CODE, ENGAGED, IDENTIFIED, ORDERED, REFUNDED
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1), timedelta(microseconds=1)  # noqa: DTZ001  # as the tables keep it
 DAY = 86_400_000_000
+NOT_SAID: Any = object()
 SPARE = 1  # days that a window's rows are kept longer: the clock of whoever reads may be behind
 LATELY = {
     ORDERED: 90,
@@ -43,7 +45,8 @@ class Signal(NamedTuple):
     quantity: float | None
     price: float | None
     order: str | None
-    properties: str | None
+    properties: str | None  # of traits and touches
+    campaign: str | None
     received: int
     source: str
     message: str
@@ -51,12 +54,13 @@ class Signal(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What is kept of an event; a name without a meaning is empty."""
+    """What is kept of an event; a name without a meaning is empty; of time on a page its seconds."""
 
     time: int
     known: int
     name: str
     item: str | None
+    quantity: float | None = None
 
 
 class OrderKey(NamedTuple):
@@ -133,7 +137,8 @@ def signal_of(row: Mapping[str, Any]) -> Signal:
         row["quantity"],
         row["price"],
         row["order_id"],
-        row["properties"] if row["name"] == IDENTIFIED else None,
+        row["properties"] if row["name"] == IDENTIFIED or may_touch(row) else None,
+        row["campaign"],
         received,
         row["source"],
         row["message_id"],
@@ -160,7 +165,8 @@ KEPT = kept_days()
 
 def _row(signal: Signal) -> Row:
     meant = signal.name in CODE
-    return Row(signal.time, signal.known, signal.name if meant else "", signal.item if meant else None)
+    name, item = (signal.name, signal.item) if meant else ("", None)
+    return Row(signal.time, signal.known, name, item, signal.quantity if name == ENGAGED else None)
 
 
 def _thinned(rows: Sequence[Row], as_of: int) -> list[Row]:
@@ -198,17 +204,26 @@ def _pairs(known: Mapping[str, float], lines: Iterable[Signal]) -> dict[str, flo
     return pairs
 
 
+def _says(signal: Signal, properties: Mapping[str, Any], trait: str) -> Any:
+    """What the signal says of the trait; `NOT_SAID` where it does not."""
+    if trait in TOUCHES:
+        return touch_of(signal._asdict(), trait) or NOT_SAID
+    return properties.get(trait, NOT_SAID) if signal.name == IDENTIFIED else NOT_SAID
+
+
 def _told(
     known: Mapping[str, tuple[Any, ...]], signals: Iterable[Signal], traits: Sequence[str]
 ) -> dict[str, tuple[Any, ...]]:
-    """Per trait the word that was told last; of two at one time that of the later message, as in `profile.latest`."""
+    """Per trait the word that was told last, of the first touches first; of two at one time that of the later message,
+    as in `profile.latest`."""
     told = dict(known)
     for one in signals:
         if not traits or one.properties is None:
             continue
         properties = orjson.loads(one.properties)
         for trait in traits if isinstance(properties, dict) else ():
-            word = (one.time, one.received, one.source, one.message, one.line, properties.get(trait))
-            if trait in properties and (trait not in told or word[:5] > told[trait][:5]):
+            value = _says(one, properties, trait)
+            word = (one.time, one.received, one.source, one.message, one.line, value)
+            if value is not NOT_SAID and (trait not in told or (word[:5] < told[trait][:5]) == (trait in FIRST)):
                 told[trait] = word
     return told

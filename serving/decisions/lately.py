@@ -25,14 +25,14 @@ def lately(ledger: Ledger, customer: str, known: datetime | None) -> list[Did]:
     live = since(ledger, customer)
     stored = state_of(ledger, customer)
     new = _signals(row for row in live if row["sequence"] > stored.sequence)
-    rows = [*stored.state.rows, *(Row(*one[:4]) for one in (*stored.state.early, *new))]
+    rows = [*stored.state.rows, *(Row(*one[:5]) for one in (*stored.state.early, *new))]
     after = None if known is None else micros(utc(known))
     return _did(row for row in rows if after is None or row.known >= after)
 
 
 def visited(ledger: Ledger, device: str) -> list[Did]:
     """What nobody in particular did with items on this device, as far as it waits in the ledger."""
-    return _did(Row(*one[:4]) for one in _signals(of_device(ledger, device)))
+    return _did(Row(*one[:5]) for one in _signals(of_device(ledger, device)))
 
 
 def _signals(rows: Iterable[dict[str, Any]]) -> list[Signal]:

@@ -16,6 +16,7 @@ from serving.decisions.fatigue import tired
 from serving.decisions.histories import described, history_of, history_on, may
 from serving.decisions.requests import BasketRequest, RecommendRequest, SimilarRequest
 from serving.decisions.state import State
+from serving.decisions.where import fitting
 from training.recommenders import reasons as why
 from training.recommenders.base import ItemFilter, Rankings, Reason, Recommender
 from training.recommenders.bought import allowed
@@ -78,7 +79,8 @@ def basket(state: State, request: BasketRequest, decision_id: str, now: datetime
 def similar(state: State, request: SimilarRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
     """The items most like this one; an unknown item is answered with what is popular."""
     release, model = _released(state)
-    items = ItemFilter(excluded=_excluded(state, [*request.exclude, request.item]))
+    excluded = _excluded(state, [*request.exclude, request.item])
+    items = ItemFilter(allowed=fitting(state.catalog, request.where), excluded=excluded)
     rankings = model.similar(request.item, request.k, items=items)
     if len(rankings.items[0]):
         alike = Reason("similar", (request.item,))
@@ -91,6 +93,7 @@ def similar(state: State, request: SimilarRequest, decision_id: str, now: dateti
         reasons = model.reasons(nobody, rankings, as_of=now.replace(tzinfo=None))[0]
         fallback = f"the model does not know the item {request.item!r}: what is popular"
     context = {"item": request.item, "k": request.k, "exclude": request.exclude}
+    context |= {} if request.where is None else {"where": request.where}
     return _decided(state, release, "similar", None, rankings, reasons, fallback, decision_id, now, context)
 
 
@@ -118,9 +121,12 @@ def _asked(state: State, release: Release, model: Recommender, request: Recommen
     history, fallback = _history(state, release, request, now, agreed=agreed)
     mode = request.include_bought or settings.include_bought
     variety = settings.variety if request.variety is None else request.variety
-    items = replace(allowed(mode, history.bought, model), excluded=_excluded(state, request.exclude))
+    fits = fitting(state.catalog, request.where)
+    items = replace(allowed(mode, history.bought, model), excluded=_excluded(state, request.exclude), allowed=fits)
     bored = tired(state, customer if agreed else None, history, now)
+    bored = bored if fits is None else bored[np.isin(bored, fits)]
     context = {"k": request.k, "exclude": request.exclude, "include_bought": mode, "variety": variety}
+    context |= {} if request.where is None else {"where": request.where}
     return _Asked(history, fallback, items, bored, variety, context | {"tired": bored.tolist()})
 
 

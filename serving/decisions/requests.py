@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
+from features.conditions.grammar import of_items, parsed
 from features.events import MAX_CUSTOMER, ORDERED, utc
 from features.workspace import Bought
 
@@ -63,6 +64,16 @@ Entry = Annotated[Annotated[Id, Tag("(id)")] | Annotated[HistoryEntry, Tag("(obj
 History = Annotated[list[Entry], Field(max_length=10_000)]
 
 
+def _of_items(raw: dict[str, Any]) -> dict[str, Any]:
+    of_items(parsed(raw, "where"))
+    return raw
+
+
+Where = Annotated[
+    dict[str, Any],
+    Field(description="A condition over attributes of items: docs/conditions.md."),
+    AfterValidator(_of_items),
+]
 Variety = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -78,6 +89,7 @@ class RecommendRequest(Request):
     history: History | None = None
     k: int = Field(default=10, ge=1, le=MAX_K)
     exclude: list[Id] = Field(default=[], max_length=10_000)
+    where: Where | None = None
     include_bought: Bought | None = None
     variety: Variety | None = None
 
@@ -94,6 +106,7 @@ class SimilarRequest(Request):
     item: Id
     k: int = Field(default=10, ge=1, le=MAX_K)
     exclude: list[Id] = Field(default=[], max_length=10_000)
+    where: Where | None = None
 
 
 class OfferRequest(Request):

@@ -8,7 +8,7 @@ Of each customer and event the newest `LOOKED` rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -19,7 +19,8 @@ import orjson
 import pyarrow as pa
 from sqlalchemy import ColumnElement, Connection, or_, select
 
-from features.conditions.grammar import Happened, Trait, leaves
+from features.conditions.grammar import Happened, Leaf, Trait, leaves
+from features.customers.touches import TOUCHES, said
 from features.events import IDENTIFIED, SCHEMA
 from features.history import live_events, read_closed
 from features.identity import belongs, ids_of
@@ -48,7 +49,10 @@ class Seen:
         if not names:
             return cls()
         rows = people(read_closed(workspace).before(EVER))
-        rows = rows.filter(rows.name.isin(sorted(names)))
+        wanted = rows.name.isin(sorted(names))
+        if any(isinstance(leaf, Trait) and leaf.trait in TOUCHES for leaf in _leaves(offers)):
+            wanted |= rows.properties.notnull() & said(rows)
+        rows = rows.filter(wanted)
         newest = ibis.row_number().over(group_by=["customer", "name"], order_by=ibis.desc("time"))
         kept = rows.mutate(place=newest).filter(ibis._.place < LOOKED).drop("place")
         return cls(kept.order_by("customer").to_pyarrow())
@@ -70,9 +74,13 @@ class Seen:
 
 def asked(offers: Sequence[Offer]) -> set[str]:
     """The names of the events that the offers' conditions look at."""
-    parts = [leaf for offer in offers if offer.eligible is not None for leaf in leaves(offer.eligible)]
+    parts = list(_leaves(offers))
     told = {IDENTIFIED for leaf in parts if isinstance(leaf, Trait)}
     return told | {leaf.event for leaf in parts if isinstance(leaf, Happened)}
+
+
+def _leaves(offers: Sequence[Offer]) -> Iterator[Leaf]:
+    return (leaf for offer in offers if offer.eligible is not None for leaf in leaves(offer.eligible))
 
 
 def since(ledger: Ledger | None, customer: str) -> Rows:

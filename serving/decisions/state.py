@@ -46,6 +46,7 @@ class State:
     reports: Path | None = None
     seen: Seen = field(default_factory=Seen)
     shelf: Shelf | None = None
+    workspace: Workspace | None = None
 
     @classmethod
     def of(cls, workspace: Workspace) -> State:
@@ -77,6 +78,7 @@ class State:
             ledger=ledger,
             reports=workspace.reports,
             shelf=shelf,
+            workspace=workspace,
         )
 
     @classmethod

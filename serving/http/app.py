@@ -36,6 +36,7 @@ class Routes:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.state: State | None = None
         self.now = now
+        self.sources = Sources(self)
         self.signals = Signals(self.ready, now)
         self.known = self._known()
 
@@ -43,8 +44,11 @@ class Routes:
         """The app to mount."""
         # BentoML asks the mounted app for a match and answers itself where there is none: so there always is one
         routes = [*self.known, Route("/{path:path}", self.unknown, methods=METHODS)]
-        handlers: dict[Any, Any] = {HttpError: _on_error, HTTPException: _on_status, Exception: _on_failure}
-        return Starlette(routes=routes, exception_handlers=handlers)
+        return Starlette(routes=routes, exception_handlers=HANDLERS)
+
+    def pages(self) -> Starlette:
+        """The app to mount under `/reports`: pages for people."""
+        return Starlette(routes=self.sources.pages(), exception_handlers=HANDLERS)
 
     def _known(self) -> list[Route]:
         return [
@@ -54,8 +58,8 @@ class Routes:
             Route("/offers/select", self.select, methods=["POST"]),
             Route("/experiments/{key}/assign", self.assign, methods=["POST"]),
             Route("/experiments/{key}/report", self.report, methods=["GET"]),
+            *self.sources.known(),
             *self.signals.routes(),
-            *Sources(self).known(),
             Route("/openapi.json", self.openapi, methods=["GET"]),
             Route("/docs", self.docs, methods=["GET"]),
         ]
@@ -142,3 +146,6 @@ async def _on_status(request: Request, error: Exception) -> Response:
 async def _on_failure(_request: Request, error: Exception) -> Response:
     """What nobody foresaw: the trace is in the service's log, Starlette raises it again after this answer."""
     return refused(HttpError(500, "failed", f"the service failed ({type(error).__name__}); its log says where"))
+
+
+HANDLERS: dict[Any, Any] = {HttpError: _on_error, HTTPException: _on_status, Exception: _on_failure}

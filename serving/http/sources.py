@@ -1,19 +1,21 @@
-"""The routes by which sources other than an SDK send: the catalogue, forms, receipts."""
+"""The routes by which sources other than an SDK send: the catalogue, forms, receipts; and the page on how they fare."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from features.keys import CATALOG, SEND, Key
 from features.ledger import Ledger
+from features.signals import health
 from features.sources.forms import take as take_form
 from features.sources.receipts import Receipt, take
 from features.webhooks import secret_of, signed
@@ -21,10 +23,12 @@ from serving.http import forms
 from serving.http.auth import Keys, in_header
 from serving.http.catalog import ItemsRequest, change
 from serving.http.errors import HttpError, answer, body_of, content_of, parsed, stored
+from serving.http.tracking import Tracking
 
 if TYPE_CHECKING:
     from serving.http.app import Routes
 
+NOTHING = "this service has no workspace, so it keeps nothing"
 MAX_ID = 256  # characters of a webhook's id
 
 
@@ -34,6 +38,11 @@ class Sources:
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
         self._keys: Keys | None = None
+        self._tracking: Tracking | None = None
+
+    def pages(self) -> list[Route]:
+        """The routes under `/reports`."""
+        return [Route("/signals", self.signals, methods=["GET"])]
 
     def known(self) -> list[Route]:
         return [
@@ -60,6 +69,15 @@ class Sources:
             told = await run_in_threadpool(take_form, ledger, key.source, form, name, self._routes.now())
         return forms.answered(told, target)
 
+    async def signals(self, _request: Request) -> Response:
+        """Is the tracking healthy? A page."""
+        workspace = self._routes.ready().workspace
+        if workspace is None:
+            raise HttpError(503, "no_ledger", NOTHING)
+        self._tracking = self._tracking or Tracking(partial(health, workspace))
+        with stored():
+            return HTMLResponse(await run_in_threadpool(self._tracking.page, self._routes.now()))
+
     async def receipt(self, request: Request) -> Response:
         """What an e-mail provider reports, signed as Standard Webhooks has it."""
         ledger, source = self._ledger(), request.path_params["source"]
@@ -75,7 +93,7 @@ class Sources:
 
     def _ledger(self) -> Ledger:
         if (ledger := self._routes.ready().ledger) is None:
-            raise HttpError(503, "no_ledger", "this service has no workspace, so it keeps nothing")
+            raise HttpError(503, "no_ledger", NOTHING)
         return ledger
 
     async def _key(self, ledger: Ledger, key: str | None, role: str) -> Key:

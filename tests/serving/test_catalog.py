@@ -32,6 +32,10 @@ PATH = "/v1/catalog/items"
 TEA_DRINKER = {"history": ["green", "black"], "k": 10}
 
 
+def nested(depth: int) -> dict[str, object]:
+    return {"not": nested(depth - 1)} if depth else {"item": "price", "at_most": 3}
+
+
 @dataclass(frozen=True)
 class Live:
     """A shop of its own with a service of two workers, and its keys."""
@@ -86,6 +90,32 @@ def test_what_another_process_imports_holds_in_the_next_answer(live: Live, tmp_p
     attune = str(Path(sys.executable).with_name("attune"))
     subprocess.run([attune, "import", "catalog", str(feed), "-w", str(live.shop.folder)], check=True)
     assert "robusta" not in live.items()
+
+
+def test_a_filter_by_price_obeys_the_price_of_the_moment(live: Live) -> None:
+    where = {"where": {"item": "price", "at_most": 4.5}}
+    live.say({"item": "white", "price": 4.4, "stock": 1}, {"item": "black", "price": 9.0})
+    for path, body in (("recommend", TEA_DRINKER), ("recommend/similar", {"item": "green"})):
+        for price in (4.4, 4.6, 4.5):
+            live.say({"item": "white", "price": price})
+            answer = live.client.post(f"/v1/{path}", json=body | where)
+            items = [one["item"] for one in answer.json()["items"]]
+            assert set(items) <= {"white", "green"}
+            assert ("white" in items) == (price <= 4.5)
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({"item": "size", "at_most": 3}, "has no attribute 'size'"),
+        ({"event": "Product Viewed"}, "where there are items only"),
+        ({"price": 3}, "must have exactly one of"),
+        (nested(100), "is nested more than 20 deep"),
+    ],
+)
+def test_a_filter_that_asks_for_nothing_of_an_item_is_refused(live: Live, where: dict[str, object], said: str) -> None:
+    answer = live.client.post("/v1/recommend", json={"where": where})
+    assert (answer.status_code, said in answer.json()["message"]) == (400, True)
 
 
 def test_each_change_is_an_event(live: Live) -> None:

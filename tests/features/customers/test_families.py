@@ -103,8 +103,31 @@ def test_engagement_counts_in_windows():
     log += [event("ann", "Email Opened", 9), event("ann", "Unsubscribed", 300)]
     assert known(log, "engagement") == {
         "views_7d": 1, "views_30d": 2, "views_90d": 3, "adds_30d": 1, "emails_90d": 4, "opens_90d": 1,
-        "clicks_90d": 0, "open_share": 1 / 4, "unsubscribed": 1,
+        "clicks_90d": 0, "open_share": 1 / 4, "unsubscribed": 1, "engaged_30d": 0, "engaged_estimated": 0,
     }  # fmt: skip
+
+
+def page(customer, minutes, name="Page Viewed", **fields):
+    """A page so many minutes after a moment two days ago."""
+    return event(customer, name, 2 - minutes / 1440, **fields)
+
+
+def test_time_on_pages_is_what_they_told():
+    """ann's pages told 20 and 40 seconds, one 31 days ago 100 more; that she viewed them is not counted again."""
+    log = [page("ann", 0), page("ann", 3)]
+    log += [page("ann", minutes, "Page Engaged", quantity=20.0 * minutes) for minutes in (1, 2)]
+    log += [event("ann", "Page Engaged", 31, quantity=100.0), page("ann", 5, "Page Engaged")]
+    found = known(log, "engagement")
+    assert (found["engaged_30d"], found["engaged_estimated"]) == (60, 0)
+
+
+def test_time_on_pages_that_told_nothing_is_estimated_from_the_session_and_flagged():
+    """ann viewed pages at 0, 2 and 5 minutes, and after a pause of two hours one more: 5 minutes. bob viewed one."""
+    log = [page("ann", minutes) for minutes in (0, 2, 5, 125)] + [page("bob", 1)]
+    found = known(log, "engagement")
+    assert (found["engaged_30d"], found["engaged_estimated"]) == (300, 1)
+    found = known(log, "engagement", customer="bob")
+    assert (found["engaged_30d"], found["engaged_estimated"]) == (0, 0)
 
 
 def test_machines_opens_and_clicks_never_count():

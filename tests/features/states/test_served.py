@@ -7,6 +7,7 @@ refreshed as it comes, days close in between, and another file comes in the midd
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 import pytest
 
 from features.customers import FAMILIES
-from features.events import SCHEMA, Event
+from features.events import ENGAGED, PAGE, SCHEMA, VIEWED, Event
 from features.history import append, close_days, read_events, record
 from features.ledger import Ledger
 from features.sources.simulator.shop import simulate_events
@@ -30,13 +31,14 @@ from features.workspace import Workspace
 
 END = datetime(2025, 6, 1)  # tables keep UTC without a zone
 LIVE = END - timedelta(days=120)
-TRAITS = ("age_group", "city", "newsletter")
+TRAITS = ("age_group", "city", "newsletter", "first_source", "last_source", "last_campaign")
 STRANGER = "nobody knows"
 
 
 @pytest.fixture(scope="module")
 def log() -> pa.Table:
-    return pa.concat_tables(list(simulate_events(world_named("shop"), 30, 3, END))).cast(SCHEMA)
+    shop = pa.concat_tables(list(simulate_events(world_named("shop"), 30, 3, END))).cast(SCHEMA)
+    return pa.concat_tables([shop, pages(shop)]).sort_by("time")
 
 
 @pytest.fixture
@@ -61,6 +63,19 @@ def lived(shop: Workspace, log: pa.Table) -> Workspace:
             append(shop, from_a_file(log, day))
     ledger.close()
     return shop
+
+
+def pages(shop: pa.Table) -> pa.Table:
+    """The pages on which products were viewed: from where somebody came, and of every second customer how long."""
+    viewed = pc.and_(pc.equal(shop["name"], VIEWED), pc.is_valid(shop["customer"]))
+    rows, looked = shop.filter(viewed).to_pylist()[::3], []
+    for place, row in enumerate(rows):
+        came = {"context": {"campaign": {"name": f"mail {place % 5}", "source": f"letter {place % 3}"}}}
+        page = row | {"source": "web", "message_id": f"page {place}", "name": PAGE, "item": None, "quantity": None}
+        told = {"message_id": f"time {place}", "name": ENGAGED, "quantity": 1.0 + place % 50}
+        looked.append(page | {"time": row["time"] + timedelta(seconds=place % 90), "properties": json.dumps(came)})
+        looked += [page | told] if row["customer"] > "customer-0000015" else []
+    return pa.Table.from_pylist(looked, schema=SCHEMA)
 
 
 def arriving(rows: Sequence[dict[str, Any]]) -> list[Event]:
