@@ -39,6 +39,7 @@ class State:
     journal: Journal | None = None
     reports: Path | None = None
     seen: Seen = field(default_factory=Seen)
+    workspace: Workspace | None = None
 
     @classmethod
     def of(cls, workspace: Workspace) -> State:
@@ -67,6 +68,7 @@ class State:
             uplift=releases.get("uplift"),
             ledger=ledger,
             reports=workspace.reports,
+            workspace=workspace,
         )
 
     @classmethod

@@ -22,8 +22,10 @@ from serving.decisions.requests import AssignRequest, BasketRequest, OfferReques
 from serving.decisions.state import State
 from serving.experiments.report import stored
 from serving.http.answers import Asked, Decide, decided
+from serving.http.customers import Customers
 from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.openapi import document, page
+from serving.http.pages import Pages
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -51,6 +53,8 @@ class Routes:
             Route("/offers/select", self.select, methods=["POST"]),
             Route("/experiments/{key}/assign", self.assign, methods=["POST"]),
             Route("/experiments/{key}/report", self.report, methods=["GET"]),
+            *Customers(self).known(),
+            *Pages(self).known(),
             Route("/openapi.json", self.openapi, methods=["GET"]),
             Route("/docs", self.docs, methods=["GET"]),
         ]

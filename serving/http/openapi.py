@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from html import escape
 from typing import Any
@@ -48,6 +49,9 @@ ROUTES: tuple[tuple[str, str, str, type[Request] | None, dict[str, Any] | None],
     ("post", "/v1/offers/select", "An offer or nothing.", OfferRequest, {"customer": "c000007"}),
     ("post", "/v1/experiments/{key}/assign", "The customer's arm of a test.", AssignRequest, {"customer": "c000007"}),
     ("get", "/v1/experiments/{key}/report", "The stored report of a test, and its age.", None, None),
+    ("get", "/v1/customers/{customer}", "All that is known of a customer; on this host only.", None, None),
+    ("get", "/v1/pages/{token}", "The page behind a signed link: unsubscribe, preferences, why.", None, None),
+    ("post", "/v1/pages/{token}", "Does what the page's form says; unsubscribes with one click.", None, None),
 )
 
 
@@ -112,9 +116,9 @@ def _operation(path: str, summary: str, model: type[Request] | None, example: An
         for status, text in statuses.items()
     }
     operation: dict[str, Any] = {"summary": summary, "responses": responses}
-    if "{key}" in path:
-        key = {"name": "key", "in": "path", "required": True, "schema": {"type": "string"}}
-        operation["parameters"] = [key]
+    for name in re.findall(r"\{(\w+)\}", path):
+        part = {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        operation.setdefault("parameters", []).append(part)
     if model is not None:
         schema = {name: part for name, part in _schema(model).items() if name != "$defs"}
         content = {"schema": schema, "example": example}
