@@ -156,9 +156,11 @@ class Ledger:
     def rewrite(self) -> bool:
         """Leaves no byte of deleted rows in the store's files; False where a reader holds on to the log of writes."""
         connection = self.engine.raw_connection()
+        driver = cast(Any, connection.driver_connection)
+        connection.detach()  # what is set below must not come back to the pool
         try:
             if self.engine.dialect.name == "postgresql":
-                cast(Any, connection.driver_connection).autocommit = True  # VACUUM takes no transaction
+                driver.autocommit = True  # VACUUM takes no transaction
             cursor = connection.cursor()
             cursor.execute("VACUUM")
             return self.engine.dialect.name == "postgresql" or _emptied(cursor)

@@ -94,6 +94,7 @@ class Settings(Frozen):
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
     rates: Mapping[str, float] = {}  # other currencies -> one unit in the workspace's currency
     traits: tuple[str, ...] = ()  # traits that become features of the profile family
+    topics: Mapping[str, str] = {}  # of messages: a key of up to 64 characters, and what customers read
     seed: int = Field(default=0, ge=0)
     ledger: str | None = None  # a PostgreSQL database, without a password; default: SQLite in `.attune/`
     interactions: InteractionSettings = InteractionSettings()

@@ -121,6 +121,25 @@ def export(
 
 
 @app.command()
+def link(
+    customer: Annotated[str, typer.Argument(help="The customer's id.")],
+    page: Annotated[str, typer.Option(help="unsubscribe, preferences or why.")] = "preferences",
+    workspace: WorkspaceOption = None,
+    channel: Annotated[str | None, typer.Option(help="The messages' channel, e.g. email; default: all.")] = None,
+    topic: Annotated[str | None, typer.Option(help="A key of `topics` in attune.yaml; default: all.")] = None,
+    address: Annotated[str | None, typer.Option(help="The address that messages go to; default: all.")] = None,
+) -> None:
+    """Print the path of a customer's page, signed; put the address of your shop before it.
+
+    Example: attune link c000007 --page unsubscribe --channel email -w shop
+    """
+    from features.consent import About
+    from serving.pages.links import Link, path_of
+
+    typer.echo(path_of(opened(workspace), Link(page, customer, About(address, channel, topic))))
+
+
+@app.command()
 def erase(
     customer: Annotated[str, typer.Argument(help="Any id of the customer.")],
     workspace: WorkspaceOption = None,

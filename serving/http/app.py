@@ -22,8 +22,10 @@ from serving.decisions.requests import AssignRequest, BasketRequest, OfferReques
 from serving.decisions.state import State
 from serving.experiments.report import stored
 from serving.http.answers import Asked, Decide, decided
+from serving.http.customers import Customers
 from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.openapi import document, page
+from serving.http.pages import Pages
 from serving.http.signals import Signals
 from serving.http.sources import Sources
 
@@ -60,6 +62,8 @@ class Routes:
             Route("/experiments/{key}/report", self.report, methods=["GET"]),
             *self.sources.known(),
             *self.signals.routes(),
+            *Customers(self).known(),
+            *Pages(self).known(),
             Route("/openapi.json", self.openapi, methods=["GET"]),
             Route("/docs", self.docs, methods=["GET"]),
         ]

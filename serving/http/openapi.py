@@ -78,6 +78,9 @@ ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None, dict[str, Any] | None
         },
     ),
     ("get", "/v1/experiments/{key}/report", "The stored report of a test, and its age.", None, None),
+    ("get", "/v1/customers/{customer}", "All that is known of a customer; on this host only.", None, None),
+    ("get", "/v1/pages/{token}", "The page behind a signed link: unsubscribe, preferences, why.", None, None),
+    ("post", "/v1/pages/{token}", "Does what the page's form says; unsubscribes with one click.", None, None),
 )
 
 KEYED = (
@@ -160,8 +163,9 @@ def _operation(path: str, summary: str, model: type[BaseModel] | None, example: 
         for status, text in statuses.items()
     }
     operation: dict[str, Any] = {"summary": summary, "responses": responses}
-    for name in re.findall(r"{(\w+)}", path):
-        operation["parameters"] = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}}]
+    for name in re.findall(r"\{(\w+)\}", path):
+        part = {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        operation.setdefault("parameters", []).append(part)
     if model is not None:
         schema = {name: part for name, part in _schema(model).items() if name != "$defs"}
         content = {"schema": schema, "example": example}

@@ -1,0 +1,73 @@
+"""`GET /v1/customers/{id}`: everything that is known of one customer, for who runs the shop; on this host only."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from features.workspace import Workspace
+from serving.decisions.known import Known, known
+from serving.decisions.requests import Id
+from serving.decisions.state import State
+from serving.http.errors import HttpError, answer
+
+if TYPE_CHECKING:
+    from serving.http.app import Routes
+
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")  # asked by somebody behind a proxy of this host
+ID = TypeAdapter[str](Id)
+
+
+class Customers:
+    """One handler."""
+
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
+
+    def known(self) -> list[Route]:
+        return [Route("/customers/{customer}", self.customer, methods=["GET"])]
+
+    async def customer(self, request: Request) -> Response:
+        """Who it is, what it said and did, and what would be decided now; nothing is journalled."""
+        _require_loopback(request)
+        state, customer = self._routes.ready(), _checked(request.path_params["customer"])
+        if state.workspace is None:
+            raise HttpError(503, "no_workspace", "this service has no workspace, so it knows no customers")
+        found = await run_in_threadpool(_known, state, state.workspace, customer, self._routes.now())
+        return answer(found)
+
+
+def _known(state: State, workspace: Workspace, customer: str, now: datetime) -> Known:
+    found = known(state, workspace, customer, now)
+    if found is None:
+        raise HttpError(404, "not_found", f"nothing is known of the customer {customer!r}")
+    return found
+
+
+def _checked(customer: str) -> str:
+    try:
+        return ID.validate_python(customer)
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise HttpError(400, "bad_request", f"customer == {customer!r:.80}: {said}") from None
+
+
+def _require_loopback(request: Request) -> None:
+    """Until there are roles that may read, only who is on this host may."""
+    host = request.client.host if request.client else ""
+    if not _is_loopback(host) or any(name in request.headers for name in FORWARDED):
+        raise HttpError(403, "forbidden", "customers are shown on this host only, and not through a proxy")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""Pages for the shopper: unsubscribe, preferences, and why this is shown."""
