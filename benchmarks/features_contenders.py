@@ -199,7 +199,9 @@ def _derived(known: pd.DataFrame) -> pd.DataFrame:
     table["days_between_orders"] = gap.replace(0, np.nan)
     table["overdue"] = table["days_since_order"] / table["days_between_orders"]
     since, first = table["days_since_order"], table["days_since_first_order"]
-    table["stage"] = np.select([first <= 30, since <= 90, since <= 180, since > 180], [0.0, 1.0, 2.0, 3.0], np.nan)
+    loyal = (since <= 90) & (known["orders_180d"] >= 3)
+    stages = [first <= 30, loyal, since <= 90, since <= 180, since > 180]
+    table["stage"] = np.select(stages, [0.0, 4.0, 1.0, 2.0, 3.0], np.nan)
     table["orders_trend"] = 2 * known["orders_90d"] - known["orders_180d"]
     table["days_since_identified"] = days("last_identified")
     return table
