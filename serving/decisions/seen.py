@@ -19,7 +19,7 @@ import orjson
 import pyarrow as pa
 from sqlalchemy import select
 
-from features.conditions.grammar import Happened, Trait, leaves
+from features.conditions.grammar import Happened, Last, Trait, leaves
 from features.engine import connect
 from features.events import IDENTIFIED, SCHEMA
 from features.history import live_events, read_history
@@ -72,7 +72,9 @@ def asked(offers: Sequence[Offer]) -> set[str]:
     """The names of the events that the offers' conditions look at."""
     parts = [leaf for offer in offers if offer.eligible is not None for leaf in leaves(offer.eligible)]
     told = {IDENTIFIED for leaf in parts if isinstance(leaf, Trait)}
-    return told | {leaf.event for leaf in parts if isinstance(leaf, Happened)}
+    counted = [leaf for leaf in parts if isinstance(leaf, Happened)]
+    after = {leaf.since.event for leaf in counted if isinstance(leaf.since, Last)}
+    return told | after | {leaf.event for leaf in counted}
 
 
 def since(ledger: Ledger | None, customer: str) -> Rows:
