@@ -35,7 +35,9 @@ def _bind(name: str, all_: Mapping[str, Condition], done: dict[str, Condition], 
     if len(above) > MAX_DEPTH:
         raise ValueError(f"segments name each other more than {MAX_DEPTH} deep: {' -> '.join(above)}")
     for leaf in leaves(all_[name]):
-        if isinstance(leaf, Named) and leaf.segment in all_:
+        if isinstance(leaf, Named):
+            if leaf.segment not in all_:
+                raise ValueError(f"segment {name!r}: {_unknown(leaf.segment, all_)}")
             _bind(leaf.segment, all_, done, (*above, name))
     try:
         done[name] = bound(all_[name], done)
@@ -51,10 +53,14 @@ def _bound(condition: Condition, segments: Mapping[str, Condition]) -> Condition
             return condition.model_copy(update={"part": _bound(condition.part, segments)})
         case Named():
             if condition.segment not in segments:
-                raise ValueError(f"there is no segment {condition.segment!r}{nearest(condition.segment, segments)}")
+                raise ValueError(_unknown(condition.segment, segments))
             return condition.meaning(segments[condition.segment])
         case _:
             return condition
+
+
+def _unknown(name: str, known: Mapping[str, Condition]) -> str:
+    return f"there is no segment {name!r}{nearest(name, known)}"
 
 
 def _size(condition: Condition) -> tuple[int, int]:

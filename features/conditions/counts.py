@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
@@ -78,23 +78,30 @@ class Asked:
 
 
 def counted(
-    rows: ir.Table, parts: Mapping[str, Happened], moment: datetime, customers: ir.Table, catalog: Catalog | None
+    rows: ir.Table, parts: Mapping[str, Happened], moment: datetime, among: ir.Table | None, catalog: Catalog | None
 ) -> ir.Table:
-    """One row for each of the customers with a number per part, and per part that asks for money a second."""
-    known = customers.select("customer")
-    plain = [column for column, part in parts.items() if _plain(part)]
-    others = [column for column in parts if column not in plain]
-    if plain:
-        asked = Asked(parts, moment, catalog).only(plain)
-        known = _beside(known, _numbers(asked, asked.described(rows), plain))
+    """One row per customer, or for each of `among`: a number per part, and a second where it asks for money."""
+    looked = {column for column, part in parts.items() if not _plain(part)}
+    whole = _whole([parts[column] for column in looked])
+    others = [column for column, part in parts.items() if column in looked or part.event in whole]
+    known = _seen(Asked(parts, moment, catalog).only([column for column in parts if column not in others]), rows)
+    known = known if among is None else _beside(among, known)
     if others:
         asked = Asked(parts, moment, catalog).only(others)
-        held_rows = _with_last(asked, asked.described(_needed(asked, rows)))
+        kept = _with_last(asked, asked.described(_needed(asked, rows)))
         for columns in _alike(asked):
-            known = _beside(known, _numbers(asked, held_rows, columns))
+            known = _beside(known, _numbers(asked, kept, columns))
         if paid := [column for column in others if parts[column].money is not None]:
-            known = _beside(known, _money(asked, held_rows, paid))
+            known = _beside(known, _money(asked, kept, paid))
     return known
+
+
+def _seen(asked: Asked, rows: ir.Table) -> ir.Table:
+    """One row per customer of any row, with the number of rows of each part."""
+    if not asked.parts:
+        return rows.select("customer").distinct()
+    rows = asked.described(rows)
+    return rows.group_by("customer").aggregate(**{c: rows.count(where=asked.wanted(c, rows)) for c in asked.parts})
 
 
 def _alike(asked: Asked) -> Iterator[list[str]]:
@@ -108,6 +115,13 @@ def _alike(asked: Asked) -> Iterator[list[str]]:
 def _plain(part: Happened) -> bool:
     """Whether one look at each row will do: nothing but whether there is one is asked."""
     return not _exact(part) and part.same is None and part.money is None and not isinstance(part.since, Last)
+
+
+def _whole(parts: Sequence[Happened]) -> set[str]:
+    """The events of which these parts need all rows, whenever they were."""
+    after = {part.since.event for part in parts if isinstance(part.since, Last)}
+    bounds = [(part.event, (part.within, part.before, part.since)) for part in parts]
+    return after | {event for event, bound in bounds if not any(isinstance(one, timedelta | datetime) for one in bound)}
 
 
 def _exact(part: Happened) -> bool:
@@ -124,8 +138,9 @@ def money_of(column: str) -> str:
 def _needed(asked: Asked, rows: ir.Table) -> ir.Table:
     """The rows and columns that any part looks at, held."""
     parts = asked.parts.values()
-    looked = [asked.in_time(part, rows) for part in parts]
-    looked += [rows.name == part.since.event for part in parts if isinstance(part.since, Last)]
+    whole = _whole(list(parts))
+    looked = [asked.in_time(part, rows) for part in parts if part.event not in whole]
+    looked += [rows.name.isin(sorted(whole))] if whole else []
     fields = {name for part in parts for name in part.looked_at if name in FIELDS}
     fields |= {"quantity", "price"} if any(part.money is not None for part in parts) else set()
     fields |= {"item"} if asked.names else set()

@@ -85,7 +85,7 @@ def members(
     rows, asked = people(events.before(as_of)), _asked(conditions.values())
     columns = {said: f"part_{place}" for place, said in enumerate(asked)}
     happened = {columns[said]: leaf for said, leaf in asked.items() if isinstance(leaf, Happened)}
-    known = counted(rows, happened, utc(as_of), _everybody(rows, among), catalog)
+    known = counted(rows, happened, utc(as_of), _asked_of(among), catalog)
     for beside in _beside(rows, {columns[said]: leaf for said, leaf in asked.items()}, scores or {}):
         known = known.left_join(beside.rename(who="customer"), [("customer", "who")]).drop("who")
     holding = [
@@ -130,10 +130,10 @@ def _asked(conditions: Iterable[Condition]) -> dict[str, Leaf]:
     return {_said(leaf): leaf for condition in conditions for leaf in leaves(of_customers(condition))}
 
 
-def _everybody(rows: ir.Table, among: pa.Array | None) -> ir.Table:
+def _asked_of(among: pa.Array | None) -> ir.Table | None:
     import ibis
 
-    return rows.select("customer").distinct() if among is None else ibis.memtable(pa.table({"customer": among}))
+    return None if among is None else ibis.memtable(pa.table({"customer": among}))
 
 
 def _beside(rows: ir.Table, asked: Mapping[str, Leaf], scores: Scores) -> Iterator[ir.Table]:
