@@ -88,11 +88,11 @@ def counted(
     known = known if among is None else _beside(among, known)
     if others:
         asked = Asked(parts, moment, catalog).only(others)
-        kept = _with_last(asked, asked.described(_needed(asked, rows)))
+        kept = asked.described(_needed(asked, rows))
         for columns in _alike(asked):
-            known = _beside(known, _numbers(asked, kept, columns))
+            known = _beside(known, _numbers(asked, _with_last(asked, kept, columns), columns))
         if paid := [column for column in others if parts[column].money is not None]:
-            known = _beside(known, _money(asked, kept, paid))
+            known = _beside(known, _money(asked, _with_last(asked, kept, paid), paid))
     return known
 
 
@@ -106,9 +106,9 @@ def _seen(asked: Asked, rows: ir.Table) -> ir.Table:
 
 def _alike(asked: Asked) -> Iterator[list[str]]:
     """The columns of parts that are counted in one way."""
-    ways: dict[tuple[str | None, bool], list[str]] = {}
+    ways: dict[tuple[str | None, bool, bool], list[str]] = {}
     for column, part in asked.parts.items():
-        ways.setdefault((part.same, _exact(part)), []).append(column)
+        ways.setdefault((part.same, _exact(part), isinstance(part.since, Last)), []).append(column)
     yield from ways.values()
 
 
@@ -159,14 +159,17 @@ def _keys(rows: ir.Table) -> dict[str, ir.Value]:
     return dict(zip(EVENT, known, strict=True))
 
 
-def _with_last(asked: Asked, rows: ir.Table) -> ir.Table:
-    """The rows, with the last time of what each part counts from."""
-    lasts = {column: part.since for column, part in asked.parts.items() if isinstance(part.since, Last)}
+def _with_last(asked: Asked, rows: ir.Table, columns: Sequence[str]) -> ir.Table:
+    """The rows in the time of these parts, with the last time of what each counts from."""
+    since = {column: asked.parts[column].since for column in columns}
+    lasts = {
+        _last(column): rows.time.max(where=asked.fits(s, rows)) for column, s in since.items() if isinstance(s, Last)
+    }
+    looked = rows.filter(reduce(operator.or_, [asked.in_time(asked.parts[column], rows) for column in columns]))
     if not lasts:
-        return rows
-    times = {_last(column): rows.time.max(where=asked.fits(last, rows)) for column, last in lasts.items()}
-    told = rows.group_by("customer").aggregate(**times).rename(who="customer")
-    return rows.left_join(told, [("customer", "who")]).drop("who")
+        return looked
+    told = rows.group_by("customer").aggregate(**lasts).rename(who="customer")
+    return looked.left_join(told, [("customer", "who")]).drop("who")
 
 
 def _last(column: str) -> str:
