@@ -14,6 +14,7 @@ from typing import Any
 # name -> module with `figures(seed) -> dict`; it may also take `data: Path | None` and further numbers as options.
 BENCHMARKS = {
     "features": "benchmarks.features",
+    "segments": "benchmarks.segments",
     "import": "benchmarks.import_",
     "policy-value": "benchmarks.policy_value",
     "offers-budget": "benchmarks.offers_budget",

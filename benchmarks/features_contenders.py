@@ -35,7 +35,7 @@ def main() -> None:
     _warm(contender)
     cpu, wall = time.process_time(), time.perf_counter()
     table, pairs, finish = build(log)
-    cost = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall, "peak_gb": _peak_gb()}
+    cost = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall, "peak_gb": peak_gb()}
     table.to_parquet(results / f"{contender}-features.parquet")
     finish(pairs).to_parquet(results / f"{contender}-pairs.parquet")
     print(json.dumps(cost))
@@ -224,7 +224,7 @@ def _warm(contender: str) -> None:
         ibis.duckdb.connect().sql("SELECT 1").to_pyarrow()
 
 
-def _peak_gb() -> float:
+def peak_gb() -> float:
     """The most memory this process ever held; unlike `ru_maxrss` it forgets the parent's."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024 / 1e9
