@@ -15,6 +15,7 @@ from typing import Any
 BENCHMARKS = {
     "features": "benchmarks.features",
     "features-incremental": "benchmarks.features_incremental",
+    "segments": "benchmarks.segments",
     "import": "benchmarks.import_",
     "ingest": "benchmarks.ingest",
     "ingest-kill": "benchmarks.ingest_kill",

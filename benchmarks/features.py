@@ -33,7 +33,7 @@ def figures(seed: int, events: int = EVENTS) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="attune-benchmark-") as name:
         folder = Path(name)
         quarter, whole = folder / "quarter.parquet", folder / "whole.parquet"
-        _simulate(seed, {quarter: events // 4, whole: events})
+        simulate(seed, {quarter: events // 4, whole: events})
         costs = _costs(folder, quarter, whole)
         differences = {other: _difference(folder, other) for other in ("sql", "pandas")}
     return _found(costs, differences) | {"events": events, "comparators": costs}
@@ -65,7 +65,7 @@ def _found(costs: Costs, differences: dict[str, float]) -> dict[str, float]:
     }
 
 
-def _simulate(seed: int, sizes: dict[Path, int]) -> None:
+def simulate(seed: int, sizes: dict[Path, int]) -> None:
     """Writes logs of exactly these numbers of events; in a process of its own, so that memory is given back."""
     for path, events in sizes.items():
         print(f"simulating {events:,} events", file=sys.stderr)

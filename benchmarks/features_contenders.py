@@ -35,7 +35,7 @@ def main() -> None:
     _warm(contender)
     cpu, wall = time.process_time(), time.perf_counter()
     table, pairs, finish = build(log)
-    cost = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall, "peak_gb": _peak_gb()}
+    cost = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall, "peak_gb": peak_gb()}
     table.to_parquet(results / f"{contender}-features.parquet")
     finish(pairs).to_parquet(results / f"{contender}-pairs.parquet")
     print(json.dumps(cost))
@@ -199,7 +199,9 @@ def _derived(known: pd.DataFrame) -> pd.DataFrame:
     table["days_between_orders"] = gap.replace(0, np.nan)
     table["overdue"] = table["days_since_order"] / table["days_between_orders"]
     since, first = table["days_since_order"], table["days_since_first_order"]
-    table["stage"] = np.select([first <= 30, since <= 90, since <= 180, since > 180], [0.0, 1.0, 2.0, 3.0], np.nan)
+    loyal = (since <= 90) & (known["orders_180d"] >= 3)
+    stages = [first <= 30, loyal, since <= 90, since <= 180, since > 180]
+    table["stage"] = np.select(stages, [0.0, 4.0, 1.0, 2.0, 3.0], np.nan)
     table["orders_trend"] = 2 * known["orders_90d"] - known["orders_180d"]
     table["days_since_identified"] = days("last_identified")
     return table
@@ -222,7 +224,7 @@ def _warm(contender: str) -> None:
         ibis.duckdb.connect().sql("SELECT 1").to_pyarrow()
 
 
-def _peak_gb() -> float:
+def peak_gb() -> float:
     """The most memory this process ever held; unlike `ru_maxrss` it forgets the parent's."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024 / 1e9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
 
@@ -10,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from features.conditions.grammar import CustomerCondition
+from features.conditions.bound import bound
+from features.conditions.grammar import Condition, CustomerCondition
+from features.segments import conditions, read_segments
 from features.workspace import Frozen, read_yaml
 
 FILE = "offers.yaml"
@@ -71,7 +74,7 @@ class OfferFile(Frozen):
 
 
 def read_offers(folder: Path) -> tuple[Offer, ...]:
-    """The workspace's offers; none when it has no `offers.yaml`."""
+    """The workspace's offers, with what the segments they name mean; none when it has no `offers.yaml`."""
     path = folder / FILE
     offers = read_yaml(path, OfferFile).offers if path.exists() else ()
     keys = [offer.key for offer in offers]
@@ -79,4 +82,14 @@ def read_offers(folder: Path) -> tuple[Offer, ...]:
         raise ValueError(f"{path}: the offer keys {repeated} are not unique")
     if "none" in keys:
         raise ValueError(f"{path}: an offer has the key 'none', which means no offer; choose another")
-    return offers
+    segments = conditions(read_segments(folder))
+    return tuple(_bound(offer, segments, path) for offer in offers)
+
+
+def _bound(offer: Offer, segments: Mapping[str, Condition], path: Path) -> Offer:
+    if offer.eligible is None:
+        return offer
+    try:
+        return offer.model_copy(update={"eligible": bound(offer.eligible, segments)})
+    except ValueError as error:
+        raise ValueError(f"{path}: eligible of {offer.key!r}: {error}") from None

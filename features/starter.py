@@ -30,7 +30,7 @@ offers:
 # value: margin of one extra outcome; cost: of one contact, whatever happens; redemption_cost: of one outcome with the
 # offer, also by those who would have bought anyway; budget (money) and stock (contacts): the most that is given out;
 # codes: one per customer, from a file, e.g. codes: codes/summer.txt (docs/service.md).
-# eligible: for whom, by docs/conditions.md; e.g. eligible: {event: Order Completed, within: 90d}. Without it: for all.
+# eligible: for whom, by docs/conditions.md; e.g. eligible: {segment: at-risk} of segments/. Without it: for all.
 offers:
   - {key: percent-10, name: 10 % off, channel: email, value: 20.0, cost: 0.30}
   - {key: free-shipping, name: Free shipping, channel: email, value: 20.0, cost: 0.20}
@@ -41,5 +41,103 @@ key: checkout-badge
 description: Does the new layout of the product page sell more?
 arms: {control: 0.5, treatment: 0.5}
 window_days: 14
+""",
+    "segments/lifecycle.yaml": """\
+# yaml-language-server: $schema=schema.json
+# Where a customer stands: each who ever ordered is in exactly one (the feature `stage` says the same).
+# An offer is for a segment by `eligible: {segment: at-risk}`; `attune segments` shows sizes, overlaps and movement.
+segments:
+  - key: new
+    description: First order in the last 30 days
+    who: {all: [{event: Order Completed}, {event: Order Completed, before: 30d, count: {at_most: 0}}]}
+  - key: loyal
+    description: Three orders in 180 days, one of them in the last 90
+    who:
+      all:
+        - {event: Order Completed, before: 30d}
+        - {event: Order Completed, within: 90d}
+        - {event: Order Completed, within: 180d, count: {at_least: 3}}
+  - key: active
+    description: An order in the last 90 days, not new and not loyal
+    who: {all: [{event: Order Completed, within: 90d}, {not: {any: [{segment: new}, {segment: loyal}]}}]}
+  - key: at-risk
+    description: The last order is 90 to 180 days ago
+    who:
+      all:
+        - {event: Order Completed, within: 180d}
+        - {event: Order Completed, within: 90d, count: {at_most: 0}}
+  - key: lapsed
+    description: No order for 180 days
+    who: {all: [{event: Order Completed}, {event: Order Completed, within: 180d, count: {at_most: 0}}]}
+""",
+    "segments/rfm.yaml": """\
+# yaml-language-server: $schema=schema.json
+# Recency, frequency and money of the last year, in bands: set them by what your shop sells.
+segments:
+  - {key: recency-high, description: Ordered in the last 30 days, who: {event: Order Completed, within: 30d}}
+  - key: recency-middle
+    description: The last order is 30 to 120 days ago
+    who: {all: [{event: Order Completed, within: 120d}, {not: {segment: recency-high}}]}
+  - key: recency-low
+    description: The last order is 120 days to a year ago
+    who:
+      all:
+        - {event: Order Completed, within: 365d}
+        - {event: Order Completed, within: 120d, count: {at_most: 0}}
+  - key: frequency-high
+    description: Six orders or more
+    who: {event: Order Completed, within: 365d, count: {at_least: 6}}
+  - key: frequency-middle
+    description: Two to five orders
+    who: {event: Order Completed, within: 365d, count: {at_least: 2, at_most: 5}}
+  - key: frequency-low
+    description: One order
+    who: {event: Order Completed, within: 365d, count: {at_least: 1, at_most: 1}}
+  - key: money-high
+    description: Ordered for 500 or more
+    who: {event: Order Completed, within: 365d, money: {at_least: 500}}
+  - key: money-middle
+    description: Ordered for 100 up to 500
+    who: {all: [{event: Order Completed, within: 365d, money: {at_least: 100}}, {not: {segment: money-high}}]}
+  - key: money-low
+    description: Ordered for less than 100
+    who: {all: [{event: Order Completed, within: 365d}, {not: {any: [{segment: money-high}, {segment: money-middle}]}}]}
+  - key: best
+    description: The highest band of all three
+    who: {all: [{segment: recency-high}, {segment: frequency-high}, {segment: money-high}]}
+""",
+    "segments/demographics.yaml": """\
+# yaml-language-server: $schema=schema.json
+# Who they are, by what they or the CRM told (traits of Identify).
+segments:
+  - {key: young, description: 18 to 34 years old, who: {trait: age_group, is: 18-34}}
+  - key: city-dwellers
+    description: In one of our three largest cities
+    who: {trait: city, in: [Berlin, Hamburg, Lyon]}
+  - key: nothing-told
+    description: No trait is known
+    who: {all: [{trait: age_group, exists: false}, {trait: city, exists: false}]}
+""",
+    "segments/source.yaml": """\
+# yaml-language-server: $schema=schema.json
+# Where they come from: the channel and the campaign of what they did.
+segments:
+  - key: from-email
+    description: Came by an e-mail in the last 30 days
+    who: {event: Email Link Clicked, within: 30d}
+  - key: web-only
+    description: Looked at products on the web, and never came by an e-mail
+    who: {all: [{event: Product Viewed, where: {channel: web}}, {event: Email Link Clicked, count: {at_most: 0}}]}
+""",
+    "segments/intent.yaml": """\
+# yaml-language-server: $schema=schema.json
+# What they are about to do.
+segments:
+  - key: high-intent
+    description: Looked at one item three times in a week, and has not ordered since
+    who: {event: Product Viewed, within: 7d, same: item, count: {at_least: 3}, since: {event: Order Completed}}
+  - key: cart-abandoner
+    description: Put something into the cart this week, more than an hour ago, and has not ordered since
+    who: {event: Product Added, within: 7d, before: 1h, since: {event: Order Completed}}
 """,
 }

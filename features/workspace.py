@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -230,7 +230,8 @@ def validated(raw: Any, model: type[Model], where: str) -> Model:
 
 
 def _fault(error: ValidationError, model: type[BaseModel]) -> str:
-    first = error.errors()[0]
+    faults = error.errors()  # an unknown key first: what is missing may be what it was meant as
+    first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
     key = ".".join(str(part) for part in first["loc"] if str(part)[:1] != "(")  # not the tags of a union
     if first["type"] == "extra_forbidden":
         known = _known_keys(model)
@@ -243,8 +244,11 @@ def _fault(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _known_keys(model: type[BaseModel]) -> list[str]:
-    keys = set(model.model_fields)
-    for field in model.model_fields.values():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys |= set(field.annotation.model_fields)
+    """The keys of the model and of the models within it, also in lists."""
+    keys, inner = set(model.model_fields), [field.annotation for field in model.model_fields.values()]
+    while inner:
+        one = inner.pop()
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            keys |= set(one.model_fields)
+        inner += get_args(one)
     return sorted(keys)

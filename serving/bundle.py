@@ -4,7 +4,7 @@ FOLDER/features, training, serving    our code
 FOLDER/serving/bundled/recommender    the champion's item side: manifest and model, no customers
 FOLDER/serving/bundled/uplift         the effects' parameters, and the prices of their plan
 FOLDER/serving/bundled/catalog.csv    names and stock
-FOLDER/serving/bundled/attune.yaml, offers.yaml, experiments/   the workspace's own files, which hold no customers
+FOLDER/serving/bundled/attune.yaml, offers.yaml, experiments/, segments/   the workspace's own files: no customers
 FOLDER/serving/bundled/PACKAGE        the code of a recommender of the user's own, where the champion is one
 FOLDER/serving/bundled/workspace.json the hash of the workspace that it was made from
 FOLDER/pyproject.toml                 what is built
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from features.catalog import read_catalog
 from features.offers import FILE as OFFERS
+from features.segments import FOLDER as SEGMENTS
 from features.workspace import SETTINGS, Workspace
 from serving.decisions.state import BUNDLED_HASH
 from serving.experiments.definitions import FOLDER as EXPERIMENTS
@@ -55,8 +56,9 @@ def write(workspace: Workspace, folder: Path) -> list[str]:
 
 
 def rules(workspace: Workspace, target: Path) -> None:
-    """Copies what decides beside the models: settings, offers and experiments, under the workspace's hash."""
-    own = [workspace.folder / SETTINGS, workspace.folder / OFFERS, *(workspace.folder / EXPERIMENTS).glob("*.yaml")]
+    """Copies what decides beside the models: settings, offers, experiments, segments, under the workspace's hash."""
+    own = [workspace.folder / SETTINGS, workspace.folder / OFFERS]
+    own += [path for folder in (EXPERIMENTS, SEGMENTS) for path in (workspace.folder / folder).glob("*.yaml")]
     for path in filter(Path.exists, own):
         copy = target / path.relative_to(workspace.folder)
         copy.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""The verbs of the middle floor: train, compare, promote, rollback, score, plan, report."""
+"""The verbs of the middle floor: train, compare, promote, rollback, score, plan, segments, report."""
 
 from __future__ import annotations
 
@@ -170,6 +170,32 @@ def plan(
     place = opened(workspace)
     limits = Limits(budget, place.settings.offers.contacts if contacts is None else contacts)
     for line in plan_offers(place, limits, out, as_of=datetime.now(UTC)):
+        typer.echo(line)
+
+
+@app.command()
+def segments(
+    workspace: WorkspaceOption = None,
+    months: Annotated[int, typer.Option(help="How many months' ends the journey shows.", min=1, max=36)] = 6,
+    as_of: Annotated[datetime | None, typer.Option(help="As of this moment, UTC; default: now.")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of segments/*.yaml only.")] = False,
+) -> None:
+    """Count who is in each segment and in two, and show how customers move between the stages of the lifecycle.
+
+    Writes the same as one HTML file that works offline, with a picture of the customer journey, and as JSON beside it.
+
+    Example: attune segments --months 6 -w shop
+    """
+    from features.segments import schema as schema_of
+    from training.reports.segments import lines, write
+    from training.segments import figures
+
+    if schema:
+        typer.echo(schema_of())
+        return
+    place, now = opened(workspace), datetime.now(UTC)
+    found = figures(place, months, as_of or now, now)
+    for line in (*lines(found), write(place, found)):
         typer.echo(line)
 
 

@@ -75,7 +75,8 @@ SELECT customer,
        (now - floor(epoch(first_event))) / 86400.0 AS days_since_first_event,
        (now - floor(epoch(first_order))) / 86400.0 AS days_since_first_order,
        nullif(gap, 0) AS days_between_orders, (now - floor(epoch(last_order))) / 86400.0 / nullif(gap, 0) AS overdue,
-       CASE WHEN now - floor(epoch(first_order)) <= 30 * 86400 THEN 0 WHEN now - floor(epoch(last_order)) <= 90 * 86400 THEN 1
+       CASE WHEN now - floor(epoch(first_order)) <= 30 * 86400 THEN 0
+            WHEN now - floor(epoch(last_order)) <= 90 * 86400 THEN CASE WHEN orders_180d >= 3 THEN 4 ELSE 1 END
             WHEN now - floor(epoch(last_order)) <= 180 * 86400 THEN 2 WHEN last_order IS NOT NULL THEN 3 END AS stage,
        coalesce(2 * orders_90d - orders_180d, 0)::DOUBLE AS orders_trend,
        (now - floor(epoch(last_identified))) / 86400.0 AS days_since_identified

@@ -3,9 +3,10 @@
 It is evaluated as a query for a population and in process for one; docs/conditions.md shows it by examples.
 """
 
+from features.conditions.bound import all_bound, bound
 from features.conditions.facts import Facts, holds, item_holds, of_item
 from features.conditions.grammar import Condition, CustomerCondition, ItemCondition, parsed
-from features.conditions.query import allowed_items, matching
+from features.conditions.query import Members, allowed_items, matching, members
 from features.conditions.why import why
 
 __all__ = [
@@ -13,10 +14,14 @@ __all__ = [
     "CustomerCondition",
     "Facts",
     "ItemCondition",
+    "Members",
+    "all_bound",
     "allowed_items",
+    "bound",
     "holds",
     "item_holds",
     "matching",
+    "members",
     "of_item",
     "parsed",
     "why",

@@ -6,14 +6,16 @@ import difflib
 import math
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StrictBool, model_validator
 
+from features.events import utc
 from features.workspace import Frozen
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+WINDOW = "^([1-9][0-9]{0,4})([mhd])$"
 ODD = re.compile("[\0\ud800-\udfff]")  # what no ledger and no query takes
 ASKING = ("is_", "in_", "at_least", "at_most", "exists")
 Scalar = str | float | bool
@@ -59,16 +61,28 @@ def _name(value: Any) -> str:
 
 
 def _window(value: Any) -> timedelta:
-    found = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", value) if isinstance(value, str) else None
+    found = re.fullmatch(WINDOW, value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("must be a time like 30d, 12h or 15m")
     return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
-Number = Annotated[float, PlainValidator(_number)]
-Name = Annotated[str, PlainValidator(_name)]
-Value = Annotated[Scalar, PlainValidator(_scalar)]
-Window = Annotated[timedelta, PlainValidator(_window)]
+def _moment(value: Any) -> datetime:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime.combine(value, time())
+    try:
+        return utc(datetime.fromisoformat(value) if isinstance(value, str) else value)
+    except (AttributeError, ValueError, OverflowError):
+        raise ValueError("must be a day like 2024-02-01, or {event: NAME}") from None
+
+
+# the last word of each is what an editor is told
+Number = Annotated[float, PlainValidator(_number, json_schema_input_type=float)]
+Name = Annotated[str, PlainValidator(_name, json_schema_input_type=Annotated[str, Field(min_length=1)])]
+Value = Annotated[Scalar, PlainValidator(_scalar, json_schema_input_type=Scalar)]
+Span = Annotated[str, Field(pattern=WINDOW)]
+Window = Annotated[timedelta, PlainValidator(_window, json_schema_input_type=Span)]
+Moment = Annotated[datetime, PlainValidator(_moment, json_schema_input_type=str)]
 
 
 class Rule(Frozen):
@@ -125,7 +139,8 @@ def _short(raw: Any) -> Any:
     return raw if isinstance(raw, Mapping | Comparison) else {"is": raw}
 
 
-Where = Annotated[Comparison, BeforeValidator(_short)]
+Short = Comparison | Scalar | list[Scalar]
+Where = Annotated[Comparison, BeforeValidator(_short, json_schema_input_type=Short)]
 
 
 def fits(test: Comparison, value: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,33 +15,27 @@ import orjson
 
 from features.catalog import Catalog, plain
 from features.conditions.comparisons import Comparison, fits, inside, nearest
-from features.conditions.grammar import AllOf, AnyOf, Attribute, Condition, Happened, Not, Score, Trait, leaves
+from features.conditions.grammar import (
+    AllOf,
+    AnyOf,
+    Attribute,
+    Condition,
+    Happened,
+    Last,
+    Named,
+    Not,
+    Score,
+    Trait,
+    leaves,
+)
+from features.conditions.happenings import NEVER, PARTS, Happenings, Row, worth
 from features.customers.touches import TOUCHES, touch
-from features.events import IDENTIFIED, ORDERED, REFUNDED, utc
+from features.events import IDENTIFIED, utc
 
-Row = Mapping[str, Any]  # a row of `events.SCHEMA`, as `Event.row()` gives it
 # the fields of an event; any other name is an attribute of its item
 FIELDS = ("item", "quantity", "price", "channel", "campaign", "order_id")
-ORDERS = (ORDERED, REFUNDED)
 NEWEST = itemgetter("time", "received_at", "source", "message_id", "line")
-TIME = itemgetter("time")
 NO_MOMENT = utc(datetime.fromtimestamp(0, UTC))  # of an item
-
-
-@dataclass(frozen=True, slots=True)
-class Happenings:
-    """What happened under one name, oldest first: times, which event each row belongs to, and the rows."""
-
-    times: list[datetime]
-    events: list[int]
-    rows: list[Row]
-
-    @classmethod
-    def of(cls, rows: list[Row]) -> Happenings:
-        """The rows in the order of time."""
-        ordered, numbers = sorted(rows, key=TIME), dict[tuple[Any, ...], int]()
-        events = [numbers.setdefault(one_event(row), len(numbers)) for row in ordered]
-        return cls([row["time"] for row in ordered], events, ordered)
 
 
 @dataclass(frozen=True)
@@ -81,38 +75,59 @@ class Facts:
         return next((plain(told[name]) for told in self._told if name in told), None)
 
     def count(self, part: Happened) -> int:
-        """How many different events of the part there were; lines of one order are one."""
+        """How many different events of the part there were, of those that share `same` the most; an order is one."""
+        events, rows = self._found(part, self._span(part))
+        if part.same is None:
+            return len(set(events))
+        column, value_of = self._valued(part.same)
+        shared: dict[tuple[type, object], set[int]] = {}
+        for event, value in zip(events, (value_of(row[column]) for row in rows), strict=True):
+            if isinstance(value, str | float | bool):
+                shared.setdefault((type(value), value), set()).add(event)
+        return max(map(len, shared.values()), default=0)
+
+    def money(self, part: Happened) -> float:
+        """What the rows of the part come to."""
+        _events, rows = self._found(part, self._span(part))
+        return sum(map(worth, rows)) / PARTS
+
+    def _span(self, part: Happened) -> tuple[int, int]:
+        """The first row that lies in the part's time, and the first behind it."""
+        found = self.happened.get(part.event, NEVER).times
+        start = 0 if part.within is None else bisect_left(found, self.as_of - part.within)
+        stop = len(found) if part.before is None else bisect_left(found, self.as_of - part.before)
+        if isinstance(part.since, Last):
+            _events, rows = self._found(part.since, (0, len(self.happened.get(part.since.event, NEVER).times)))
+            start = max(start, bisect_right(found, rows[-1]["time"])) if rows else start
+        elif part.since is not None:
+            start = max(start, bisect_left(found, part.since))
+        return start, stop
+
+    def _found(self, part: Last, span: tuple[int, int]) -> tuple[list[int], list[Row]]:
+        """The events and rows within these places that are as `where` says, oldest first."""
         wheres = [self._where(name, test) for name, test in part.where.items()]
-        found = self.happened.get(part.event)
-        if found is None:
-            return 0
-        start = 0 if part.within is None else bisect_left(found.times, self.as_of - part.within)
-        events, rows = found.events[start:], found.rows[start:]
+        found = self.happened.get(part.event, NEVER)
+        events, rows = found.events[slice(*span)], found.rows[slice(*span)]
         for column, fitting in wheres:
             values = [row[column] for row in rows]
             fit = set(filter(fitting, set(values)))
             kept = [value in fit for value in values]
             events, rows = list(compress(events, kept)), list(compress(rows, kept))
-        return len(set(events))
+        return events, rows
 
     def _where(self, name: str, test: Comparison) -> tuple[str, Callable[[Any], bool]]:
         """The column of the rows that says it, and which of its values fit: many rows share a value."""
-        if name in FIELDS:
-            return name, lambda value: fits(test, plain(value))
-        known = attributes(self.catalog, name)
-        return "item", lambda item: fits(test, known.get(item))
+        column, value_of = self._valued(name)
+        return column, lambda value: fits(test, value_of(value))
+
+    def _valued(self, name: str) -> tuple[str, Callable[[Any], object]]:
+        """The column of the rows that says it, and what its values say."""
+        return (name, plain) if name in FIELDS else ("item", attributes(self.catalog, name).get)
 
     @cached_property
     def _told(self) -> list[Mapping[str, object]]:
         told = [orjson.loads(row["properties"]) for row in self.told]
         return [one for one in told if isinstance(one, dict)]
-
-
-def one_event(row: Row) -> tuple[Any, ...]:
-    """What lines of one event share: of an order its id, or the moment where it has none; else the message."""
-    if row["name"] not in ORDERS:
-        return (row["source"], row["message_id"])
-    return (row["order_id"],) if row["order_id"] is not None else (row["time"],)
 
 
 def attributes(catalog: Catalog | None, name: str) -> Mapping[str, object]:
@@ -124,8 +139,8 @@ def attributes(catalog: Catalog | None, name: str) -> Mapping[str, object]:
 
 def require_attributes(condition: Condition, catalog: Catalog) -> None:
     """Refuses a condition whose `where` names an attribute that the catalogue lacks."""
-    asked = [leaf.where for leaf in leaves(condition) if isinstance(leaf, Happened)]
-    for name in {name for where in asked for name in where} - set(FIELDS):
+    asked = [leaf.looked_at for leaf in leaves(condition) if isinstance(leaf, Happened)]
+    for name in set().union(*asked) - set(FIELDS):
         attributes(catalog, name)
 
 
@@ -141,12 +156,26 @@ def holds(condition: Condition, facts: Facts) -> bool:
     return HOLDS[type(condition)](condition, facts)
 
 
+def happened(part: Happened, facts: Facts) -> bool:
+    """Whether it happened as often, and came to as much, as the part asks."""
+    often = inside(part.count, float(facts.count(part)))
+    return often and (part.money is None or inside(part.money, facts.money(part)))
+
+
+def meant(part: Named) -> Condition:
+    """The segment's own condition."""
+    if part.who is None:
+        raise ValueError(f"the segment {part.segment!r} is unknown here")
+    return part.who
+
+
 # by type, because `isinstance` of a pydantic model costs more than most comparisons
 HOLDS: Mapping[type, Callable[[Any, Facts], bool]] = {
     AllOf: lambda condition, facts: all(holds(part, facts) for part in condition.parts),
     AnyOf: lambda condition, facts: any(holds(part, facts) for part in condition.parts),
     Not: lambda condition, facts: not holds(condition.part, facts),
-    Happened: lambda part, facts: inside(part.count, float(facts.count(part))),
+    Happened: happened,
+    Named: lambda part, facts: holds(meant(part), facts),
     Score: lambda part, facts: inside(part, plain(facts.scores.get(part.score))),
     Trait: lambda part, facts: fits(part, facts.trait(part.trait)),
     Attribute: lambda part, facts: fits(part, at_hand(facts.item, part.item)),

@@ -3,6 +3,8 @@
     {all: [...]}  {any: [...]}  {not: ...}
     {trait: city, is: Lyon}                      what was told about the customer
     {event: Product Viewed, count: {at_least: 2}, within: 30d, where: {category: Shoes}}
+    {event: Product Added, since: {event: Order Completed}, same: item}
+    {segment: loyal}                             another segment, by its key
     {score: churn, at_least: 0.7}                what a model says about the customer
     {item: price, at_most: 50}                   an attribute of the item at hand
 
@@ -12,15 +14,15 @@ docs/conditions.md says what each means; `query` and `facts` evaluate it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PrivateAttr, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from features.conditions.comparisons import Comparison, Name, Range, Rule, Where, Window, nearest, some
+from features.conditions.comparisons import Comparison, Moment, Name, Range, Rule, Where, Window, nearest, some
 from features.workspace import SECRET, Frozen, validated
 
-WORDS = ("all", "any", "not", "trait", "event", "score", "item")
+WORDS = ("all", "any", "not", "trait", "event", "score", "segment", "item")
 MAX_PARTS, MAX_DEPTH = 500, 20  # far above what a person writes; bounds what a request or an alias in YAML can cost
 
 
@@ -52,14 +54,44 @@ class Trait(Comparison):
     trait: Name
 
 
-class Happened(Rule):
-    """How often something happened to the customer, at least once unless `count` says otherwise."""
+class Last(Rule):
+    """The last time that something happened to the customer."""
+
+    event: Name
+    where: Mapping[Name, Where] = {}
+
+
+Since = Annotated[
+    Annotated[Moment, Tag("(day)")] | Annotated[Last, Tag("(event)")],
+    Discriminator(lambda raw: "(event)" if isinstance(raw, Mapping | Last) else "(day)"),
+]
+
+
+class Happened(Last):
+    """How often something happened to the customer, at least once unless `count` says otherwise.
+
+    `same`: of the events that share this, the most; `money`: what all of them come to.
+    """
 
     word: ClassVar[str] = "event"
-    event: Name
     count: Range = Range(at_least=1)
+    money: Range | None = None
     within: Window | None = None
-    where: Mapping[Name, Where] = {}
+    before: Window | None = None
+    since: Since | None = None
+    same: Name | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.within is not None and self.before is not None and self.before >= self.within:
+            raise ValueError("before is not shorter than within: nothing could fit")
+        return self
+
+    @property
+    def looked_at(self) -> set[str]:
+        """The fields of events and attributes of items that it looks at."""
+        after = self.since.where if isinstance(self.since, Last) else ()
+        return {*self.where, *after, *([self.same] if self.same is not None else [])}
 
 
 class Score(Range):
@@ -69,6 +101,25 @@ class Score(Range):
     score: Name
 
 
+class Named(Rule):
+    """Who is in the segment; what that means is unknown until `bound` says it."""
+
+    word: ClassVar[str] = "segment"
+    segment: Name
+    _who: Condition | None = PrivateAttr(default=None)
+
+    @property
+    def who(self) -> Condition | None:
+        """The segment's own condition."""
+        return self._who
+
+    def meaning(self, who: Condition) -> Named:
+        """The same, with the segment's own condition."""
+        known = Named(segment=self.segment)
+        known._who = who
+        return known
+
+
 class Attribute(Comparison):
     """An attribute of the item at hand, by the catalogue."""
 
@@ -76,7 +127,7 @@ class Attribute(Comparison):
     item: Name
 
 
-Leaf = Trait | Happened | Score | Attribute
+Leaf = Trait | Happened | Score | Attribute | Named
 
 
 def _tag(raw: Any) -> str | None:
@@ -117,6 +168,7 @@ Condition = Annotated[
     | Annotated[Trait, Tag("(trait)")]
     | Annotated[Happened, Tag("(event)")]
     | Annotated[Score, Tag("(score)")]
+    | Annotated[Named, Tag("(segment)")]
     | Annotated[Attribute, Tag("(item)")],
     Discriminator(_tag),
     BeforeValidator(_worded),
@@ -124,12 +176,14 @@ Condition = Annotated[
 
 
 def leaves(condition: Condition) -> Iterator[Leaf]:
-    """The parts that compare something, from left to right."""
+    """The parts that compare something, from left to right, also within segments whose meaning is known."""
     if isinstance(condition, AllOf | AnyOf):
         for part in condition.parts:
             yield from leaves(part)
     elif isinstance(condition, Not):
         yield from leaves(condition.part)
+    elif isinstance(condition, Named) and condition.who is not None:
+        yield from leaves(condition.who)
     else:
         yield condition
 

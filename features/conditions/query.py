@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -14,7 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features.catalog import Catalog
-from features.conditions.facts import FIELDS
+from features.conditions.counts import counted, money_of
+from features.conditions.facts import meant
 from features.conditions.grammar import (
     AllOf,
     AnyOf,
@@ -22,6 +24,7 @@ from features.conditions.grammar import (
     Condition,
     Happened,
     Leaf,
+    Named,
     Not,
     Score,
     Trait,
@@ -30,9 +33,10 @@ from features.conditions.grammar import (
     of_items,
 )
 from features.conditions.typed import Typed, described, inside
-from features.customers.profile import latest
+from features.customers.profile import latest_of
+from features.customers.touches import TOUCHES, touched
 from features.engine import connect
-from features.events import ORDERED, REFUNDED, Events, utc
+from features.events import Events, utc
 from features.past import people
 
 if TYPE_CHECKING:
@@ -40,6 +44,15 @@ if TYPE_CHECKING:
 
 SCORED = pa.schema([("customer", pa.string()), ("score", pa.float64())])
 Scores = Mapping[str, pa.Table]  # per name a table of `customer` and `score`
+
+
+@dataclass(frozen=True)
+class Members:
+    """Who is in what: `inside` has a row per customer, sorted, and a column per condition."""
+
+    names: tuple[str, ...]
+    customers: pa.Array
+    inside: NDArray[np.bool_]
 
 
 def matching(
@@ -53,20 +66,37 @@ def matching(
 ) -> list[str]:
     """The customers for whom the condition holds, sorted; of `among`, else of all who did something before `as_of`.
 
-    `catalog` is needed where `where` names an attribute of items.
+    `catalog` is needed where `where` or `same` names an attribute of items.
     """
-    rows, asked = people(events.before(as_of)), _asked(of_customers(condition))
-    columns = {said: f"part_{place}" for place, said in enumerate(asked)}
-    known = _counted(rows, {columns[said]: leaf for said, leaf in asked.items()}, utc(as_of), catalog)
-    known = known if among is None else _of_each(among, known)
-    for said, leaf in asked.items():
-        if not isinstance(leaf, Happened):
-            beside = latest(rows, leaf.trait) if isinstance(leaf, Trait) else _scored(leaf, scores or {})
-            known = known.left_join(beside.rename(who="customer", **{columns[said]: "value"}), [("customer", "who")])
-            known = known.drop("who")
-    found = known.filter(_holding(condition, lambda leaf: _leaf(leaf, known[columns[_said(leaf)]])))
-    ids: list[str] = found.select("customer").order_by("customer").to_pyarrow()["customer"].to_pylist()
+    found = members({"": condition}, events, as_of, among=among, scores=scores, catalog=catalog)
+    ids: list[str] = found.customers.filter(pa.array(found.inside[:, 0])).to_pylist()
     return ids
+
+
+def members(
+    conditions: Mapping[str, Condition],
+    events: Events,
+    as_of: datetime,
+    *,
+    among: pa.Array | None = None,
+    scores: Scores | None = None,
+    catalog: Catalog | None = None,
+) -> Members:
+    """For whom each condition holds, in one query; of those for whom `matching` would answer."""
+    rows, asked = people(events.before(as_of)), _asked(conditions.values())
+    columns = {said: f"part_{place}" for place, said in enumerate(asked)}
+    happened = {columns[said]: leaf for said, leaf in asked.items() if isinstance(leaf, Happened)}
+    known = counted(rows, happened, utc(as_of), _asked_of(among), catalog)
+    for beside in _beside(rows, {columns[said]: leaf for said, leaf in asked.items()}, scores or {}):
+        known = known.left_join(beside.rename(who="customer"), [("customer", "who")]).drop("who")
+    holding = [
+        _holding(condition, lambda leaf: _leaf(leaf, known, columns[_said(leaf)])).name(f"holds_{place}")
+        for place, condition in enumerate(conditions.values())
+    ]
+    table = known.select("customer", *holding).order_by("customer").to_pyarrow()
+    inside = [column.to_numpy(zero_copy_only=False) for column in table.columns[1:]]
+    flags = np.stack(inside, axis=1).astype(np.bool_) if inside else np.zeros((table.num_rows, 0), dtype=np.bool_)
+    return Members(tuple(conditions), table["customer"].combine_chunks(), flags)
 
 
 def allowed_items(condition: Condition, catalog: Catalog) -> NDArray[np.str_]:
@@ -90,13 +120,34 @@ def _holding(condition: Condition, fits: Callable[[Leaf], ir.BooleanValue]) -> i
             return reduce(operator.or_, [_holding(part, fits) for part in condition.parts])
         case Not():
             return ~_holding(condition.part, fits)
+        case Named():
+            return _holding(meant(condition), fits)
         case _:
             return fits(condition)
 
 
-def _asked(condition: Condition) -> dict[str, Leaf]:
+def _asked(conditions: Iterable[Condition]) -> dict[str, Leaf]:
     """What is asked of customers, each thing once."""
-    return {_said(leaf): leaf for leaf in leaves(condition)}
+    return {_said(leaf): leaf for condition in conditions for leaf in leaves(of_customers(condition))}
+
+
+def _asked_of(among: pa.Array | None) -> ir.Table | None:
+    import ibis
+
+    return None if among is None else ibis.memtable(pa.table({"customer": among}))
+
+
+def _beside(rows: ir.Table, asked: Mapping[str, Leaf], scores: Scores) -> Iterator[ir.Table]:
+    """What is known beside the events that were counted, by column."""
+    traits = {column: leaf.trait for column, leaf in asked.items() if isinstance(leaf, Trait)}
+    told = {column: trait for column, trait in traits.items() if trait not in TOUCHES}
+    if told:
+        yield latest_of(rows, told)
+    for column in traits.keys() - told.keys():
+        yield touched(rows, traits[column]).rename({column: "value"})
+    for column, leaf in asked.items():
+        if isinstance(leaf, Score):
+            yield _scored(leaf, scores).rename({column: "value"})
 
 
 def _said(leaf: Leaf) -> str:
@@ -109,62 +160,23 @@ def _said(leaf: Leaf) -> str:
             return repr(leaf)
 
 
-def _leaf(leaf: Leaf, column: ir.Value) -> ir.BooleanValue:
+def _leaf(leaf: Leaf, known: ir.Table, column: str) -> ir.BooleanValue:
     match leaf:
         case Trait():
-            return Typed.of_json(column).fits(leaf)
+            return Typed.of_json(known[column]).fits(leaf)
         case Happened():
-            return inside(leaf.count, column)
+            often = inside(leaf.count, known[column])
+            return often if leaf.money is None else often & inside(leaf.money, known[money_of(column)])
+        case Score():
+            return inside(leaf, known[column])
         case _:
-            return inside(leaf, column)
+            raise TypeError(f"{leaf!r} cannot be asked of a customer")
 
 
-def _counted(rows: ir.Table, asked: Mapping[str, Leaf], moment: datetime, catalog: Catalog | None) -> ir.Table:
-    """One row per customer, with the number of different events of each part."""
-    parts = {column: leaf for column, leaf in asked.items() if isinstance(leaf, Happened)}
-    names = sorted({name for part in parts.values() for name in part.where if name not in FIELDS})
-    rows = rows.mutate(one=_one_event(rows))
-    if names:
-        rows = rows.left_join(described(catalog, names), [("item", "described")])
-    counts = {column: rows.one.nunique(where=_wanted(part, rows, moment, names)) for column, part in parts.items()}
-    return rows.group_by("customer").aggregate(**counts) if counts else rows.select("customer").distinct()
-
-
-def _of_each(customers: pa.Array, counted: ir.Table) -> ir.Table:
-    """One row for each of these customers; who did nothing did it 0 times."""
-    import ibis
-
-    counts = [name for name in counted.columns if name != "customer"]
-    asked = ibis.memtable(pa.table({"customer": customers}))
-    found = asked.left_join(counted.rename(who="customer"), [("customer", "who")]).drop("who")
-    return found.mutate(**{name: found[name].fill_null(0) for name in counts})
-
-
-def _wanted(part: Happened, rows: ir.Table, moment: datetime, names: Sequence[str]) -> ir.BooleanValue:
-    """The rows that the part counts."""
-    wanted = rows.name == part.event
-    if part.within is not None:
-        wanted &= rows.time >= moment - part.within
-    for name, test in part.where.items():
-        field = Typed.of_field(rows, name) if name in FIELDS else Typed.of_attribute(rows, names.index(name))
-        wanted &= field.fits(test)
-    return wanted
-
-
-def _one_event(rows: ir.Table) -> ir.StructValue:
-    """What lines of one event share: `facts.one_event`."""
-    import ibis
-
-    order = rows.name.isin([ORDERED, REFUNDED])
-    kept = {"order_id": order, "time": order & rows.order_id.isnull(), "source": ~order, "message_id": ~order}
-    return ibis.struct({name: when.ifelse(rows[name], None) for name, when in kept.items()})
-
-
-def _scored(leaf: Leaf, scores: Scores) -> ir.Table:
+def _scored(leaf: Score, scores: Scores) -> ir.Table:
     """The table of this score, a row per customer, its `value` null where it is no number."""
     import ibis
 
-    assert isinstance(leaf, Score)  # noqa: S101  # the last of the three kinds; this tells the type checker
     if leaf.score not in scores:
         raise ValueError(f"there is no score {leaf.score!r}; there are {list(scores)}")
     table = scores[leaf.score].select(["customer", "score"]).cast(SCORED)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from features.catalog import plain
 from features.conditions.comparisons import Comparison, Range
-from features.conditions.facts import Facts, at_hand, holds
-from features.conditions.grammar import AllOf, AnyOf, Attribute, Condition, Happened, Not, Score, Trait
+from features.conditions.facts import Facts, at_hand, holds, meant
+from features.conditions.grammar import (
+    AllOf,
+    AnyOf,
+    Attribute,
+    Condition,
+    Happened,
+    Last,
+    Named,
+    Not,
+    Score,
+    Trait,
+)
 
 NAMED = 3  # parts, or values of a list, that a sentence names
 SHOWN = 40  # characters of a value
@@ -25,6 +36,8 @@ def why(condition: Condition, facts: Facts) -> str:
             return why(alone, facts) if alone else _together(condition.parts, facts)
         case Not():
             return why(condition.part, facts)
+        case Named():
+            return f"{'' if holds(condition, facts) else 'not '}in {condition.segment}: {why(meant(condition), facts)}"
         case _:
             found, asked = _looked(condition, facts)
             return f"{found} is {'' if holds(condition, facts) else 'not '}{asked}"
@@ -39,7 +52,10 @@ def _looked(leaf: Condition, facts: Facts) -> tuple[str, str]:
     """What was found, and what was asked for."""
     match leaf:
         case Happened():
-            return f"{facts.count(leaf)} x {_happened(leaf)}", _asked(leaf.count)
+            counted, worth = f"{facts.count(leaf)} x {_happened(leaf)}", f" for {facts.money(leaf):g}"
+            if leaf.money is None:
+                return counted, _asked(leaf.count)
+            return counted + worth, f"{_asked(leaf.count)} for {_asked(leaf.money)}"
         case Trait():
             return f"{leaf.trait} {_shown(facts.trait(leaf.trait))}", _asked(leaf)
         case Score():
@@ -49,10 +65,18 @@ def _looked(leaf: Condition, facts: Facts) -> tuple[str, str]:
     raise TypeError(f"{leaf!r} compares nothing")
 
 
-def _happened(leaf: Happened) -> str:
+def _happened(leaf: Last) -> str:
     where = [f"{name} {_asked(test)}" for name, test in leaf.where.items()]
-    within = f" within {_span(leaf.within)}" if leaf.within is not None else ""
-    return leaf.event + within + (f" where {' and '.join(where)}" if where else "")
+    said = leaf.event + (_window(leaf) if isinstance(leaf, Happened) else "")
+    said += f" where {' and '.join(where)}" if where else ""
+    since = leaf.since if isinstance(leaf, Happened) else None
+    return said if since is None else f"{said} since {since if isinstance(since, datetime) else _happened(since)}"
+
+
+def _window(leaf: Happened) -> str:
+    said = f" of the same {leaf.same}" if leaf.same is not None else ""
+    said += f" within {_span(leaf.within)}" if leaf.within is not None else ""
+    return said + (f" before {_span(leaf.before)} ago" if leaf.before is not None else "")
 
 
 def _asked(test: Range) -> str:

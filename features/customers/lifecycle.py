@@ -15,15 +15,19 @@ if TYPE_CHECKING:
     from features.customers.base import Columns
 
 NAME = "lifecycle"
-STAGES = ("new", "active", "at_risk", "lapsed")
+STAGES = ("new", "active", "at_risk", "lapsed", "loyal")  # a stage's number is its place: new ones come last
 NEW, ACTIVE, AT_RISK = 30, 90, 180  # days: a first month, a quarter without an order, two of them
+LOYAL = 3  # orders in the last two quarters: the least that shows two gaps, so that a pace is seen and not one return
 FEATURES = (
     Feature("days_since_first_event", NAME, "days", "Days since the first event of any kind."),
     Feature("days_since_first_order", NAME, "days", "Days since the first order; unknown without one."),
     Feature("days_between_orders", NAME, "days", "Mean days from one order to the next; unknown below two."),
     Feature("overdue", NAME, "ratio", "Days since the last order over the mean days between orders; above 1 is late."),
     Feature(
-        "stage", NAME, "category", "new: first order in 30 days; else by the last: active 90, at_risk 180, lapsed."
+        "stage",
+        NAME,
+        "category",
+        "new: first order in 30 days; else by the last: active 90 (loyal: 3 orders in 180), at_risk 180, lapsed.",
     ),
     Feature("orders_trend", NAME, "count", "Orders of the last 90 days less those of the 90 days before."),
 )
@@ -55,16 +59,17 @@ def columns(known: ir.Table, moment: datetime) -> Columns:
         "days_since_first_order": first,
         "days_between_orders": gap,
         "overdue": since / gap,
-        "stage": _stage(first, since),
+        "stage": _stage(first, since, known.orders_180d),
         "orders_trend": 2 * known.orders_90d - known.orders_180d,
     }
 
 
-def _stage(first: ir.FloatingValue, last: ir.FloatingValue) -> ir.Value:
+def _stage(first: ir.FloatingValue, last: ir.FloatingValue, orders: ir.IntegerValue) -> ir.Value:
     """The position in `STAGES` by the days since the first and the last order; null without an order."""
     import ibis
 
-    return ibis.cases((first <= NEW, 0), (last <= ACTIVE, 1), (last <= AT_RISK, 2), (last > AT_RISK, 3))
+    loyal = (last <= ACTIVE) & (orders >= LOYAL)
+    return ibis.cases((first <= NEW, 0), (loyal, 4), (last <= ACTIVE, 1), (last <= AT_RISK, 2), (last > AT_RISK, 3))
 
 
 FAMILY = Family(FEATURES, columns, rows=rows, orders=orders, words={"stage": STAGES})

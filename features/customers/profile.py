@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -35,20 +36,26 @@ def columns(known: ir.Table, moment: datetime) -> Columns:
 
 
 def latest(events: ir.Table, trait: str) -> ir.Table:
-    """One row per customer who was told this trait: its latest value as JSON text.
+    """One row per customer who was told this trait: its latest value as JSON text."""
+    if trait in TOUCHES:
+        return touched(events, trait)
+    found = latest_of(events, {"value": trait})
+    return found.filter(found.value.notnull())
+
+
+def latest_of(events: ir.Table, traits: Mapping[str, str]) -> ir.Table:
+    """One row per customer who was told any trait: the latest value of each of these, by its column, as JSON text.
 
     A trait told as null is unknown from then on; between two told at the same time, the later message id counts.
     """
     import ibis
 
-    if trait in TOUCHES:
-        return touched(events, trait)
     told = events.filter(events.name == IDENTIFIED, events.properties.notnull())
-    told = told.mutate(value=_of_key(told.properties.cast("json"), trait).cast("string"))
-    told = told.filter(told.value.notnull())
-    newest = [ibis.desc(name) for name in ("time", "received_at", "source", "message_id", "line")]
-    ranked = told.mutate(rank=ibis.row_number().over(group_by="customer", order_by=newest))
-    return ranked.filter(ranked["rank"] == 0).select("customer", "value")
+    json, order = told.properties.cast("json"), ("time", "received_at", "source", "message_id", "line")
+    values = {column: _of_key(json, trait).cast("string") for column, trait in traits.items()}
+    told = told.select("customer", told_at=ibis.struct({name: told[name] for name in order}), **values)
+    newest = {column: told[column].argmax(told.told_at, where=told[column].notnull()) for column in values}
+    return told.group_by("customer").aggregate(**newest)
 
 
 def _of_key(json: ir.JSONValue, key: str) -> ir.JSONValue:

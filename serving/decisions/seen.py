@@ -19,7 +19,7 @@ import orjson
 import pyarrow as pa
 from sqlalchemy import ColumnElement, Connection, or_, select
 
-from features.conditions.grammar import Happened, Leaf, Trait, leaves
+from features.conditions.grammar import Happened, Last, Leaf, Trait, leaves
 from features.customers.touches import TOUCHES, said
 from features.events import IDENTIFIED, SCHEMA
 from features.history import live_events, read_closed
@@ -76,7 +76,9 @@ def asked(offers: Sequence[Offer]) -> set[str]:
     """The names of the events that the offers' conditions look at."""
     parts = list(_leaves(offers))
     told = {IDENTIFIED for leaf in parts if isinstance(leaf, Trait)}
-    return told | {leaf.event for leaf in parts if isinstance(leaf, Happened)}
+    counted = [leaf for leaf in parts if isinstance(leaf, Happened)]
+    after = {leaf.since.event for leaf in counted if isinstance(leaf.since, Last)}
+    return told | after | {leaf.event for leaf in counted}
 
 
 def _leaves(offers: Sequence[Offer]) -> Iterator[Leaf]:

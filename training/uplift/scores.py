@@ -29,9 +29,9 @@ def scores_of(stored: CustomerEffects | None, customer: str) -> dict[str, float]
     return {name: float(column[row]) for name, column in _columns(stored).items()}
 
 
-def score_tables(stored: CustomerEffects, names: Iterable[str]) -> dict[str, pa.Table]:
-    """The scores of all customers by name; a table without rows where the release has no score of the name."""
-    columns, customers = _columns(stored), stored.customers
+def score_tables(stored: CustomerEffects | None, names: Iterable[str]) -> dict[str, pa.Table]:
+    """The scores of all customers by name; a table without rows where no release has a score of the name."""
+    columns, customers = ({}, None) if stored is None else (_columns(stored), stored.customers)
     found = {name: columns[name] for name in names if customers is not None and name in columns}
     nobody = pa.table({"customer": pa.array([], pa.string()), "score": pa.array([], pa.float64())})
     return dict.fromkeys(names, nobody) | {

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from features.catalog import Catalog
-from features.conditions import Facts, allowed_items, matching, parsed, why
+from features.conditions import Condition, Facts, all_bound, allowed_items, bound, matching, parsed, why
 from features.events import SCHEMA, Event, Events
 
 PAGE = (Path(__file__).parents[3] / "docs" / "conditions.md").read_text(encoding="utf-8")
@@ -50,11 +50,17 @@ def scores() -> dict[str, dict[str, float]]:
     }
 
 
+def condition_of(text: str) -> Condition:
+    """The condition, with the page's segments."""
+    named = yaml.safe_load("\n".join(block("yaml segments")))["segments"]
+    return bound(parsed(yaml.safe_load(text)), all_bound({one["key"]: parsed(one["who"]) for one in named}))
+
+
 @pytest.mark.parametrize("line", block("yaml"))
 def test_a_condition_of_the_page_holds_for_whom_the_page_says(line: str) -> None:
     text, names = line.rsplit("#", 1)
-    condition, wanted = parsed(yaml.safe_load(text)), [name for name in re.split(r"[,\s]+", names) if name != "nobody"]
-    if "{item:" in text:
+    condition, wanted = condition_of(text), [name for name in re.split(r"[,\s]+", names) if name != "nobody"]
+    if text.startswith(("{item:", "{not: {item:")):
         assert allowed_items(condition, catalog()).tolist() == [name for name in wanted if name]
         return
     events = Events.of(pa.Table.from_pylist([event.row() for event in log()], schema=SCHEMA))
@@ -69,10 +75,30 @@ def test_the_sentences_of_the_page_are_what_why_says() -> None:
         history = [event.row() for event in log() if event.customer == customer]
         told = {name: one[customer] for name, one in scores().items() if customer in one}
         facts = Facts.of(history, MOMENT, scores=told, catalog=catalog())
-        assert why(parsed(yaml.safe_load(text)), facts) == sentence.strip()
+        assert why(condition_of(text), facts) == sentence.strip()
 
 
 def test_the_page_shows_each_word() -> None:
     shown = "\n".join(block("yaml"))
-    for word in ("all:", "any:", "not:", "trait:", "event:", "score:", "item:", "is:", "in:", "at_least:", "at_most:"):
+    for word in (
+        "since:",
+        "before:",
+        "same:",
+        "money:",
+        "segment:",
+        "within:",
+        "count:",
+        "where:",
+        "all:",
+        "any:",
+        "not:",
+        "trait:",
+        "event:",
+        "score:",
+        "item:",
+        "is:",
+        "in:",
+        "at_least:",
+        "at_most:",
+    ):
         assert word in shown

@@ -161,7 +161,7 @@ def test_lifecycle_is_the_age_the_pace_and_the_lateness():
         "days_between_orders": 30,
         "overdue": 2,
         "orders_trend": 1 - 2,
-        "stage": "active",
+        "stage": "loyal",
     }
 
 
@@ -169,7 +169,8 @@ def test_lifecycle_is_the_age_the_pace_and_the_lateness():
     ("days", "stage"),
     [
         ((30,), "new"), ((30.5,), "active"), ((200, 5), "active"), ((200, 90), "active"), ((200, 90.5), "at_risk"),
-        ((180,), "at_risk"), ((180.5,), "lapsed"), ((20, 10), "new"),
+        ((180,), "at_risk"), ((180.5,), "lapsed"), ((20, 10), "new"), ((20, 10, 1), "new"), ((180, 90, 5), "loyal"),
+        ((180.5, 90, 5), "active"), ((150, 120, 91), "at_risk"),
     ],
 )  # fmt: skip
 def test_a_stage_is_told_by_the_first_and_the_last_order(days, stage):

@@ -6,6 +6,7 @@ c000 ordered teas, c003 coffees, one of them in the catalogue, in January 2026; 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,6 +56,33 @@ def test_a_live_event_counts_at_the_next_decision(state: State, asking: Asking) 
     assert considered(rules, "c002") == {}
     record(state.ledger, [Event("live", "v2", VIEWED, NOW, NOW, customer="c004", item="green")])
     assert considered(rules, "c004") == {"coupon": "city (missing) is not 'Lyon'"}
+
+
+def test_what_happened_since_an_event_of_the_history_is_known(state: State, asking: Asking) -> None:
+    assert state.ledger is not None
+    before, after = datetime(2025, 1, 1, tzinfo=UTC), NOW - timedelta(minutes=10)
+    rules = asking({"event": "Wished", "since": {"event": ORDERED}})
+    record(state.ledger, [Event("live", "w1", "Wished", before, after, customer="c000")])
+    assert considered(rules, "c000") == {"coupon": "0 x Wished since Order Completed is not at least 1"}
+    record(state.ledger, [Event("live", "w2", "Wished", after, after, customer="c000")])
+    assert considered(rules, "c000") == {}
+
+
+def test_an_offer_for_a_segment_is_for_those_only_who_are_in_it(state: State, shop: Workspace) -> None:
+    path, own = shop.folder / "offers.yaml", shop.folder / "segments" / "own.yaml"
+    before = path.read_text()
+    own.parent.mkdir(exist_ok=True)
+    own.write_text("segments: [{key: drinkers, who: {event: Order Completed, where: {category: coffee}}}]")
+    path.write_text(before.replace("{key: coupon,", "{key: coupon, eligible: {segment: drinkers},"))
+    try:
+        offers = State.read(shop).offers
+        rules = replace(state, offers=offers, seen=seen.Seen.of(shop, offers))
+        assert considered(rules, "c003") == {}
+        said = "not in drinkers: 0 x Order Completed where category 'coffee' is not at least 1"
+        assert considered(rules, "c000") == {"coupon": said}
+    finally:
+        path.write_text(before)
+        own.unlink()
 
 
 @pytest.mark.parametrize(
