@@ -252,6 +252,12 @@ def test_a_broken_event_costs_none_of_its_neighbours(text: bytes, reason: str) -
     assert all(re.search(reason, reject.reason) for _, reject in lost)
 
 
+def test_only_the_batch_is_told_apart() -> None:
+    body = parsed(b'{"said": [{"type": "page"}], "batch": [' + orjson.dumps(event()) + b', \xff, {"a": \xff}]}')
+    found, lost = taken(body["batch"], call())
+    assert (len(found), len(lost), body["said"]) == (1, 1, [{"type": "page"}])
+
+
 def test_what_python_writes_for_no_number_is_null() -> None:
     body = parsed(
         b'{"batch": [{"type": "track", "event": "e", "userId": "u", "properties": {"a": NaN, "b": [-Infinity]}}]}'
