@@ -62,7 +62,9 @@ MAX_CUSTOMER = 256  # characters of a customer's id, none of them NUL: what ever
 
 def utc(moment: datetime) -> datetime:
     """The moment in UTC without a zone, as the tables keep it. A moment without a zone is taken as UTC."""
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    if moment.tzinfo is None:
+        return moment
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).replace(tzinfo=None)
 
 
 @dataclass(frozen=True, slots=True)

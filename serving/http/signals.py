@@ -130,6 +130,7 @@ async def _tried(handler: Handler, request: Request) -> Response:
 
 def _allow(response: Response, request: Request) -> None:
     response.headers["access-control-allow-origin"] = "*"
+    response.headers["access-control-expose-headers"] = "retry-after"
     if request.method == "OPTIONS":
         asked = request.headers.get("access-control-request-headers", "authorization, content-type")
         response.headers["access-control-allow-headers"] = asked[:1000]

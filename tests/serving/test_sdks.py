@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,9 @@ from features.ledger import Ledger
 from features.workspace import Workspace
 
 LIBRARIES = {"segment": Segment, "rudderstack": RudderStack}
-PACKAGES = ("@segment/analytics-node@3.1.0", "@rudderstack/rudder-sdk-node@3.0.13")
+PACKAGES = ("@segment/analytics-node@3.1.0", "@rudderstack/rudder-sdk-node@3.0.13", "@segment/analytics-next@1.84.3")
+CHROMIUM = Path("/usr/bin/chromium")
+SLOW_MS = 60_000  # a machine that does other work beside it
 LATE = 5.0  # seconds that the ledger is held: longer than a request waits, so that the first attempt is answered 503
 AN_HOUR = timedelta(hours=1)
 
@@ -211,3 +215,53 @@ def test_the_node_libraries_deliver(service: httpx.Client, ledger: Ledger, key: 
     assert done.returncode == 0, done.stderr
     rows = of(ledger, who)
     assert sorted((row["name"], row["item"]) for row in rows) == [("Identify", None), ("Product Viewed", "green")]
+
+
+VISIT = """async ([key, host, who, strategy]) => {
+  const client = AnalyticsNext.AnalyticsBrowser.load({writeKey: key, cdnSettings: {integrations: {'Segment.io': {
+    apiKey: key, apiHost: host + '/v1', protocol: 'http', deliveryStrategy: {strategy, config: {size: 3, timeout: 50}}
+  }}}});
+  await client.page('Home');
+  await client.identify(who, {city: 'Bonn'});
+  await client.track('Product Viewed', {product_id: 'green', price: 4});
+}"""
+
+
+@pytest.fixture
+def page_of_a_shop(tmp_path: Path) -> Iterator[str]:
+    """The address of a page whose origin is not the service's."""
+    (tmp_path / "index.html").write_text("<title>shop</title>")
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("strategy", ["standard", "batching"])
+@pytest.mark.browser
+def test_the_browser_library_delivers_from_a_page_of_another_origin(
+    service: httpx.Client, ledger: Ledger, key: str, node: Path, page_of_a_shop: str, strategy: str
+) -> None:
+    """In Chromium, each call for itself (the short paths) and as batches."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"needs Chromium at {CHROMIUM}")
+    from playwright.sync_api import sync_playwright
+
+    who, host = customer(), str(service.base_url).rstrip("/")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.set_default_timeout(SLOW_MS)
+        page.goto(page_of_a_shop)
+        page.add_script_tag(path=node / "node_modules/@segment/analytics-next/dist/umd/index.js")
+        page.evaluate(VISIT, [key, host.removeprefix("http://"), who, strategy])
+        deadline = time.monotonic() + 30
+        while len(of(ledger, who)) < 2 and time.monotonic() < deadline:
+            page.wait_for_timeout(100)
+        browser.close()
+    rows = of(ledger, who)
+    assert sorted((row["name"], row["item"]) for row in rows) == [("Identify", None), ("Product Viewed", "green")]
+    assert told(rows[0])["context"]["page"]["url"] == page_of_a_shop

@@ -128,6 +128,7 @@ def test_a_page_of_any_origin_may_send(service: httpx.Client, path: str) -> None
     assert told.headers["access-control-allow-methods"] == "POST"
     sent = service.post(f"/v1/{path}", content=b"{", headers={"origin": "https://shop.example"})
     assert sent.headers["access-control-allow-origin"] == "*"
+    assert sent.headers["access-control-expose-headers"] == "retry-after"
 
 
 def test_what_the_browser_library_counts_about_itself_is_answered(service: httpx.Client) -> None:
