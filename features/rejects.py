@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Column, Connection, DateTime, String, Table, Text, delete, func, insert, select
 
+from features.erased import erased_among
 from features.ledger import NUMBER, metadata
 
 KEPT = 10_000  # whoever sends nothing but rejects must not fill the disk
@@ -38,7 +39,11 @@ class Reject:
 
 
 def keep(connection: Connection, found: Sequence[Reject]) -> None:
-    """Adds these and drops the oldest above `KEPT`; the caller holds the write lock."""
-    connection.execute(insert(rejects), [asdict(reject) for reject in found[-KEPT:]])
+    """Adds these, but for those of erased customers, and drops the oldest above `KEPT`; the caller holds the lock."""
+    gone = erased_among(connection, {reject.customer for reject in found})
+    kept = [asdict(reject) for reject in found[-KEPT:] if reject.customer not in gone]
+    if not kept:
+        return
+    connection.execute(insert(rejects), kept)
     last = connection.execute(select(func.max(rejects.c.id))).scalar_one()
     connection.execute(delete(rejects).where(rejects.c.id <= last - KEPT))

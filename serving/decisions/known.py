@@ -10,11 +10,13 @@ import orjson
 import pandas as pd
 from sqlalchemy import Connection, select
 
+from features.conditions import Facts, holds
 from features.conditions.facts import NEWEST
 from features.consent import PURPOSES, allows, consents
 from features.decisions import decisions
 from features.events import IDENTIFIED, Events, utc
 from features.history import read_events
+from features.segments import conditions, read_segments
 from features.table import FeatureTable
 from features.workspace import Workspace
 from serving.decisions.histories import person
@@ -23,6 +25,7 @@ from serving.decisions.recommend import Answer, UnavailableError, recommend
 from serving.decisions.requests import OfferRequest, RecommendRequest
 from serving.decisions.state import State
 from training.release import Release
+from training.uplift.scores import scores_of
 
 LAST = 20  # events that are shown
 SAID = ("time", "name", "item", "quantity", "price", "order_id", "channel", "campaign", "source", "machine")
@@ -43,6 +46,7 @@ def known(state: State, workspace: Workspace, customer: str, now: datetime) -> K
         "customer": ids[0],
         "ids": ids,
         "stage": features.get("stage"),
+        "segments": _segments(state, workspace, ids[0], events, now),
         "traits": _traits(events),
         "profile": features,
         "features_as_of": utc(now),
@@ -61,6 +65,18 @@ def _features(events: Events, customer: str, now: datetime, workspace: Workspace
     table = FeatureTable.build(events, now, customers=[customer], currency=workspace.settings.currency)
     row = table.frame.astype(object).iloc[0]  # plain values: JSON knows none of numpy's
     return {str(name): None if pd.isna(value) else value for name, value in row.items()}
+
+
+def _segments(
+    state: State, workspace: Workspace, customer: str, rows: Iterable[Mapping[str, Any]], now: datetime
+) -> list[str] | Known:
+    """The keys of the segments that the customer is in."""
+    scores = scores_of(state.uplift.effects if state.uplift else None, customer)
+    facts = Facts.of(rows, now, scores=scores, catalog=state.catalog)
+    try:
+        return [key for key, who in conditions(read_segments(workspace.folder)).items() if holds(who, facts)]
+    except ValueError as error:  # a file is wrong
+        return {"unavailable": str(error)}
 
 
 def _traits(rows: Iterable[Mapping[str, Any]]) -> Known:

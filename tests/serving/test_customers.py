@@ -33,13 +33,18 @@ def test_a_customer_is_shown_with_all_that_is_known(service: httpx.Client, shop:
         Ledger.at(shop.ledger),
         [told(1, "Identify", "c010", city="Bonn", plan="a"), told(2, "Identify", "c010", plan="b")],
     )
+    segments = shop.folder / "segments" / "here.yaml"
+    segments.parent.mkdir(exist_ok=True)
+    who = "{key: bonners, who: {trait: city, is: Bonn}}, {key: others, who: {trait: city, is: Ulm}}"
+    segments.write_text(f"segments: [{who}]")
     answer = service.get("/v1/customers/c010")
     assert answer.status_code == 200, answer.text
     found = answer.json()
     assert (found["customer"], found["ids"]) == ("c010", ["c010"])
     assert found["traits"] == {"city": "Bonn", "plan": "b"}
     assert found["profile"]["orders"] == 3
-    assert found["stage"] in {"new", "active", "at_risk", "lapsed"}
+    assert found["stage"] in {"new", "active", "loyal", "at_risk", "lapsed"}
+    assert {"bonners", "others"} & set(found["segments"]) == {"bonners"}
     assert found["consents"] == {"personalisation": True, "marketing": False, "analytics": True, "ads": False}
     assert {row["proof"] for row in found["consent_rows"]} == {"a box ticked"}
     assert [row["name"] for row in found["last_events"]] == ["Identify"] * 2 + ["Order Completed"] * 3
