@@ -2,8 +2,8 @@
 
 A log has 100 to 300 rows of 28 customers and nobody in the month before the moment and just after it; some are a
 machine's, some were received late; items may be missing in the catalogue of three, traits may be of any type.
-Twenty-five conditions are asked of each log, which may name three segments: s0, s1 that may name s0, s2 that may name
-both.
+Twelve conditions are asked of each log: of more, hypothesis would drop most examples as too large. They may name three
+segments: s0, s1 that may name s0, s2 that may name both.
 """
 
 from __future__ import annotations
@@ -233,8 +233,8 @@ def agree(asked: Sequence[Condition], log: list[dict[str, Any]]) -> bool:
 
 
 @pytest.mark.slow
-@given(st.lists(conditions("s0", "s1", "s2"), min_size=25, max_size=25), SEGMENTS, st.integers(0, 2**32))
-@settings(max_examples=100, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+@given(st.lists(conditions("s0", "s1", "s2"), min_size=12, max_size=12), SEGMENTS, st.integers(0, 2**32))
+@settings(max_examples=170, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 def test_a_query_finds_the_customers_for_whom_the_condition_holds_one_by_one(
     raws: list[dict[str, Any]], segments: dict[str, dict[str, Any]], seed: int
 ) -> None:
