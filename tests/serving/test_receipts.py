@@ -91,7 +91,9 @@ def test_what_is_not_signed_lately_with_the_secret_is_refused(client: httpx.Clie
 
 
 @pytest.mark.parametrize(
-    "content", [b"{}", b"[]", b"{", body(data={}), body(type=""), body(timestamp="lately"), body(data={"customer": 7})]
+    "content",
+    [b"{}", b"[]", b"{", body(data={}), body(type=""), body(timestamp="lately"), body(data={"customer": 7})],
+    ids=["nothing", "list", "torn", "of-nobody", "no-type", "no-time", "number"],
 )
 def test_a_signed_body_that_is_no_report_is_400(client: httpx.Client, secret: str, content: bytes) -> None:
     answer = sent(client, secret, content, name="w2")
