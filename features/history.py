@@ -34,6 +34,7 @@ from sqlalchemy import (
     select,
 )
 
+from features import preferences
 from features.bodies import parsed
 from features.engine import connect
 from features.erased import erased_among
@@ -210,6 +211,7 @@ def store(connection: Connection, rows: Mapping[bytes, Row]) -> set[bytes]:
     add(connection, LIVE, [(*(row[name] for name in columns), orjson.dumps(row).decode()) for row in fresh])
     redeem(connection, fresh)
     note(connection, fresh)
+    preferences.keep(connection, fresh)
     return new
 
 

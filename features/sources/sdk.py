@@ -6,7 +6,8 @@ alias      Alias, properties: `previous_id`; the customer is the new id
 page       Page Viewed       screen   Screen Viewed       group   Group, properties: traits and `group_id`
 
 Traits in the context of any other call are an Identify row of the same message. Of the context a row keeps, in
-`properties` under `context`: campaign, referrer, page (url and referrer) and sent_at. Address and device are not kept.
+`properties` under `context`: campaign, referrer, page (url and referrer), consent (by purpose) and sent_at. Address and
+device are not kept.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from uuid import uuid4
 import orjson
 
 from features.events import IDENTIFIED, MAX_CUSTOMER, PAGE
+from features.preferences import stated
 from features.rejects import MAX_BODY, Reject
 from features.sources import clock
 from features.sources.products import columns
@@ -140,6 +142,8 @@ def _kept(context: Mapping[str, Any], sent: Any) -> Row:
     page = context.get("page")
     if isinstance(page, dict):
         kept["page"] = {name: page[name] for name in ("url", "referrer") if page.get(name)}
+    if said := stated(context.get("consent")):
+        kept["consent"] = said
     if isinstance(sent, str) and sent:
         kept["sent_at"] = sent[: clock.MAX_TIME]
     return kept

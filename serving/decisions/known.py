@@ -85,7 +85,7 @@ def _traits(rows: Iterable[Mapping[str, Any]]) -> Known:
     for row in sorted((row for row in rows if row["name"] == IDENTIFIED and row["properties"]), key=NEWEST):
         said = orjson.loads(row["properties"])
         told |= said if isinstance(said, dict) else {}
-    return told
+    return {name: value for name, value in told.items() if name != "context"}  # what came with the call
 
 
 def _words(connection: Connection, ids: list[str]) -> list[Known]:
