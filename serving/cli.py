@@ -65,7 +65,7 @@ def work(
 
     shop = opened(workspace)
     if once:
-        typer.echo("\n".join(worker.once(shop, datetime.now(UTC))) or "nothing to do")
+        typer.echo("\n".join(worker.once(shop, datetime.now(UTC))) or "everything is up to date")
     else:
         worker.forever(shop, lambda: datetime.now(UTC), typer.echo)
 

@@ -94,7 +94,11 @@ def _signals(state: State, workspace: Workspace, link: Link, now: datetime, *, a
         return [words("We know of nothing that you did.")]
     used = "" if agreed else "None of this is used for what you see, because personal recommendations are off."
     rows = [
-        pair(NAMES.get(one.name, one.name), f"{one.count:,} times, last on {one.last:%d %B %Y}; from {one.source}")
+        pair(NAMES.get(one.name, one.name), f"{_often(one.count)} on {one.last:%d %B %Y}; from {one.source}")
         for one in found
     ]
     return [*([words(used, "soft")] if used else []), listed(rows)]
+
+
+def _often(count: int) -> str:
+    return "once," if count == 1 else f"{count:,} times, last"

@@ -122,5 +122,5 @@ def test_a_store_that_fails_is_said_once_and_tried_again(shop: Workspace, monkey
 def test_the_verb_makes_one_round_and_says_what_it_did(shop: Workspace) -> None:
     record(Ledger.at(shop.ledger), [event(1, NOON)])
     command = [ATTUNE, "work", "--once", "-w", str(shop.folder)]
-    for line in ("1 events of closed days moved into the history\n", "nothing to do\n"):
+    for line in ("1 events of closed days moved into the history\n", "everything is up to date\n"):
         assert subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ).stdout == line
