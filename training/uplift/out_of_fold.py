@@ -20,7 +20,7 @@ from training.uplift.compared import COMPARED
 from training.uplift.dr import doubly_robust
 from training.uplift.folds import fold_numbers
 from training.uplift.per_offer import PerOffer
-from training.uplift.rows import Log, Rows, check, encoded
+from training.uplift.rows import Log, Rows, check, encoded, folds_of
 
 KINDS = ("lightgbm", "linear")  # the longest work first
 JUDGED = {**CANDIDATES, **COMPARED}
@@ -58,6 +58,7 @@ def out_of_fold(
 ) -> OutOfFold:
     """The effects by these candidates, and the doubly robust score that they are judged by."""
     check(table, exposures, outcome)
+    folds = folds_of(len(outcome), folds)
     fold, unit = fold_numbers(table, exposures, outcome, folds=folds, seed=seed), units(table)
     tasks = [(group, fold != number) for group in of_a_kind(names) for number in range(folds)]
     with ThreadPoolExecutor(cores()) as pool:  # LightGBM and LAPACK release the interpreter's lock

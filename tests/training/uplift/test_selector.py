@@ -9,6 +9,7 @@ import pytest
 
 from features.exposures import Exposures
 from features.table import Feature, FeatureTable
+from training.uplift import rows
 from training.uplift.bases import Matrix
 from training.uplift.out_of_fold import out_of_fold
 from training.uplift.selector import Selector, selected
@@ -59,6 +60,17 @@ def test_effects_of_new_customers_are_calibrated(world: str) -> None:
     effect = model.effect(new).effect[:, 0]
     assert np.polyfit(effect, WORLDS[world](X), 1)[0] == pytest.approx(1, abs=0.25)
     assert abs(effect.mean() - WORLDS[world](X).mean()) < 0.12
+
+
+def test_a_large_log_is_dealt_in_three_folds_and_stays_calibrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "LARGE", 1500)
+    table, exposures, outcome, _truth = campaign("linear", 0, 3000)
+    found = out_of_fold(LINEAR, table, exposures, outcome, folds=5, seed=0)
+    assert set(found.fold) == {0, 1, 2}
+    new, X = features(99, 4000)
+    effect = Selector(candidates=LINEAR).learn(found, table, exposures).effect(new).effect[:, 0]
+    assert np.polyfit(effect, WORLDS["linear"](X), 1)[0] == pytest.approx(1, abs=0.25)
+    assert out_of_fold(("constant",), table, exposures, outcome, folds=2, seed=0).fold.max() == 1
 
 
 def test_a_constant_effect_is_nearly_the_same_for_all() -> None:
