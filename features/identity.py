@@ -98,7 +98,9 @@ def read_aliases(ledger: Ledger) -> tuple[Alias, ...]:
 
 
 def aliases_of(connection: Connection, customer: str, moment: datetime | None = None) -> list[Alias]:
-    """The edges among this customer's ids, oldest first; as a rule none, by one query."""
+    """The edges among this customer's ids, oldest first; as a rule nobody has any, which costs one short look."""
+    if connection.exec_driver_sql(f"SELECT 1 FROM {alias_rows.name} LIMIT 1").first() is None:
+        return []
     found: dict[int, Alias] = {}
     ids, asked = {customer}, set[str]()
     while fresh := ids - asked:
