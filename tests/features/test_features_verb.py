@@ -65,7 +65,7 @@ def test_the_table_is_written_with_those_who_agreed(shop, tmp_path, ending):
 
 def test_a_summary_says_for_how_many_each_feature_is_known(shop):
     lines = features(shop[0], "--as-of", "2025-06-01").stdout.splitlines()
-    assert "29 customers, 38 features as of 2025-06-01 00:00:00" in lines
+    assert "29 customers, 40 features as of 2025-06-01 00:00:00" in lines
     assert next(line for line in lines if line.startswith("city ")).split()[1:4] == ["known", "100%", "mostly"]
 
 

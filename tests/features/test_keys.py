@@ -42,7 +42,7 @@ def test_a_source_is_a_plain_name(ledger: Ledger, source: str) -> None:
 
 
 def test_a_role_is_a_known_one(ledger: Ledger) -> None:
-    with pytest.raises(ValueError, match=r"^role == 'admin', must be one of \['send'\]"):
+    with pytest.raises(ValueError, match=r"^role == 'admin', must be one of \['send', 'catalog'\]"):
         create(ledger, "web", "admin", NOON)
 
 

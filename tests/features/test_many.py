@@ -23,7 +23,7 @@ def ledger(ledger_url: str) -> Iterator[Ledger]:
 @pytest.mark.parametrize("count", [0, 1, MOST + 1])
 def test_rows_are_numbered_in_their_order(ledger: Ledger, count: int) -> None:
     with ledger.write() as connection:
-        add(connection, LIVE, [(NOON, None, f"{number}") for number in range(count)])
+        add(connection, LIVE, [(NOON, None, None, f"{number}") for number in range(count)])
     with ledger.read() as connection:
         found = connection.execute(select(live_events).order_by(live_events.c.sequence)).mappings().all()
     assert [row["body"] for row in found] == [f"{number}" for number in range(count)]

@@ -6,6 +6,7 @@ The last ten customers did not agree to personalisation. `oolong` is out of stoc
 """
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -51,8 +52,16 @@ CATALOG = (
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """The workspace of the docstring, both releases promoted."""
+def shop(untouched: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The workspace of the docstring, which the service of the session and all its tests write into."""
+    folder = tmp_path_factory.mktemp("served") / "shop"
+    shutil.copytree(untouched.folder, folder)
+    return Workspace.open(folder)
+
+
+@pytest.fixture(scope="session")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The workspace of the docstring, both releases promoted; nobody writes into it."""
     workspace = create(tmp_path_factory.mktemp("serving") / "shop")
     (workspace.folder / "offers.yaml").write_text(OFFERS)
     (workspace.folder / "catalog.csv").write_text(CATALOG)

@@ -39,6 +39,7 @@ def test_the_bundle_holds_no_customer(shop: Workspace, tmp_path: Path) -> None:
         "experiments",
         "offers.yaml",
         "recommender",
+        "segments",
         "uplift",
         "workspace.json",
     ]

@@ -72,7 +72,7 @@ def test_a_merged_customer_is_one_whichever_id_is_asked_for(service: httpx.Clien
 
 
 def test_nobody_is_unknown(service: httpx.Client) -> None:
-    answer = service.get("/v1/customers/nobody")
+    answer = service.get("/v1/customers/never-heard-of")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 

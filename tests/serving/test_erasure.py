@@ -63,12 +63,10 @@ def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def home(shop: Workspace, tmp_path: Path) -> Workspace:
-    """The shop of the session, copied, with traces of the customer in every place that keeps some."""
+def home(untouched: Workspace, tmp_path: Path) -> Workspace:
+    """The small shop, with traces of the customer in every place that keeps some."""
     folder = tmp_path / "shop"
-    shutil.copytree(shop.folder, folder, ignore=shutil.ignore_patterns("journal", "*.log", "ledger.db-*"))
-    with sqlite3.connect(shop.ledger_file) as live, sqlite3.connect(folder / ".attune" / "ledger.db") as own:
-        live.backup(own)
+    shutil.copytree(untouched.folder, folder)
     home = Workspace.open(folder)
     ledger = Ledger.at(home.ledger)
     record(ledger, [*signals(), *aliases()])

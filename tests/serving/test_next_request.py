@@ -19,10 +19,10 @@ COFFEES = {"java", "mocha", "robusta"}
 
 
 @pytest.fixture(scope="module")
-def own(shop: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def own(untouched: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The small shop, to write into."""
     folder: Path = tmp_path_factory.mktemp("next") / "shop"
-    shutil.copytree(shop.folder, folder)
+    shutil.copytree(untouched.folder, folder)
     return Workspace.open(folder)
 
 

@@ -24,9 +24,9 @@ NEW = "zoe"
 
 
 @pytest.fixture
-def own(shop: Workspace, tmp_path: Path) -> Workspace:
+def own(untouched: Workspace, tmp_path: Path) -> Workspace:
     """The small shop, to write into."""
-    shutil.copytree(shop.folder, tmp_path / "shop")
+    shutil.copytree(untouched.folder, tmp_path / "shop")
     return Workspace.open(tmp_path / "shop")
 
 
