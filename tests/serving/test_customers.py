@@ -57,7 +57,10 @@ def test_it_says_what_would_be_decided_and_journals_nothing(service: httpx.Clien
     found = service.get("/v1/customers/c012").json()
     assert journalled(shop) == before
     said = service.post("/v1/recommend", json={"customer": "c012"}).json()
-    assert found["would_recommend"]["items"] == said["items"]
+    would, does = (
+        [(one["item"], one["reason"]) for one in answer["items"]] for answer in (found["would_recommend"], said)
+    )
+    assert would == does  # scores fade with every second
     assert found["would_offer"]["reason"]
     assert "decision_id" not in found["would_recommend"]
 
