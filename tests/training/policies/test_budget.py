@@ -93,7 +93,7 @@ def test_a_plan_is_never_over_a_limit_and_its_profit_never_over_the_bound(
 @given(seed=st.integers(0, 1000), share=st.floats(0.05, 0.8), more=st.floats(1, 2))
 def test_more_budget_is_never_worth_less(seed: int, share: float, more: float) -> None:
     small, large = (plan(one) for one in (world(seed, 50, 3, share), world(seed, 50, 3, share * more)))
-    assert large.bound >= small.bound * (1 - 1e-6)
+    assert large.bound >= small.profit * (1 - 1e-6)  # of the bounds alone each is as near as its search came
     assert large.profit >= small.profit - (large.bound - large.profit) - 1e-6 * small.bound
 
 
