@@ -161,7 +161,7 @@ def test_an_answer_that_breaks_the_rules_is_an_error_that_names_the_model(shop):
 
 def test_a_release_whose_class_attune_yaml_does_not_name_is_refused_in_one_line(shop, capsys, tmp_path):
     folder = tmp_path / "unnamed"
-    shutil.copytree(shop.folder, folder)
+    shutil.copytree(shop.folder, folder, ignore=shutil.ignore_patterns("ledger.db-*"))  # these come and go
     (folder / "attune.yaml").write_text("name: shop\nrecommender: {models: [popularity]}\n")
     code, line = refused(capsys, "serve", "-w", str(folder), "--port", str(free_port()))
     assert code == 2
@@ -171,7 +171,7 @@ def test_a_release_whose_class_attune_yaml_does_not_name_is_refused_in_one_line(
 
 def test_a_model_that_breaks_the_contract_is_not_trained(shop, capsys, tmp_path):
     folder = tmp_path / "broken"
-    shutil.copytree(shop.folder, folder)
+    shutil.copytree(shop.folder, folder, ignore=shutil.ignore_patterns("ledger.db-*"))  # these come and go
     (folder / "attune.yaml").write_text(SETTINGS.format(path="one_short:Favourite"))
     short = "\n    def recommend_for(self, histories, k, *, items, as_of):\n"
     short += "        return super().recommend_for(histories, k - 1 or 1, items=items, as_of=as_of)\n"
@@ -231,7 +231,7 @@ def test_a_bento_carries_its_code(shop, tmp_path):
 def test_a_bento_is_refused_where_the_code_is_not_in_the_workspace(shop, tmp_path, monkeypatch):
     elsewhere, folder = tmp_path / "installed", tmp_path / "shop"
     elsewhere.mkdir()
-    shutil.copytree(shop.folder, folder)
+    shutil.copytree(shop.folder, folder, ignore=shutil.ignore_patterns("ledger.db-*"))  # these come and go
     (folder / "shop_models" / "favourite.py").rename(elsewhere / "installed_favourite.py")
     (folder / "attune.yaml").write_text(SETTINGS.format(path="installed_favourite:Favourite"))
     monkeypatch.syspath_prepend(str(elsewhere))
