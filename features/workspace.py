@@ -22,7 +22,7 @@ from features.starter import STARTER
 
 SETTINGS = "attune.yaml"
 STATE = ".attune"
-SECRET = "secret"  # the kind of fault whose input is not shown  # noqa: S105
+SECRET = "secret"  # noqa: S105  # the kind of fault whose input is not shown
 
 
 class Frozen(BaseModel):

@@ -61,7 +61,7 @@ NAMES = {
 }  # fmt: skip
 SHOWN = {"time": "time (UTC)", "name": "event", "customer": "customer", "item": "item", "price": "price",
          "quantity": "quantity"}  # fmt: skip
-LONG_AGO = datetime(1970, 1, 1)  # noqa: DTZ001  when a row that is only shown was received
+LONG_AGO = datetime(1970, 1, 1)  # noqa: DTZ001  # when a row that is only shown was received
 
 
 class EventMap(Frozen):
