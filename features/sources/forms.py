@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from features.consent import PURPOSES, agree_in
+from features.consent import PURPOSES, say_in
 from features.events import IDENTIFIED, MAX_CUSTOMER, SUBMITTED, Event
 from features.history import record_in
 from features.ledger import Ledger
@@ -93,7 +93,8 @@ def take(ledger: Ledger, source: str, form: Form, message_id: str, now: datetime
         )
         if new and form.consent and form.who and not robot:
             proof = orjson.dumps({"text": form.consent_text, "page": form.page, "time": now.isoformat()}).decode()
-            agree_in(connection, form.who, form.consent, source=source, time=now, proof=proof)
+            for purpose in form.consent:
+                say_in(connection, form.who, purpose, granted=True, source=source, proof=proof, time=now)
     return {"accepted": bool(new), "consent": [] if robot else list(form.consent)}
 
 

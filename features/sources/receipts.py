@@ -13,7 +13,7 @@ import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import select
 
-from features.consent import withdraw_in
+from features.consent import say_in
 from features.events import BOUNCED, CLICKED, COMPLAINED, DELIVERED, MAX_CUSTOMER, OPENED, UNSUBSCRIBED, Event, utc
 from features.history import live_events, record_in
 from features.ledger import Ledger
@@ -91,7 +91,8 @@ def take(ledger: Ledger, source: str, message_id: str, receipt: Receipt, now: da
     with ledger.write() as connection:
         new = record_in(connection, [event])
         if new and name in REFUSES:
-            withdraw_in(connection, customer, ["marketing"], source=source, time=now, proof=f"{name}, {message_id}")
+            proof = f"{name}, {message_id}"
+            say_in(connection, customer, "marketing", granted=False, source=source, proof=proof, time=now)
     return {"accepted": new, "event": name, "machine": why}
 
 
