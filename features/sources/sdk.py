@@ -7,7 +7,7 @@ page       Page Viewed       screen   Screen Viewed       group   Group, propert
 
 Traits in the context of any other call are an Identify row of the same message. Of the context a row keeps, in
 `properties` under `context`: campaign, referrer, page (url and referrer), consent (by purpose) and sent_at. Address and
-device are not kept.
+device are not kept, nor is the query of a page's address, but for the campaign.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from features.events import IDENTIFIED, MAX_CUSTOMER, PAGE
 from features.preferences import stated
 from features.rejects import MAX_BODY, Reject
 from features.sources import clock
+from features.sources.landing import ADDRESSES, bared, campaign_of
 from features.sources.products import columns
 from features.sources.split import Broken, split
 from features.sources.values import record, text
@@ -32,6 +33,7 @@ from features.workspace import Settings
 SCREEN, GROUP, ALIAS = "Screen Viewed", "Group", "Alias"
 MAX_EVENT = 32 << 10  # bytes, as Segment's
 MAX_EVENTS = 5_000  # in a batch; libraries send at most a few hundred
+QUERY = "search"  # of a page's address, as the browser libraries tell it beside that
 CHANNELS = {"browser": "web", "mobile": "app"}  # Segment's words -> ours; others stay
 EMPTY = {"item": None, "quantity": None, "price": None, "order_id": None}
 Row = dict[str, Any]
@@ -91,10 +93,17 @@ def rows(event: Any, call: Call) -> list[Row]:
     if make is None:
         raise ValueError(f"type == {kind!r:.80}, must be one of {', '.join(MADE)}")
     context = record("context", event.get("context"))
-    context = {**call.context, **context} if call.context else context
+    context = _with_campaign({**call.context, **context})
     common, kept = _common(event, context, call), _kept(context, event.get("sentAt") or call.sent)
     parts = _parts(kind, *make(event), record("context.traits", context.get("traits")), call.settings)
     return [_row(common, part, kept, line) for line, part in enumerate(parts)]
+
+
+def _with_campaign(context: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The context, with the campaign that the page's address names where the library names none."""
+    page = context.get("page")
+    found = campaign_of(page.get("url")) if isinstance(page, dict) and not context.get("campaign") else {}
+    return {**context, "campaign": found} if found else context
 
 
 def _parts(
@@ -138,10 +147,10 @@ def _campaign(campaign: Mapping[str, Any]) -> str | None:
 
 def _kept(context: Mapping[str, Any], sent: Any) -> Row:
     """What stays of the context."""
-    kept = {name: context[name] for name in ("campaign", "referrer") if context.get(name)}
+    kept = {name: bared(context[name]) for name in ("campaign", "referrer") if context.get(name)}
     page = context.get("page")
     if isinstance(page, dict):
-        kept["page"] = {name: page[name] for name in ("url", "referrer") if page.get(name)}
+        kept["page"] = bared({name: page[name] for name in ADDRESSES if page.get(name)})
     if said := stated(context.get("consent")):
         kept["consent"] = said
     if isinstance(sent, str) and sent:
@@ -184,7 +193,7 @@ def _group(event: Mapping[str, Any]) -> Made:
 
 
 def _page(event: Mapping[str, Any]) -> Made:
-    return PAGE, _viewed(event)
+    return PAGE, bared({name: value for name, value in _viewed(event).items() if name != QUERY})
 
 
 def _screen(event: Mapping[str, Any]) -> Made:

@@ -93,6 +93,34 @@ def test_of_the_context_stay_campaign_referrer_and_page_and_no_address_or_device
     assert row["campaign"] == "spring"
 
 
+def test_of_a_pages_address_stay_the_path_and_the_campaign() -> None:
+    """What a query holds may name a person, or let somebody in."""
+    here, there = "https://b.example/pay", "https://a.example/mail"
+    page = {"url": f"{here}?token=s3cret&utm_source=mail&utm_campaign=spring#s3cret", "referrer": f"{there}?to=s3cret"}
+    context = {"page": page, "referrer": {"url": f"{there}?to=s3cret", "type": "mail"}}
+    viewed = {**page, "search": "?token=s3cret", "path": "/pay", "title": "Pay"}
+    for row in (
+        one("page", context=context, properties=viewed),
+        one(context=context),
+        one(context={**context, "referrer": there}),
+    ):
+        assert "s3cret" not in str({name: value for name, value in row.items() if name != "message_id"})
+        assert told(row)["context"]["page"] == {"url": here, "referrer": there}
+        assert told(row)["context"]["campaign"] == {"name": "spring", "source": "mail"}
+        assert row["campaign"] == "spring"
+    assert one(context={**context, "campaign": {"name": "own"}})["campaign"] == "own"
+
+
+LONG = "x?utm_campaign=" + "x" * 257
+
+
+@pytest.mark.parametrize(
+    "url", [7, ["x"], {"a": 1}, "https://[", "?utm_campaign=", "x?" + "a=1&" * 200, LONG, "x?utm_campaign=%00"]
+)
+def test_an_address_that_is_none_tells_of_no_campaign(url: object) -> None:
+    assert one(context={"page": {"url": url}})["campaign"] is None
+
+
 def test_the_context_of_a_batch_is_that_of_its_events() -> None:
     both = Call.of({"context": {"campaign": {"id": 7}}}, "web", NOON, EUROS)
     assert rows(event(), both)[0]["campaign"] == "7"
