@@ -12,7 +12,9 @@ device are not kept, nor is the query of a page's address, but for the campaign.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -34,6 +36,8 @@ SCREEN, GROUP, ALIAS = "Screen Viewed", "Group", "Alias"
 MAX_EVENT = 32 << 10  # bytes, as Segment's
 MAX_EVENTS = 5_000  # in a batch; libraries send at most a few hundred
 QUERY = "search"  # of a page's address, as the browser libraries tell it beside that
+IDS = ("userId", "anonymousId", "previousId")
+ID = re.compile(rf'"(?:{"|".join(IDS)})"\s*:\s*"([^"\\\0]{{1,{MAX_CUSTOMER}}})"')  # in a text that is no JSON
 CHANNELS = {"browser": "web", "mobile": "app"}  # Segment's words -> ours; others stay
 EMPTY = {"item": None, "quantity": None, "price": None, "order_id": None}
 Row = dict[str, Any]
@@ -216,10 +220,18 @@ MADE: dict[str, Callable[[Mapping[str, Any]], Made]] = {
 
 
 def _reject(event: Any, call: Call, reason: str) -> Reject:
-    """The event as it was given, cut; under the customer's id where it can be read, so that erasure finds it."""
-    customer = event.get("userId") if isinstance(event, dict) else None
-    known = isinstance(customer, str) and len(customer) <= MAX_CUSTOMER and "\0" not in customer
-    return Reject(call.received, call.source, customer if known else None, reason, _shown(event))
+    """The event as it was given, cut; under the first id that can be read, so that erasure finds it."""
+    return Reject(call.received, call.source, next(_ids(event), None), reason, _shown(event))
+
+
+def _ids(event: Any) -> Iterator[str]:
+    """The ids that the event names, as far as they can be read."""
+    if isinstance(event, Broken):
+        yield from ID.findall(event.text)
+    for name in IDS if isinstance(event, dict) else ():
+        with suppress(ValueError):
+            if one := text(name, event.get(name)):
+                yield one
 
 
 def _reason(error: Exception) -> str:

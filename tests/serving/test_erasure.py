@@ -35,6 +35,9 @@ from features.imports import Parsed, import_events
 from features.interactions import Interactions
 from features.ledger import Ledger
 from features.registered import register_file
+from features.rejects import keep
+from features.sources.sdk import Call, taken
+from features.sources.split import Broken
 from features.table import Feature, FeatureTable
 from features.workspace import Workspace
 from serving.bundle import write
@@ -249,6 +252,23 @@ def test_no_event_and_no_import_brings_the_person_back(home: Workspace) -> None:
     with ledger.read() as connection:
         ads = select(func.count()).select_from(consents).where(consents.c.purpose == "ads")
         assert connection.execute(ads).scalar_one() == 2  # c006, by the list and by the import
+
+
+def test_rejects_that_name_the_person_anywhere_go_too(home: Workspace) -> None:
+    ledger, context = Ledger.at(home.ledger), Call.of({}, "web", DAY, home.settings)
+    broken = [
+        {"type": "shout", "userId": GONE},
+        {"type": "alias", "userId": "c001", "previousId": OLD, "timestamp": "x"},
+        {"type": "shout", "userId": "c001", "traits": {"friend": GONE}},
+        Broken(f'{{"userId": "{GONE}", \\xff', "not JSON"),
+    ]
+    with ledger.write() as connection:
+        keep(connection, [reject for _, reject in taken([*broken, {"type": "shout", "userId": "c001"}], context)[1]])
+    assert "ledger, rejects: 4 rows" in list(erase(home, GONE, NOW))
+    assert traces(home.folder, GONE, OLD) == []
+    with ledger.write() as connection:
+        keep(connection, [reject for _, reject in taken(broken[::3], context)[1]])
+    assert traces(home.folder, GONE, OLD) == []
 
 
 def test_only_salted_hashes_stay_and_they_differ_between_ledgers(home: Workspace, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from features.events import COLUMNS, SCHEMA
 from features.sources.sdk import MAX_EVENT, Call, Row, parsed, rows, taken
+from features.sources.split import Broken
 from features.workspace import Settings
 
 NOON = datetime(2026, 3, 1, 12)  # UTC, as the tables keep it
@@ -119,6 +120,23 @@ LONG = "x?utm_campaign=" + "x" * 257
 )
 def test_an_address_that_is_none_tells_of_no_campaign(url: object) -> None:
     assert one(context={"page": {"url": url}})["campaign"] is None
+
+
+@pytest.mark.parametrize(
+    ("broken", "customer"),
+    [
+        ({"type": "shout", "userId": 4711, "anonymousId": "d7"}, "4711"),
+        ({"type": "shout", "userId": "x" * 257, "anonymousId": "d7"}, "d7"),
+        ({"type": "alias", "previousId": "ann"}, "ann"),
+        ({"type": "shout", "userId": ["ann"]}, None),
+        (Broken('{"userId" : "ann", \\xff}', "not JSON"), "ann"),
+        (Broken('{"anonymousId":"d7"', "not JSON"), "d7"),
+        (7, None),
+    ],
+)
+def test_a_reject_stands_under_the_first_id_that_can_be_read(broken: object, customer: str | None) -> None:
+    ((_, reject),) = taken([broken], call())[1]
+    assert reject.customer == customer
 
 
 def test_the_context_of_a_batch_is_that_of_its_events() -> None:
