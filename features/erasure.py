@@ -20,7 +20,7 @@ from features.codes import codes
 from features.erased import keep_hashes
 from features.events import utc
 from features.exposures import log_names, read_log, save_log
-from features.history import locked, newest_version
+from features.history import newest_version
 from features.ledger import Ledger
 from features.person import Person, tables_of
 from features.rejects import rejects
@@ -37,10 +37,12 @@ def forget(workspace: Workspace, person: Person, now: datetime) -> None:
 
 
 def erase_files(workspace: Workspace, person: Person) -> Iterator[str]:
-    """The history, the campaigns' logs and the rejected rows without the person; a line on each that held some."""
-    with locked(workspace):
-        if count := _of_history(workspace, person):
-            yield f"history: {count:,} rows"
+    """The history, the campaigns' logs and the rejected rows without the person; a line on each that held some.
+
+    The caller holds `history.locked`, also until the ledger's rows are gone: no day closes in between.
+    """
+    if count := _of_history(workspace, person):
+        yield f"history: {count:,} rows"
     for name in log_names(workspace):
         if count := _of_log(workspace, name, person):
             yield f"exposures {name}: {count:,} rows"

@@ -5,10 +5,12 @@ a tablet of its own. It is known as `c002-old` too.
 """
 
 import csv
+import fcntl
 import json
 import re
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -40,6 +42,7 @@ from features.sources.sdk import Call, taken
 from features.sources.split import Broken
 from features.table import Feature, FeatureTable
 from features.workspace import Workspace
+from serving import erasure
 from serving.bundle import write
 from serving.decisions.journal import Journal
 from serving.erasure import erase
@@ -269,6 +272,27 @@ def test_rejects_that_name_the_person_anywhere_go_too(home: Workspace) -> None:
     with ledger.write() as connection:
         keep(connection, [reject for _, reject in taken(broken[::3], context)[1]])
     assert traces(home.folder, GONE, OLD) == []
+
+
+def test_a_day_that_closes_meanwhile_carries_nothing_past_the_erasure(
+    home: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the history and the ledger an erasure waits for living workers: here for one that never looks."""
+    monkeypatch.setattr(erasure, "PATIENCE", 2.0)
+    segment = home.state / "journal" / "worker-other.segment"
+    closing = threading.Timer(0.0, close_days, [home, DAY + timedelta(days=1)])
+    waited = erasure._replaced
+
+    def replaced(journal: Path) -> Iterator[str]:
+        closing.start()
+        yield from waited(journal)
+
+    with segment.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        monkeypatch.setattr(erasure, "_replaced", replaced)
+        list(erase(home, GONE, NOW))
+    closing.join()
+    assert traces(home.state / "history", GONE, OLD) == []
 
 
 def test_only_salted_hashes_stay_and_they_differ_between_ledgers(home: Workspace, tmp_path: Path) -> None:
