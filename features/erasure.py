@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import orjson
 from deltalake import DeltaTable
-from sqlalchemy import ColumnElement, Table, delete, or_, update
+from sqlalchemy import ColumnElement, Table, delete, or_, select, update
 
 from features.codes import codes
+from features.consent import consents
 from features.erased import keep_hashes
 from features.events import utc
 from features.exposures import log_names, read_log, save_log
@@ -31,9 +32,11 @@ LOG = "_delta_log"
 
 
 def forget(workspace: Workspace, person: Person, now: datetime) -> None:
-    """Keeps the salted hashes of the person's ids."""
+    """Keeps the salted hashes of the person's ids and addresses."""
+    words = select(consents.c.address).where(consents.c.customer.in_(person.ids), consents.c.address.isnot(None))
     with Ledger.at(workspace.ledger).write() as connection:
-        keep_hashes(connection, person.ids, utc(now))
+        addresses = {*person.addresses, *connection.execute(words).scalars()}
+        keep_hashes(connection, [*person.ids, *addresses, *(one.lower() for one in addresses)], utc(now))
 
 
 def erase_files(workspace: Workspace, person: Person) -> Iterator[str]:

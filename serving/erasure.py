@@ -41,7 +41,10 @@ def erase(workspace: Workspace, customer: str, now: datetime) -> Iterator[str]:
     yield from found or ["nothing was known of the customer"]
     for path, kind in registered_files(ledger):
         yield f"not erased: {path} ({kind}), which was asked for; delete it or write it again"
-    yield f"erased: {len(person.ids)} ids; a salted hash of each stays, so that no import and no event brings it back"
+    yield (
+        f"erased: {len(person.ids)} ids; a salted hash of each stays, as of the addresses, "
+        "so that no import and no event brings one back"
+    )
 
 
 def _replaced(journal: Path) -> Iterator[str]:

@@ -27,7 +27,7 @@ import pytest
 from sqlalchemy import func, select
 
 from features.codes import codes
-from features.consent import Basis, consents, grant, say
+from features.consent import About, Basis, consents, grant, say
 from features.decisions import Decision, decisions
 from features.erased import erased_ids
 from features.events import SCHEMA, Event
@@ -257,6 +257,17 @@ def test_no_event_and_no_import_brings_the_person_back(home: Workspace) -> None:
         assert connection.execute(ads).scalar_one() == 2  # c006, by the list and by the import
 
 
+def test_no_import_brings_an_address_back(home: Workspace) -> None:
+    """An e-mail provider reports by the address alone, and a list names people by it."""
+    ledger = Ledger.at(home.ledger)
+    about = About(address="Other@example.com", channel="email")
+    say(ledger, GONE, "marketing", granted=True, source="page", proof="clicked", time=DAY, about=about)
+    list(erase(home, GONE, NOW))
+    record(ledger, [event(97, "Email Bounced", "zero@example.com", None)])
+    grant(ledger, ["zero@example.com", "other@example.com"], Basis(("ads",), "a list"), source="list", time=DAY)
+    assert traces(home.folder, "zero@example.com", "other@example.com", "Other@example.com") == []
+
+
 def test_rejects_that_name_the_person_anywhere_go_too(home: Workspace) -> None:
     ledger, context = Ledger.at(home.ledger), Call.of({}, "web", DAY, home.settings)
     broken = [
@@ -300,12 +311,12 @@ def test_only_salted_hashes_stay_and_they_differ_between_ledgers(home: Workspace
     list(erase(home, GONE, NOW))  # a second time finds nothing and adds nothing
     with Ledger.at(home.ledger).read() as connection:
         kept = set(connection.execute(select(erased_ids.c.hash)).scalars())
-    assert len(kept) == 2
+    assert len(kept) == 3
     other = Ledger.at(f"sqlite:///{tmp_path / 'other.db'}")
     from features.erased import hashes
 
     with other.read() as connection:
-        assert not kept & hashes(connection, [GONE, OLD]).keys()
+        assert not kept & hashes(connection, [GONE, OLD, "zero@example.com"]).keys()
 
 
 def test_files_that_were_asked_for_are_named(home: Workspace, tmp_path: Path) -> None:
