@@ -119,26 +119,10 @@ class About:
 EVERYTHING = About()
 
 
-def agree_in(
-    connection: Connection, customer: str, purposes: Sequence[str], *, source: str, time: datetime, proof: str
-) -> None:
-    """Writes in the caller's transaction that the customer agreed in person: it holds also after a withdrawal."""
-    for purpose in purposes:
-        say_in(connection, customer, purpose, granted=True, source=source, proof=proof, time=time)
-
-
 def withdraw(ledger: Ledger, customer: str, purposes: Sequence[str], *, source: str, time: datetime) -> None:
     """Writes that the customer no longer agrees."""
     for purpose in purposes:
         say(ledger, customer, purpose, granted=False, source=source, proof="", time=time)
-
-
-def withdraw_in(
-    connection: Connection, customer: str, purposes: Sequence[str], *, source: str, time: datetime, proof: str = ""
-) -> None:
-    """Writes in the caller's transaction that the customer no longer agrees."""
-    for purpose in purposes:
-        say_in(connection, customer, purpose, granted=False, source=source, proof=proof, time=time)
 
 
 def say(

@@ -12,16 +12,19 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import orjson
 from deltalake import DeltaTable
-from sqlalchemy import delete, update
+from sqlalchemy import ColumnElement, Table, delete, or_, select, update
 
 from features.codes import codes
+from features.consent import consents
 from features.erased import keep_hashes
 from features.events import utc
 from features.exposures import log_names, read_log, save_log
-from features.history import locked, newest_version
+from features.history import newest_version
 from features.ledger import Ledger
 from features.person import Person, tables_of
+from features.rejects import rejects
 from features.states.store import overtake
 from features.workspace import Workspace
 
@@ -29,16 +32,20 @@ LOG = "_delta_log"
 
 
 def forget(workspace: Workspace, person: Person, now: datetime) -> None:
-    """Keeps the salted hashes of the person's ids."""
+    """Keeps the salted hashes of the person's ids and addresses."""
+    words = select(consents.c.address).where(consents.c.customer.in_(person.ids), consents.c.address.isnot(None))
     with Ledger.at(workspace.ledger).write() as connection:
-        keep_hashes(connection, person.ids, utc(now))
+        addresses = {*person.addresses, *connection.execute(words).scalars()}
+        keep_hashes(connection, [*person.ids, *addresses, *(one.lower() for one in addresses)], utc(now))
 
 
 def erase_files(workspace: Workspace, person: Person) -> Iterator[str]:
-    """The history, the campaigns' logs and the rejected rows without the person; a line on each that held some."""
-    with locked(workspace):
-        if count := _of_history(workspace, person):
-            yield f"history: {count:,} rows"
+    """The history, the campaigns' logs and the rejected rows without the person; a line on each that held some.
+
+    The caller holds `history.locked`, also until the ledger's rows are gone: no day closes in between.
+    """
+    if count := _of_history(workspace, person):
+        yield f"history: {count:,} rows"
     for name in log_names(workspace):
         if count := _of_log(workspace, name, person):
             yield f"exposures {name}: {count:,} rows"
@@ -49,7 +56,8 @@ def erase_files(workspace: Workspace, person: Person) -> Iterator[str]:
 
 def erase_rows(ledger: Ledger, person: Person) -> Iterator[str]:
     """The ledger without the person: rows are deleted, codes stay as given to nobody; then its file is rewritten."""
-    for table, mine in tables_of(ledger, person):
+    for table, theirs in tables_of(ledger, person):
+        mine = or_(theirs, *_named(table, person)) if table.name == rejects.name else theirs
         of_nobody = update(table).where(mine).values(customer=None)
         with ledger.write() as connection:
             done = connection.execute(of_nobody if table.name == codes.name else delete(table).where(mine))
@@ -58,6 +66,11 @@ def erase_rows(ledger: Ledger, person: Person) -> Iterator[str]:
             yield f"ledger, {table.name}: {done.rowcount:,} rows"
     if not ledger.rewrite():
         yield "ledger: somebody reads it still, so that its write-ahead log keeps old pages; erase again"
+
+
+def _named(rejected: Table, person: Person) -> list[ColumnElement[bool]]:
+    """The rejects that say one of the person's ids anywhere: they stand under one id, and may name another."""
+    return [rejected.c.body.contains(orjson.dumps(one).decode(), autoescape=True) for one in person.names]
 
 
 def _of_history(workspace: Workspace, person: Person) -> int:

@@ -55,13 +55,11 @@ def _distinct(log: ir.Table, column: str) -> pa.Array:
 
 
 def _coded(rows: ir.Table, customers: pa.Array, items: pa.Array, names: tuple[str, ...]) -> ir.Table:
-    import ibis
-
+    called = _positions(pa.array(names, pa.string()), "name")  # a sender may use as many names as ids
     who, what = _positions(customers, "customer"), _positions(items, "item")
-    found = rows.join(who, "customer").left_join(what, "item")
-    name = ibis.array(list(names)).index(found.name).cast("int32")
+    found = rows.join(who, "customer").join(called, "name").left_join(what, "item")
     same = ("time", "quantity", "price", "order_id")
-    return found.select(*same, customer=found.customer_position, item=found.item_position, name=name)
+    return found.select(*same, customer=found.customer_position, item=found.item_position, name=found.name_position)
 
 
 def _positions(ids: pa.Array, column: str) -> ir.Table:

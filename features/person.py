@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import ColumnElement, MetaData, Table, and_, or_, select
 
+from features.events import IDENTIFIED, MAX_CUSTOMER
 from features.history import live_events, read_events
 from features.identity import ids_of
 from features.ledger import Ledger
@@ -26,11 +27,13 @@ class Person:
     """`ids`: the customer and what was merged with it. `devices`: those on which nobody else identified.
 
     `shared`: message ids of what it did on other devices before it identified there, by device.
+    `addresses`: what it told as its `email`.
     """
 
     ids: tuple[str, ...]
     devices: tuple[str, ...] = ()
     shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    addresses: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -51,9 +54,16 @@ def person_of(workspace: Workspace, customer: str) -> Person:
     for row in told:
         if row["anonymous"] in others:
             shared.setdefault(row["anonymous"], []).append(row["message_id"])
-    return Person(
-        ids, tuple(sorted(devices - others)), {device: tuple(sorted(found)) for device, found in shared.items()}
-    )
+    there = {device: tuple(sorted(found)) for device, found in shared.items()}
+    return Person(ids, tuple(sorted(devices - others)), there, tuple(sorted(_addresses(mine))))
+
+
+def _addresses(mine: ir.Table) -> set[str]:
+    """What the person told as its `email`, as one who is known by the address would bear it."""
+    rows = mine.filter(mine.name == IDENTIFIED, mine.properties.contains('"email"')).select("properties").distinct()
+    told = [orjson.loads(row) for row in rows.to_pyarrow()["properties"].to_pylist()]
+    emails = [one.get("email") for one in told if isinstance(one, dict)]
+    return {one for one in emails if isinstance(one, str) and 0 < len(one) <= MAX_CUSTOMER}
 
 
 def tables_of(ledger: Ledger, person: Person) -> Iterator[tuple[Table, ColumnElement[bool]]]:

@@ -5,29 +5,22 @@ Fields with a meaning of their own are those of `Form`; all others are traits of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from features.consent import PURPOSES, agree_in
+from features.consent import PURPOSES, say_in
 from features.events import IDENTIFIED, MAX_CUSTOMER, SUBMITTED, Event
 from features.history import record_in
 from features.ledger import Ledger
+from features.sources.landing import bare, campaign_of
 
 MAX_FIELDS = 100
 MAX_VALUE = 5_000  # characters
 MAX_NAME = 64
-UTM = {
-    "utm_campaign": "name",
-    "utm_source": "source",
-    "utm_medium": "medium",
-    "utm_term": "term",
-    "utm_content": "content",
-}
 
 
 def _storable(text: str) -> str:
@@ -93,7 +86,8 @@ def take(ledger: Ledger, source: str, form: Form, message_id: str, now: datetime
         )
         if new and form.consent and form.who and not robot:
             proof = orjson.dumps({"text": form.consent_text, "page": form.page, "time": now.isoformat()}).decode()
-            agree_in(connection, form.who, form.consent, source=source, time=now, proof=proof)
+            for purpose in form.consent:
+                say_in(connection, form.who, purpose, granted=True, source=source, proof=proof, time=now)
     return {"accepted": bool(new), "consent": [] if robot else list(form.consent)}
 
 
@@ -114,9 +108,5 @@ def _told(form: Form) -> Iterator[dict[str, Any]]:
 
 def _context(page: str) -> dict[str, Any]:
     """Where it was sent from, as an SDK would tell it."""
-    try:
-        asked: Mapping[str, str] = dict(parse_qsl(urlsplit(page).query, max_num_fields=MAX_FIELDS))
-    except ValueError:
-        asked = {}
-    campaign = {ours: asked[name] for name, ours in UTM.items() if asked.get(name)}
-    return ({"page": {"url": page}} if page else {}) | ({"campaign": campaign} if campaign else {})
+    campaign = campaign_of(page)
+    return ({"page": {"url": bare(page)}} if page else {}) | ({"campaign": campaign} if campaign else {})

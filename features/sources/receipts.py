@@ -10,13 +10,14 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import select
 
-from features.consent import withdraw_in
+from features.consent import say_in
 from features.events import BOUNCED, CLICKED, COMPLAINED, DELIVERED, MAX_CUSTOMER, OPENED, UNSUBSCRIBED, Event, utc
 from features.history import live_events, record_in
 from features.ledger import Ledger
+from features.sources.clock import EARLIEST
 from features.sources.machines import machine, proxy
 
 NAMES = {
@@ -30,6 +31,19 @@ NAMES = {
 REFUSES = (COMPLAINED, UNSUBSCRIBED)
 KEPT = ("email_id", "link", "reason", "bounce", "user_agent")  # of the data; an address of the network is not
 LOOKED = 1_000  # earlier events of the customer
+
+
+def _signalled(time: datetime) -> datetime:
+    try:
+        late_enough = utc(time) >= EARLIEST
+    except OverflowError:
+        late_enough = False
+    if not late_enough:
+        raise ValueError(f"must be a time from {EARLIEST:%Y} on")
+    return time
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_signalled)]
 Text = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00]*$")]
 Id = Annotated[str, Field(min_length=1, max_length=MAX_CUSTOMER, pattern=r"^[^\x00]*$")]
 
@@ -47,7 +61,7 @@ class Data(BaseModel):
     hidden: bool = False  # the link that was clicked cannot be seen by a person
     user_agent: Text | None = None
     ip: Text | None = None
-    delivered_at: AwareDatetime | None = None
+    delivered_at: Time | None = None
     reason: Text | None = None
     bounce: Text | None = None  # hard, soft, ...
 
@@ -64,7 +78,7 @@ class Receipt(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     type: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
-    timestamp: AwareDatetime
+    timestamp: Time
     data: Data
 
 
@@ -91,7 +105,8 @@ def take(ledger: Ledger, source: str, message_id: str, receipt: Receipt, now: da
     with ledger.write() as connection:
         new = record_in(connection, [event])
         if new and name in REFUSES:
-            withdraw_in(connection, customer, ["marketing"], source=source, time=now, proof=f"{name}, {message_id}")
+            proof = f"{name}, {message_id}"
+            say_in(connection, customer, "marketing", granted=False, source=source, proof=proof, time=now)
     return {"accepted": new, "event": name, "machine": why}
 
 

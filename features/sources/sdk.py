@@ -7,12 +7,14 @@ page       Page Viewed       screen   Screen Viewed       group   Group, propert
 
 Traits in the context of any other call are an Identify row of the same message. Of the context a row keeps, in
 `properties` under `context`: campaign, referrer, page (url and referrer), consent (by purpose) and sent_at. Address and
-device are not kept.
+device are not kept, nor is the query of a page's address, but for the campaign.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,6 +26,7 @@ from features.events import IDENTIFIED, MAX_CUSTOMER, PAGE
 from features.preferences import stated
 from features.rejects import MAX_BODY, Reject
 from features.sources import clock
+from features.sources.landing import ADDRESSES, bared, campaign_of
 from features.sources.products import columns
 from features.sources.split import Broken, split
 from features.sources.values import record, text
@@ -32,6 +35,9 @@ from features.workspace import Settings
 SCREEN, GROUP, ALIAS = "Screen Viewed", "Group", "Alias"
 MAX_EVENT = 32 << 10  # bytes, as Segment's
 MAX_EVENTS = 5_000  # in a batch; libraries send at most a few hundred
+QUERY = "search"  # of a page's address, as the browser libraries tell it beside that
+IDS = ("userId", "anonymousId", "previousId")
+ID = re.compile(rf'"(?:{"|".join(IDS)})"\s*:\s*"([^"\\\0]{{1,{MAX_CUSTOMER}}})"')  # in a text that is no JSON
 CHANNELS = {"browser": "web", "mobile": "app"}  # Segment's words -> ours; others stay
 EMPTY = {"item": None, "quantity": None, "price": None, "order_id": None}
 Row = dict[str, Any]
@@ -91,10 +97,17 @@ def rows(event: Any, call: Call) -> list[Row]:
     if make is None:
         raise ValueError(f"type == {kind!r:.80}, must be one of {', '.join(MADE)}")
     context = record("context", event.get("context"))
-    context = {**call.context, **context} if call.context else context
+    context = _with_campaign({**call.context, **context})
     common, kept = _common(event, context, call), _kept(context, event.get("sentAt") or call.sent)
     parts = _parts(kind, *make(event), record("context.traits", context.get("traits")), call.settings)
     return [_row(common, part, kept, line) for line, part in enumerate(parts)]
+
+
+def _with_campaign(context: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The context, with the campaign that the page's address names where the library names none."""
+    page = context.get("page")
+    found = campaign_of(page.get("url")) if isinstance(page, dict) and not context.get("campaign") else {}
+    return {**context, "campaign": found} if found else context
 
 
 def _parts(
@@ -138,10 +151,10 @@ def _campaign(campaign: Mapping[str, Any]) -> str | None:
 
 def _kept(context: Mapping[str, Any], sent: Any) -> Row:
     """What stays of the context."""
-    kept = {name: context[name] for name in ("campaign", "referrer") if context.get(name)}
+    kept = {name: bared(context[name]) for name in ("campaign", "referrer") if context.get(name)}
     page = context.get("page")
     if isinstance(page, dict):
-        kept["page"] = {name: page[name] for name in ("url", "referrer") if page.get(name)}
+        kept["page"] = bared({name: page[name] for name in ADDRESSES if page.get(name)})
     if said := stated(context.get("consent")):
         kept["consent"] = said
     if isinstance(sent, str) and sent:
@@ -184,7 +197,7 @@ def _group(event: Mapping[str, Any]) -> Made:
 
 
 def _page(event: Mapping[str, Any]) -> Made:
-    return PAGE, _viewed(event)
+    return PAGE, bared({name: value for name, value in _viewed(event).items() if name != QUERY})
 
 
 def _screen(event: Mapping[str, Any]) -> Made:
@@ -207,10 +220,18 @@ MADE: dict[str, Callable[[Mapping[str, Any]], Made]] = {
 
 
 def _reject(event: Any, call: Call, reason: str) -> Reject:
-    """The event as it was given, cut; under the customer's id where it can be read, so that erasure finds it."""
-    customer = event.get("userId") if isinstance(event, dict) else None
-    known = isinstance(customer, str) and len(customer) <= MAX_CUSTOMER and "\0" not in customer
-    return Reject(call.received, call.source, customer if known else None, reason, _shown(event))
+    """The event as it was given, cut; under the first id that can be read, so that erasure finds it."""
+    return Reject(call.received, call.source, next(_ids(event), None), reason, _shown(event))
+
+
+def _ids(event: Any) -> Iterator[str]:
+    """The ids that the event names, as far as they can be read."""
+    if isinstance(event, Broken):
+        yield from ID.findall(event.text)
+    for name in IDS if isinstance(event, dict) else ():
+        with suppress(ValueError):
+            if one := text(name, event.get(name)):
+                yield one
 
 
 def _reason(error: Exception) -> str:

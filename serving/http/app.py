@@ -108,7 +108,9 @@ class Routes:
             response = refused(HttpError(405, "not_allowed", f"{request.method} {path}: use {allowed}"))
             response.headers["allow"] = allowed
             return response
-        paths = [route.path for route in self.known if len(route.path) > 2]  # a letter is near to everything
+        paths = [
+            route.path.replace(":path", "") for route in self.known if len(route.path) > 2
+        ]  # a letter is near to everything
         near = difflib.get_close_matches(below, paths, n=1)
         hint = f"did you mean /v1{near[0]}?" if near else "GET /v1/docs shows all"
         raise HttpError(404, "not_found", f"there is no route {path[:200]!r}; {hint}")

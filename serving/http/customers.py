@@ -32,7 +32,7 @@ class Customers:
         self._routes = routes
 
     def known(self) -> list[Route]:
-        return [Route("/customers/{customer}", self.customer, methods=["GET"])]
+        return [Route("/customers/{customer:path}", self.customer, methods=["GET"])]
 
     async def customer(self, request: Request) -> Response:
         """Who it is, what it said and did, and what would be decided now; nothing is journalled."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -122,8 +123,10 @@ async def _tried(handler: Handler, request: Request) -> Response:
         return await handler(request)
     except HttpError as error:
         return refused(error)
-    except FullError as error:
-        response = refused(HttpError(503, "try_again", f"{error}; send the same again"))
+    except (FullError, OSError, SQLAlchemyError) as error:
+        # where the ledger is is nobody's business who sends
+        said = error if isinstance(error, FullError) else "the ledger could not be read"
+        response = refused(HttpError(503, "try_again", f"{said}; send the same again"))
         response.headers["retry-after"] = str(RETRY_SECONDS)
         return response
 

@@ -48,6 +48,29 @@ def test_events_count_by_their_time(ledger: Ledger) -> None:
     assert not agreed(ledger)
 
 
+def test_a_yes_that_comes_late_undoes_no_later_no(ledger: Ledger) -> None:
+    """A library sends again what met a 503, after what the customer did next."""
+    record(ledger, [told(9, marketing=False)])
+    record(ledger, [told(8, marketing=True)])
+    assert not agreed(ledger)
+    record(ledger, [told(7, source="app", marketing=True)])
+    withdraw(ledger, "ann", ["ads"], source="page", time=NOON + timedelta(hours=1))
+    record(ledger, [told(10, ads=True)])
+    assert not agreed(ledger)
+    assert not agreed(ledger, purpose="ads")
+    record(ledger, [told(90, marketing=True, ads=True)])
+    assert agreed(ledger)
+    assert agreed(ledger, purpose="ads")
+
+
+def test_a_no_that_comes_late_counts_where_its_source_said_nothing_since(ledger: Ledger) -> None:
+    record(ledger, [told(9, marketing=True)])
+    record(ledger, [told(8, marketing=False)])
+    assert agreed(ledger)
+    record(ledger, [told(8, source="app", marketing=False)])
+    assert not agreed(ledger)
+
+
 def test_what_was_withdrawn_elsewhere_is_not_granted_by_repeating_a_yes(ledger: Ledger) -> None:
     record(ledger, [told(1, marketing=True)])
     withdraw(ledger, "ann", ["marketing"], source="page", time=NOON + timedelta(hours=1))

@@ -74,6 +74,11 @@ def test_a_merged_customer_is_one_whichever_id_is_asked_for(service: httpx.Clien
     assert by_old["consents"]["personalisation"] is False  # one of the two ids never said yes
 
 
+def test_an_id_may_hold_a_slash(service: httpx.Client, shop: Workspace) -> None:
+    record(Ledger.at(shop.ledger), [told(6, "Identify", "a/b?c#d", city="Bonn")])
+    assert service.get("/v1/customers/a%2Fb%3Fc%23d").json()["traits"] == {"city": "Bonn"}
+
+
 def test_nobody_is_unknown(service: httpx.Client) -> None:
     answer = service.get("/v1/customers/never-heard-of")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

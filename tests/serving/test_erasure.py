@@ -5,10 +5,12 @@ a tablet of its own. It is known as `c002-old` too.
 """
 
 import csv
+import fcntl
 import json
 import re
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -25,7 +27,7 @@ import pytest
 from sqlalchemy import func, select
 
 from features.codes import codes
-from features.consent import Basis, consents, grant, say
+from features.consent import About, Basis, consents, grant, say
 from features.decisions import Decision, decisions
 from features.erased import erased_ids
 from features.events import SCHEMA, Event
@@ -35,8 +37,12 @@ from features.imports import Parsed, import_events
 from features.interactions import Interactions
 from features.ledger import Ledger
 from features.registered import register_file
+from features.rejects import keep
+from features.sources.sdk import Call, taken
+from features.sources.split import Broken
 from features.table import Feature, FeatureTable
 from features.workspace import Workspace
+from serving import erasure
 from serving.bundle import write
 from serving.decisions.journal import Journal
 from serving.erasure import erase
@@ -251,17 +257,66 @@ def test_no_event_and_no_import_brings_the_person_back(home: Workspace) -> None:
         assert connection.execute(ads).scalar_one() == 2  # c006, by the list and by the import
 
 
+def test_no_import_brings_an_address_back(home: Workspace) -> None:
+    """An e-mail provider reports by the address alone, and a list names people by it."""
+    ledger = Ledger.at(home.ledger)
+    about = About(address="Other@example.com", channel="email")
+    say(ledger, GONE, "marketing", granted=True, source="page", proof="clicked", time=DAY, about=about)
+    list(erase(home, GONE, NOW))
+    record(ledger, [event(97, "Email Bounced", "zero@example.com", None)])
+    grant(ledger, ["zero@example.com", "other@example.com"], Basis(("ads",), "a list"), source="list", time=DAY)
+    assert traces(home.folder, "zero@example.com", "other@example.com", "Other@example.com") == []
+
+
+def test_rejects_that_name_the_person_anywhere_go_too(home: Workspace) -> None:
+    ledger, context = Ledger.at(home.ledger), Call.of({}, "web", DAY, home.settings)
+    broken = [
+        {"type": "shout", "userId": GONE},
+        {"type": "alias", "userId": "c001", "previousId": OLD, "timestamp": "x"},
+        {"type": "shout", "userId": "c001", "traits": {"friend": GONE}},
+        Broken(f'{{"userId": "{GONE}", \\xff', "not JSON"),
+    ]
+    with ledger.write() as connection:
+        keep(connection, [reject for _, reject in taken([*broken, {"type": "shout", "userId": "c001"}], context)[1]])
+    assert "ledger, rejects: 4 rows" in list(erase(home, GONE, NOW))
+    assert traces(home.folder, GONE, OLD) == []
+    with ledger.write() as connection:
+        keep(connection, [reject for _, reject in taken(broken[::3], context)[1]])
+    assert traces(home.folder, GONE, OLD) == []
+
+
+def test_a_day_that_closes_meanwhile_carries_nothing_past_the_erasure(
+    home: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the history and the ledger an erasure waits for living workers: here for one that never looks."""
+    monkeypatch.setattr(erasure, "PATIENCE", 2.0)
+    segment = home.state / "journal" / "worker-other.segment"
+    closing = threading.Timer(0.0, close_days, [home, DAY + timedelta(days=1)])
+    waited = erasure._replaced
+
+    def replaced(journal: Path) -> Iterator[str]:
+        closing.start()
+        yield from waited(journal)
+
+    with segment.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        monkeypatch.setattr(erasure, "_replaced", replaced)
+        list(erase(home, GONE, NOW))
+    closing.join()
+    assert traces(home.state / "history", GONE, OLD) == []
+
+
 def test_only_salted_hashes_stay_and_they_differ_between_ledgers(home: Workspace, tmp_path: Path) -> None:
     list(erase(home, GONE, NOW))
     list(erase(home, GONE, NOW))  # a second time finds nothing and adds nothing
     with Ledger.at(home.ledger).read() as connection:
         kept = set(connection.execute(select(erased_ids.c.hash)).scalars())
-    assert len(kept) == 2
+    assert len(kept) == 3
     other = Ledger.at(f"sqlite:///{tmp_path / 'other.db'}")
     from features.erased import hashes
 
     with other.read() as connection:
-        assert not kept & hashes(connection, [GONE, OLD]).keys()
+        assert not kept & hashes(connection, [GONE, OLD, "zero@example.com"]).keys()
 
 
 def test_files_that_were_asked_for_are_named(home: Workspace, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from features.workspace import Workspace
 
 PATH = "/v1/receipts/mailer"
 OPENED = {"type": "email.opened", "data": {"customer": "c000", "email_id": "m1", "user_agent": "Mozilla/5.0"}}
+NO_TIMES = ("lately", "1969-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
 
 
 def attune(*words: str, **environment: str) -> str:
@@ -92,8 +93,26 @@ def test_what_is_not_signed_lately_with_the_secret_is_refused(client: httpx.Clie
 
 @pytest.mark.parametrize(
     "content",
-    [b"{}", b"[]", b"{", body(data={}), body(type=""), body(timestamp="lately"), body(data={"customer": 7})],
-    ids=["nothing", "list", "torn", "of-nobody", "no-type", "no-time", "number"],
+    [
+        b"{}",
+        b"[]",
+        b"{",
+        body(data={}),
+        body(type=""),
+        body(data={"customer": 7}),
+        *(body(timestamp=time) for time in NO_TIMES),
+        *(body(data={"customer": "c000", "delivered_at": time}) for time in NO_TIMES),
+    ],
+    ids=[
+        "nothing",
+        "list",
+        "torn",
+        "of-nobody",
+        "no-type",
+        "number",
+        *NO_TIMES,
+        *(f"delivered {time}" for time in NO_TIMES),
+    ],
 )
 def test_a_signed_body_that_is_no_report_is_400(client: httpx.Client, secret: str, content: bytes) -> None:
     answer = sent(client, secret, content, name="w2")

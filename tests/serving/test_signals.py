@@ -1,5 +1,6 @@
 """The Segment API under /v1: who is let in, what is answered, and what is in the ledger by then."""
 
+import asyncio
 import gzip
 import sqlite3
 import time
@@ -8,18 +9,25 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
+import pandas as pd
 import pytest
 from sqlalchemy import select
 
+from features.catalog import Catalog
 from features.history import live_events
 from features.keys import create, revoke
 from features.ledger import Ledger
 from features.rejects import rejects
-from features.workspace import Workspace
+from features.workspace import Settings, Workspace
+from serving.decisions.state import State
+from serving.http.app import Routes
+from serving.http.auth import Keys
+from serving.intake import Intake
 
 CALLS = {
     "track": {"event": "Signed Up"},
@@ -108,6 +116,28 @@ def test_a_message_is_stored_once_per_source_for_ever(service: httpx.Client, led
     counts = [service.post("/v1/track", json=body, auth=(one, "")).json()["stored"] for one in (key, key, other, other)]
     assert counts == [1, 0, 1, 0]
     assert [row["source"] for row in stored(ledger, body["messageId"])] == ["web", "app"]
+
+
+def test_while_the_ledger_cannot_be_read_the_same_is_to_be_sent_again(tmp_path: Path) -> None:
+    own = Ledger.at(f"sqlite:///{tmp_path / 'ledger.db'}")
+    key, routes, intake = create(own, "web", "send", datetime.now(UTC)), Routes(lambda: datetime.now(UTC)), Intake(own)
+    empty = Catalog.of(pd.DataFrame({"item": []}))
+    routes.state = State(Settings(name="shop"), "", empty, ledger=own, intake=intake, keys=Keys(own))
+
+    async def sent() -> httpx.Response:
+        transport = httpx.ASGITransport(routes.app())
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+            return await client.post("/track", json=event(), auth=(key, ""))
+
+    with own.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE keys RENAME TO lost")
+    answer = asyncio.run(sent())
+    assert str(tmp_path) not in refused(answer, 503, "try_again")
+    assert answer.headers["retry-after"] == "1"
+    with own.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE lost RENAME TO keys")
+    assert asyncio.run(sent()).json()["stored"] == 1
+    intake.close()
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/plain;charset=UTF-8", "application/json", "x/y"])

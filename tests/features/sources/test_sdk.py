@@ -9,6 +9,7 @@ import pytest
 
 from features.events import COLUMNS, SCHEMA
 from features.sources.sdk import MAX_EVENT, Call, Row, parsed, rows, taken
+from features.sources.split import Broken
 from features.workspace import Settings
 
 NOON = datetime(2026, 3, 1, 12)  # UTC, as the tables keep it
@@ -91,6 +92,51 @@ def test_of_the_context_stay_campaign_referrer_and_page_and_no_address_or_device
     kept = {"campaign": context["campaign"], "referrer": context["referrer"], "page": page}
     assert told(row) == {"context": kept}
     assert row["campaign"] == "spring"
+
+
+def test_of_a_pages_address_stay_the_path_and_the_campaign() -> None:
+    """What a query holds may name a person, or let somebody in."""
+    here, there = "https://b.example/pay", "https://a.example/mail"
+    page = {"url": f"{here}?token=s3cret&utm_source=mail&utm_campaign=spring#s3cret", "referrer": f"{there}?to=s3cret"}
+    context = {"page": page, "referrer": {"url": f"{there}?to=s3cret", "type": "mail"}}
+    viewed = {**page, "search": "?token=s3cret", "path": "/pay", "title": "Pay"}
+    for row in (
+        one("page", context=context, properties=viewed),
+        one(context=context),
+        one(context={**context, "referrer": there}),
+    ):
+        assert "s3cret" not in str({name: value for name, value in row.items() if name != "message_id"})
+        assert told(row)["context"]["page"] == {"url": here, "referrer": there}
+        assert told(row)["context"]["campaign"] == {"name": "spring", "source": "mail"}
+        assert row["campaign"] == "spring"
+    assert one(context={**context, "campaign": {"name": "own"}})["campaign"] == "own"
+
+
+LONG = "x?utm_campaign=" + "x" * 257
+
+
+@pytest.mark.parametrize(
+    "url", [7, ["x"], {"a": 1}, "https://[", "?utm_campaign=", "x?" + "a=1&" * 200, LONG, "x?utm_campaign=%00"]
+)
+def test_an_address_that_is_none_tells_of_no_campaign(url: object) -> None:
+    assert one(context={"page": {"url": url}})["campaign"] is None
+
+
+@pytest.mark.parametrize(
+    ("broken", "customer"),
+    [
+        ({"type": "shout", "userId": 4711, "anonymousId": "d7"}, "4711"),
+        ({"type": "shout", "userId": "x" * 257, "anonymousId": "d7"}, "d7"),
+        ({"type": "alias", "previousId": "ann"}, "ann"),
+        ({"type": "shout", "userId": ["ann"]}, None),
+        (Broken('{"userId" : "ann", \\xff}', "not JSON"), "ann"),
+        (Broken('{"anonymousId":"d7"', "not JSON"), "d7"),
+        (7, None),
+    ],
+)
+def test_a_reject_stands_under_the_first_id_that_can_be_read(broken: object, customer: str | None) -> None:
+    ((_, reject),) = taken([broken], call())[1]
+    assert reject.customer == customer
 
 
 def test_the_context_of_a_batch_is_that_of_its_events() -> None:

@@ -220,6 +220,25 @@ def test_what_was_done_on_a_device_comes_to_who_identifies_there(shop: Workspace
     assert views(shop, ledger, "bob") == 2
 
 
+def test_what_comes_late_from_a_device_comes_to_who_identified_after_it(shop: Workspace, ledger: Ledger) -> None:
+    """A page sends its calls at once, and a retry arrives after what was done since: each event by its time."""
+    refresh(shop, NOON)
+    record(ledger, [on("phone", 2, "anna", "Identify"), on("phone", 5, "bob")])
+    refresh(shop, LATER)
+    record(ledger, [on("phone", 1), on("phone", 4)])
+    refresh(shop, LATER)
+    rows_are_those_of_a_rebuild(shop, ledger, "anna", "bob")
+    assert (views(shop, ledger), views(shop, ledger, "bob")) == (1, 2)
+    record(ledger, [on("phone", 8)])
+    refresh(shop, LATER)
+    record(ledger, [on("phone", 7, "carl", "Identify")])
+    refresh(shop, LATER)
+    record(ledger, [on("phone", 9, "carl")])
+    refresh(shop, LATER)
+    rows_are_those_of_a_rebuild(shop, ledger, "anna", "bob", "carl")
+    assert views(shop, ledger, "carl") == 2
+
+
 def test_a_file_may_bring_what_a_device_did(shop: Workspace, ledger: Ledger) -> None:
     refresh(shop, NOON)
     append(shop, from_file(on("phone", 1)))

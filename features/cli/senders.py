@@ -1,0 +1,77 @@
+"""The verbs that say who may send: `attune keys`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from features.cli.opened import WorkspaceOption, opened
+
+keys = typer.Typer(help="Say who may send.", no_args_is_help=True)
+
+
+@keys.command("create")
+def create_key(
+    source: Annotated[str, typer.Argument(help="Whose events they will be, e.g. web.")],
+    workspace: WorkspaceOption = None,
+    role: Annotated[str, typer.Option(help="What the key is for: send, catalog.")] = "send",
+) -> None:
+    """Make a key and show it, once; the ledger keeps its hash.
+
+    Example: attune keys create web -w shop
+    """
+    from features.keys import create
+    from features.ledger import Ledger
+
+    typer.echo(create(Ledger.at(opened(workspace).ledger), source, role, datetime.now(UTC)))
+
+
+@keys.command("webhook")
+def keep_webhook_secret(
+    source: Annotated[str, typer.Argument(help="Whose reports they will be, e.g. the provider's name.")],
+    workspace: WorkspaceOption = None,
+    secret: Annotated[
+        str | None,
+        typer.Option(envvar="ATTUNE_WEBHOOK_SECRET", help="The provider's own, whsec_...; default: a new one."),
+    ] = None,
+) -> None:
+    """Keep the secret by which a provider signs its webhooks, and show it, once, where it is made here.
+
+    Example: attune keys webhook mailer -w shop
+    """
+    from features.ledger import Ledger
+    from features.webhooks import keep
+
+    kept = keep(Ledger.at(opened(workspace).ledger), source, secret, datetime.now(UTC))
+    typer.echo(kept if secret is None else f"{source}: kept")
+
+
+@keys.command("list")
+def list_keys(workspace: WorkspaceOption = None) -> None:
+    """Show the keys: their first characters, role, source and state.
+
+    Example: attune keys list -w shop
+    """
+    from features.keys import described, every
+    from features.ledger import Ledger
+
+    known = every(Ledger.at(opened(workspace).ledger))
+    typer.echo("\n".join(map(described, known)) or "no keys; `attune keys create SOURCE` makes one")
+
+
+@keys.command("revoke")
+def revoke_key(
+    key: Annotated[str, typer.Argument(help="The key's first characters, as `attune keys list` shows them.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Make a key useless; a running service refuses it within seconds.
+
+    Example: attune keys revoke 3f2c0a9b -w shop
+    """
+    from features.keys import revoke
+    from features.ledger import Ledger
+
+    gone = revoke(Ledger.at(opened(workspace).ledger), key, datetime.now(UTC))
+    typer.echo(f"{gone.id}... of {gone.source}: revoked")
