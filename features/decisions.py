@@ -29,12 +29,13 @@ class Option:
 class Decision:
     """Who, when, what was considered, what was chosen with which probability, by which policy and model, and why.
 
-    `chosen` are item ids in order, one offer key, one arm, or [`NOTHING`]. `probability` is that of the whole choice.
+    `chosen` are item ids in order, one offer key, one arm, or [`NOTHING`]; of content all of it: `content:KEY`,
+    `item:ID`, `offer:KEY` and `ELEMENT:VARIANT`, as its options are. `probability` is that of the whole choice.
     `fallback` says why the answer is not the model's own, or is None. `time` is UTC without a zone.
     """
 
     decision_id: str
-    kind: str  # recommend, basket, similar, offer or assign
+    kind: str  # recommend, basket, similar, offer, assign or decide
     time: datetime
     customer: str | None
     options: tuple[Option, ...]

@@ -140,4 +140,68 @@ segments:
     description: Put something into the cart this week, more than an hour ago, and has not ordered since
     who: {event: Product Added, within: 7d, before: 1h, since: {event: Order Completed}}
 """,
+    "slots/home-hero.yaml": """\
+# yaml-language-server: $schema=schema.json
+# The top of the landing page: POST /v1/decide {"slot": "home-hero", "customer": ...} (docs/content.md).
+# The first content whose audience holds is shown, else the default of each element.
+kind: landing
+description: The top of the landing page
+holdout: 0.1              # share of customers who see the default, so that there is somebody to compare with
+items: {k: 3}             # beside the default: what is popular
+elements:
+  headline: {default: Welcome to our shop}
+  text: {default: Have a look at what is popular.}
+  cta: {default: Look around}
+contents:
+  - key: cart
+    description: Something waits in the cart
+    audience: {segment: cart-abandoner}
+    items: {k: 3}
+    elements:
+      headline:
+        - {key: waiting, text: Your cart is waiting, share: 0.5}
+        - {key: finish, text: "Finish what you began{% if traits.city %} in {{ traits.city }}{% endif %}", share: 0.5}
+      cta: [{key: cart, text: To your cart}]
+  - key: win-back
+    description: The last order is long ago
+    audience: {any: [{segment: at-risk}, {segment: lapsed}]}
+    items: {k: 3, include_bought: mixed}
+    # offers: [percent-10, free-shipping]   # of offers.yaml: one of them or none, as /v1/offers/select decides
+    elements:
+      headline: [{key: missed, text: We missed you}]
+      text:
+        - key: offer
+          text: "{% if offer %}{{ offer.name }} on your next order.{% else %}See what is new.{% endif %}"
+  - key: by-source
+    description: They came by one of our mails
+    audience: {segment: from-email}
+    elements:
+      headline: [{key: mail, text: Nice that you followed our mail}]
+""",
+    "slots/weekly-mail.yaml": """\
+# yaml-language-server: $schema=schema.json
+# The body of a mail, from a file of templates/.
+kind: email
+description: What we recommend this week
+purpose: marketing
+items: {k: 4}
+elements:
+  subject: {default: News from our shop}
+  body: {default: {template: weekly-mail.liquid}}
+contents:
+  - key: personal
+    items: {k: 4, variety: 0.2}
+    elements:
+      subject:
+        - {key: item, text: "{{ items[0].name }} and more for you", share: 0.5}
+      body: [{key: personal, text: {template: weekly-mail.liquid}}]
+""",
+    "templates/weekly-mail.liquid": """\
+<h1>This week</h1>
+<ul>
+{%- for item in items %}
+  <li>{{ item.name }}{% if item.price %}, {{ item.price | price: "en" }}{% endif %}</li>
+{%- endfor %}
+</ul>
+""",
 }

@@ -4,7 +4,7 @@ FOLDER/features, training, serving    our code
 FOLDER/serving/bundled/recommender    the champion's item side: manifest and model, no customers
 FOLDER/serving/bundled/uplift         the effects' parameters, and the prices of their plan
 FOLDER/serving/bundled/catalog.csv    names and stock
-FOLDER/serving/bundled/attune.yaml, offers.yaml, experiments/, segments/   the workspace's own files: no customers
+FOLDER/serving/bundled/attune.yaml, offers.yaml, experiments/, segments/, slots/, templates/   the workspace's own
 FOLDER/serving/bundled/PACKAGE        the code of a recommender of the user's own, where the champion is one
 FOLDER/serving/bundled/workspace.json the hash of the workspace that it was made from
 FOLDER/pyproject.toml                 what is built
@@ -16,6 +16,7 @@ import json
 import shutil
 from pathlib import Path
 
+from features import slots
 from features.catalog import read_catalog
 from features.offers import FILE as OFFERS
 from features.segments import FOLDER as SEGMENTS
@@ -29,6 +30,7 @@ from training.release import MANIFEST, MODEL, Release, current, load_release
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("features", "training", "serving")
 KINDS = ("recommender", "uplift")
+WRITTEN = (".yaml", ".liquid")
 
 
 def write(workspace: Workspace, folder: Path) -> list[str]:
@@ -56,9 +58,10 @@ def write(workspace: Workspace, folder: Path) -> list[str]:
 
 
 def rules(workspace: Workspace, target: Path) -> None:
-    """Copies what decides beside the models: settings, offers, experiments, segments, under the workspace's hash."""
+    """Copies what decides beside the models: the workspace's own files under its hash; none is of a customer."""
     own = [workspace.folder / SETTINGS, workspace.folder / OFFERS]
-    own += [path for folder in (EXPERIMENTS, SEGMENTS) for path in (workspace.folder / folder).glob("*.yaml")]
+    folders = (EXPERIMENTS, SEGMENTS, slots.FOLDER, slots.TEMPLATES)
+    own += [path for folder in folders for path in (workspace.folder / folder).glob("*") if path.suffix in WRITTEN]
     for path in filter(Path.exists, own):
         copy = target / path.relative_to(workspace.folder)
         copy.parent.mkdir(exist_ok=True)

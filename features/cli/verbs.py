@@ -51,15 +51,16 @@ def simulate(
 def init(
     folder: Annotated[Path, typer.Argument(help="The folder to make.")] = Path("shop"),
 ) -> None:
-    """Make a workspace: settings, offers, segments and an experiment to start from.
+    """Make a workspace: settings, offers, segments, slots and an experiment to start from.
 
     Example: attune init shop
     """
-    from features.segments import FOLDER, SCHEMA_FILE, schema
+    from features import segments, slots
     from features.workspace import create
 
     create(folder)
-    (folder / FOLDER / SCHEMA_FILE).write_text(schema() + "\n", encoding="utf-8")
+    for kind in (segments, slots):
+        (folder / kind.FOLDER / kind.SCHEMA_FILE).write_text(kind.schema() + "\n", encoding="utf-8")
     typer.echo(f"{folder}: a workspace; its settings are in {folder / 'attune.yaml'}")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from features.customers.base import Family
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 NAME = "lifecycle"
 STAGES = ("new", "active", "at_risk", "lapsed", "loyal")  # a stage's number is its place: new ones come last
 NEW, ACTIVE, AT_RISK = 30, 90, 180  # days: a first month, a quarter without an order, two of them
+DAY = timedelta(days=1)
 LOYAL = 3  # orders in the last two quarters: the least that shows two gaps, so that a pace is seen and not one return
 FEATURES = (
     Feature("days_since_first_event", NAME, "days", "Days since the first event of any kind."),
@@ -70,6 +72,20 @@ def _stage(first: ir.FloatingValue, last: ir.FloatingValue, orders: ir.IntegerVa
 
     loyal = (last <= ACTIVE) & (orders >= LOYAL)
     return ibis.cases((first <= NEW, 0), (loyal, 4), (last <= ACTIVE, 1), (last <= AT_RISK, 2), (last > AT_RISK, 3))
+
+
+def stage_of(orders: Sequence[datetime], moment: datetime) -> str | None:
+    """The stage of one customer who ordered at these times before the moment; None without an order."""
+    if not orders:
+        return None
+    at = moment.replace(microsecond=0)  # days are whole seconds, as `days_before` has them
+    first, last = ((at - time.replace(microsecond=0)) / DAY for time in (min(orders), max(orders)))
+    if first <= NEW:
+        return "new"
+    lately = sum(time >= moment - AT_RISK * DAY for time in orders)
+    if last <= ACTIVE:
+        return "loyal" if lately >= LOYAL else "active"
+    return "at_risk" if last <= AT_RISK else "lapsed"
 
 
 FAMILY = Family(FEATURES, columns, rows=rows, orders=orders, words={"stage": STAGES})

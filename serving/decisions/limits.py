@@ -46,9 +46,16 @@ def used_up(state: State, offers: Sequence[Offer], customer: str | None, now: da
 
 def taken(state: State, decision: Decision) -> Offer | None:
     """The limited offer that was chosen, or None."""
-    if decision.kind != "offer":
+    key = _offer(decision)
+    return next((offer for offer in state.offers if offer.key == key and offer.limited), None)
+
+
+def next_code(state: State, offer: Offer, customer: str | None, now: datetime) -> str | None:
+    """The code that the customer would be given now, for a text that names it; None where the offer has none."""
+    if offer.codes is None or customer is None or state.ledger is None:
         return None
-    return next((offer for offer in state.offers if offer.key == decision.chosen[0] and offer.limited), None)
+    with state.ledger.read() as connection:
+        return code_for(connection, offer.key, customer, utc(now))
 
 
 def take(connection: Connection, state: State, decision: Decision) -> dict[str, str]:
@@ -67,8 +74,18 @@ def take(connection: Connection, state: State, decision: Decision) -> dict[str, 
         return {}
     code = code_for(connection, offer.key, customer, decision.time)
     assert code is not None  # noqa: S101  # `_why` has seen it; this tells the type checker
+    if decision.context.get("code", code) != code:
+        raise UsedUpError("the code that a text names was given to another meanwhile")
     give(connection, code, offer, customer, decision.time, of_revenue=_of_revenue(state))
     return {"code": code}
+
+
+def _offer(decision: Decision) -> str | None:
+    """The offer that was chosen, alone or as a part of content."""
+    if decision.kind == "offer":
+        return decision.chosen[0]
+    chosen: str | None = decision.context["offer"] if decision.kind == "decide" else None
+    return chosen
 
 
 def _why(connection: Connection, offer: Offer, so_far: Spending, customer: str | None, now: datetime) -> str | None:

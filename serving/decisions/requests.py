@@ -118,6 +118,19 @@ class OfferRequest(Request):
     features: Mapping[Id, Number | Text | None] | None = Field(default=None, max_length=1000)
 
 
+class DecideRequest(Request):
+    """`POST /v1/decide`. `item` and `cart`: what is on the page, for slots that show what goes with it.
+
+    `anonymous`: a device on which nobody has identified, where no customer is given.
+    """
+
+    slot: Id
+    customer: Id | None = None
+    anonymous: Id | None = None
+    item: Id | None = None
+    cart: list[Id] = Field(default=[], max_length=MAX_CART)
+
+
 class AssignRequest(Request):
     """`POST /v1/experiments/{key}/assign`."""
 

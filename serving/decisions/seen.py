@@ -1,6 +1,6 @@
-"""Seen: what customers did, as far as the conditions of offers ask for it and this service knows.
+"""Seen: what customers did, as far as the conditions of offers and slots ask for it and this service knows.
 
-    seen at start   the history's rows that a condition of `offers.yaml` can count, held in memory by customer
+    seen at start   the history's rows that one of these conditions can count, held in memory by customer
     seen since      the live events that wait in the ledger: one query by index
 
 Of each customer and event the newest `LOOKED` rows.
@@ -19,13 +19,12 @@ import orjson
 import pyarrow as pa
 from sqlalchemy import ColumnElement, Connection, or_, select
 
-from features.conditions.grammar import Happened, Last, Leaf, Trait, leaves
+from features.conditions.grammar import Condition, Happened, Last, Leaf, Trait, leaves
 from features.customers.touches import TOUCHES, said
 from features.events import IDENTIFIED, SCHEMA
 from features.history import live_events, read_closed
 from features.identity import belongs, ids_of
 from features.ledger import Ledger
-from features.offers import Offer
 from features.past import people
 from features.workspace import Workspace
 
@@ -41,16 +40,16 @@ class Seen:
     rows: pa.Table = field(default_factory=SCHEMA.empty_table)
 
     @classmethod
-    def of(cls, workspace: Workspace, offers: Sequence[Offer]) -> Seen:
-        """What the conditions of these offers ask of the history; nothing is read where they ask nothing."""
+    def of(cls, workspace: Workspace, conditions: Sequence[Condition]) -> Seen:
+        """What these conditions ask of the history; nothing is read where they ask nothing."""
         import ibis
 
-        names = asked(offers)
+        names = asked(conditions)
         if not names:
             return cls()
         rows = people(read_closed(workspace).before(EVER))
         wanted = rows.name.isin(sorted(names))
-        if any(isinstance(leaf, Trait) and leaf.trait in TOUCHES for leaf in _leaves(offers)):
+        if any(isinstance(leaf, Trait) and leaf.trait in TOUCHES for leaf in _leaves(conditions)):
             wanted |= rows.properties.notnull() & said(rows)
         rows = rows.filter(wanted)
         newest = ibis.row_number().over(group_by=["customer", "name"], order_by=ibis.desc("time"))
@@ -72,17 +71,17 @@ class Seen:
         )
 
 
-def asked(offers: Sequence[Offer]) -> set[str]:
-    """The names of the events that the offers' conditions look at."""
-    parts = list(_leaves(offers))
+def asked(conditions: Sequence[Condition]) -> set[str]:
+    """The names of the events that the conditions look at."""
+    parts = list(_leaves(conditions))
     told = {IDENTIFIED for leaf in parts if isinstance(leaf, Trait)}
     counted = [leaf for leaf in parts if isinstance(leaf, Happened)]
     after = {leaf.since.event for leaf in counted if isinstance(leaf.since, Last)}
     return told | after | {leaf.event for leaf in counted}
 
 
-def _leaves(offers: Sequence[Offer]) -> Iterator[Leaf]:
-    return (leaf for offer in offers if offer.eligible is not None for leaf in leaves(offer.eligible))
+def _leaves(conditions: Sequence[Condition]) -> Iterator[Leaf]:
+    return (leaf for condition in conditions for leaf in leaves(condition))
 
 
 def since(ledger: Ledger | None, customer: str) -> Rows:

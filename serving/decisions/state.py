@@ -4,15 +4,17 @@ items, is on the `shelf`."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from features.catalog import Catalog, read_items
 from features.codes import load_codes
+from features.conditions import Condition
 from features.ledger import Ledger
 from features.offers import Offer
 from features.workspace import SETTINGS, Settings, Workspace, read_yaml
+from serving.content.ready import Ready, read_ready
 from serving.decisions.journal import Journal
 from serving.decisions.seen import Seen
 from serving.decisions.shelf import Shelf, admitted
@@ -23,6 +25,7 @@ from training.eligible import read_rules
 from training.recommenders.own import Own
 from training.release import Release, current, load_release
 from training.uplift.customer_effects import CustomerEffects
+from training.uplift.scores import score_names
 
 KINDS = ("recommender", "uplift")
 BUNDLED_HASH = "workspace.json"  # names the workspace that a bento was made from
@@ -36,6 +39,7 @@ class State:
     workspace_hash: str
     catalog: Catalog
     offers: tuple[Offer, ...] = ()
+    slots: Mapping[str, Ready] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
     recommender: Release | None = None
     uplift: Release | None = None
@@ -48,12 +52,18 @@ class State:
     shelf: Shelf | None = None
     workspace: Workspace | None = None
 
+    @property
+    def conditions(self) -> list[Condition]:
+        """All that offers and slots ask of a customer."""
+        asked = [offer.eligible for offer in self.offers if offer.eligible is not None]
+        return asked + [one for slot in self.slots.values() for one in slot.conditions]
+
     @classmethod
     def of(cls, workspace: Workspace) -> State:
         """Everything of a workspace, its releases checked; from here on this process journals and takes events in."""
         state = cls.read(workspace)
         assert state.ledger is not None  # noqa: S101  # `read` opens it; this tells the type checker
-        seen = Seen.of(workspace, state.offers)
+        seen = Seen.of(workspace, state.conditions)
         journal = Journal(workspace.state / "journal", state.ledger)
         return replace(state, journal=journal, intake=Intake(state.ledger), keys=Keys(state.ledger), seen=seen)
 
@@ -72,6 +82,7 @@ class State:
             workspace_hash=workspace.hash,
             catalog=stock.catalog,
             offers=offers,
+            slots=_slots(workspace.folder, workspace.settings, stock.catalog, offers, releases),
             experiments=read_experiments(workspace.folder),
             recommender=stock.recommender,
             uplift=releases.get("uplift"),
@@ -90,11 +101,13 @@ class State:
         settings = read_yaml(folder / SETTINGS, Settings)
         own = Own.among(settings.recommender.models, folder)
         found = {kind: load_release(folder / kind, own) for kind in KINDS if (folder / kind).is_dir()}
+        offers = read_rules(folder, catalog, _effects(found))
         return cls(
             settings=settings,
             workspace_hash=json.loads((folder / BUNDLED_HASH).read_text())["hash"],
             catalog=catalog,
-            offers=read_rules(folder, catalog, _effects(found)),
+            offers=offers,
+            slots=_slots(folder, settings, catalog, offers, found),
             experiments=read_experiments(folder),
             recommender=admitted(found.get("recommender"), catalog),
             uplift=found.get("uplift"),
@@ -108,6 +121,15 @@ def read_bundled(folder: Path) -> Catalog:
     path = folder / "catalog.csv"
     frame = read_items(path) if path.exists() else pd.DataFrame({"item": []})
     return Catalog.of(frame)
+
+
+def _slots(
+    folder: Path, settings: Settings, catalog: Catalog, offers: Sequence[Offer], releases: Mapping[str, Release]
+) -> dict[str, Ready]:
+    """The slots; their conditions know the scores that those of offers know."""
+    stored, keys = _effects(releases), [offer.key for offer in offers]
+    scores = score_names(dict.fromkeys([*keys, *(stored.effects.offers if stored else ())]))
+    return read_ready(folder, settings.currency, catalog, keys, scores)
 
 
 def _effects(releases: Mapping[str, Release]) -> CustomerEffects | None:

@@ -15,13 +15,28 @@ from features.workspace import Frozen, read_yaml
 FOLDER = "experiments"
 
 
+class Shows(Frozen):
+    """What of a slot is compared: an element's variants; without one, who is shown the content with who is held out."""
+
+    slot: str
+    content: str | None = None  # default: any
+    element: str | None = None
+
+    @model_validator(mode="after")
+    def _drawn(self) -> Self:
+        if self.element is not None and self.content is None:
+            raise ValueError(f"element == {self.element!r} needs the content in which it is drawn")
+        return self
+
+
 class Experiment(Frozen):
-    """One file of `experiments/`: every customer is in one arm."""
+    """One file of `experiments/`: every customer is in one arm, by the route `assign` or, with `shows`, by a slot."""
 
     key: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)
     arms: Mapping[str, float]  # the first one is what the others are compared with
     description: str = ""
     salt: str | None = None  # default: the key
+    shows: Shows | None = None
     window_days: int = Field(default=14, gt=0, le=365)
 
     @model_validator(mode="after")

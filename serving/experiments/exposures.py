@@ -1,11 +1,13 @@
-"""Who saw which arm of an experiment, and when first: from `assign` decisions and `Experiment Viewed` events."""
+"""Who saw which arm of an experiment, and when first: from `assign` decisions and `Experiment Viewed` events; of a slot
+from `decide` decisions, each from the moment at which an `Experience Viewed` event said that it was seen."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 
@@ -13,8 +15,13 @@ from features.decisions import decisions
 from features.events import Events, utc
 from features.identity import persons, read_aliases
 from features.ledger import Ledger
+from features.slots import DEFAULT
+from serving.experiments.definitions import Shows
 
 VIEWED = "Experiment Viewed"
+EXPERIENCED = "Experience Viewed"  # its properties name the `decision_id` of what was seen
+HELD_OUT, SHOWN = "held_out", "shown"  # the arms of a slot as a whole
+LOOKUP = 500  # decision ids per query
 Seen = tuple[str, str, datetime]  # customer, arm, time
 
 
@@ -63,6 +70,48 @@ def viewed(events: Events, key: str, as_of: datetime) -> Iterator[Seen]:
         properties = _properties(row["properties"])
         if properties.get("experiment_id") == key and properties.get("variation"):
             yield row["customer"], str(properties["variation"]), row["time"]
+
+
+def experienced(ledger: Ledger, events: Events, shows: Shows, as_of: datetime) -> Iterator[Seen]:
+    """The exposures to a slot: its journalled decisions that somebody was then said to have seen.
+
+    The event is of the customer or the device that was decided for: another's says nothing.
+    """
+    rows = events.before(as_of)
+    mine = rows.filter(rows.name == EXPERIENCED, rows.customer.notnull(), rows.properties.notnull(), ~rows.machine)
+    told = mine.select("customer", "anonymous", "time", "properties").to_pyarrow().to_pylist()
+    named = [(row, str(_properties(row["properties"]).get("decision_id"))) for row in told]
+    merged = persons(alias for alias in read_aliases(ledger) if alias.time < utc(as_of))
+    found = _decided(ledger, sorted({decision_id for _, decision_id in named}))
+    for row, decision_id in named:
+        whose, chosen, context = found.get(decision_id, (None, [], {}))
+        arm = arm_of(shows, chosen, context)
+        if arm is not None and {row["customer"], row["anonymous"]} & {whose, merged.get(str(whose))} - {None}:
+            yield row["customer"], arm, row["time"]
+
+
+def arm_of(shows: Shows, chosen: Sequence[str], context: Mapping[str, Any]) -> str | None:
+    """The arm that this decision of content drew; None where it drew none."""
+    picked = dict(key.split(":", 1) for key in chosen if not key.startswith("item:"))
+    held = context.get("held_out_of")
+    content = held or picked.get("content", DEFAULT)
+    if context.get("slot") != shows.slot or content == DEFAULT or shows.content not in (None, content):
+        return None
+    if shows.element is None:
+        return HELD_OUT if held else SHOWN
+    return None if held else picked.get(shows.element)
+
+
+def _decided(ledger: Ledger, ids: Sequence[str]) -> dict[str, tuple[str | None, list[str], dict[str, Any]]]:
+    """Customer, choice and context of the decisions of content among these."""
+    columns = (decisions.c.decision_id, decisions.c.customer, decisions.c.chosen, decisions.c.context)
+    found: dict[str, tuple[str | None, list[str], dict[str, Any]]] = {}
+    with ledger.read() as connection:
+        for start in range(0, len(ids), LOOKUP):
+            some = decisions.c.decision_id.in_(ids[start : start + LOOKUP])
+            rows = connection.execute(select(*columns).where(some, decisions.c.kind == "decide"))
+            found |= {one: (who, json.loads(chosen), json.loads(context)) for one, who, chosen, context in rows}
+    return found
 
 
 def _properties(text: str) -> dict[str, object]:

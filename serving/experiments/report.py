@@ -1,7 +1,7 @@
 """The report of an experiment: computed by the command line, stored as JSON, served with its age.
 
 assign decisions + Experiment Viewed --> first exposure per customer --+
-                                                                       +-> one row per customer -> analysis
+decide decisions joined with Experience Viewed (`shows`) ------^       +-> one row per customer -> analysis
 orders and refunds within the window after it, summed per customer ----+
 """
 
@@ -22,7 +22,7 @@ from features.history import read_events
 from features.ledger import Ledger
 from features.workspace import Workspace
 from serving.experiments.definitions import Experiment
-from serving.experiments.exposures import Exposed, assigned, exposed, viewed
+from serving.experiments.exposures import Exposed, Seen, assigned, experienced, exposed, viewed
 
 METRICS = ("conversion", "revenue")  # per customer: 1 for at least one order; money of orders less refunds
 
@@ -37,7 +37,7 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[s
 
     ledger = Ledger.at(workspace.ledger)
     events = read_events(workspace)
-    seen = [*assigned(ledger, experiment.key, now), *viewed(events, experiment.key, now)]
+    seen = _seen(ledger, events, experiment, now)
     allowed = set(consented_customers(ledger, purpose="analytics", as_of=now))
     all_customers = {customer for customer, _, _ in seen}
     found = exposed((one for one in seen if one[0] in allowed), experiment.arms)
@@ -60,6 +60,12 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[s
         "left_out": left_out(len(all_customers), len(all_customers - allowed), "analytics"),
         "verdict": _verdict(compared, ratio),
     }
+
+
+def _seen(ledger: Ledger, events: Events, experiment: Experiment, now: datetime) -> list[Seen]:
+    if experiment.shows is not None:
+        return list(experienced(ledger, events, experiment.shows, now))
+    return [*assigned(ledger, experiment.key, now), *viewed(events, experiment.key, now)]
 
 
 def outcomes(events: Events, found: Exposed, window_days: int, as_of: datetime) -> pd.DataFrame:
@@ -140,7 +146,8 @@ def _enough(experiment: Experiment, counts: dict[str, int], least: int) -> None:
     if min(counts.values()) < least:
         raise ValueError(
             f"experiment {experiment.key!r} has {counts} exposed customers; at least {least} per arm are needed. They "
-            "come from POST /v1/experiments/{key}/assign and from 'Experiment Viewed' events of the log"
+            "come from POST /v1/experiments/{key}/assign and from 'Experiment Viewed' events of the log; "
+            "with `shows` from 'Experience Viewed' events that name a decision of POST /v1/decide"
         )
 
 

@@ -18,7 +18,14 @@ from starlette.routing import Route
 from serving.decisions.assign import assign
 from serving.decisions.offers import select
 from serving.decisions.recommend import basket, recommend, similar
-from serving.decisions.requests import AssignRequest, BasketRequest, OfferRequest, RecommendRequest, SimilarRequest
+from serving.decisions.requests import (
+    AssignRequest,
+    BasketRequest,
+    DecideRequest,
+    OfferRequest,
+    RecommendRequest,
+    SimilarRequest,
+)
 from serving.decisions.state import State
 from serving.experiments.report import stored
 from serving.http.answers import Asked, Decide, decided
@@ -27,6 +34,7 @@ from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.openapi import document, page
 from serving.http.pages import Pages
 from serving.http.signals import Signals
+from serving.http.slots import of_slot
 from serving.http.sources import Sources
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -58,6 +66,7 @@ class Routes:
             Route("/recommend/basket", self.basket, methods=["POST"]),
             Route("/recommend/similar", self.similar, methods=["POST"]),
             Route("/offers/select", self.select, methods=["POST"]),
+            Route("/decide", self.decide, methods=["POST"]),
             Route("/experiments/{key}/assign", self.assign, methods=["POST"]),
             Route("/experiments/{key}/report", self.report, methods=["GET"]),
             *self.sources.known(),
@@ -79,6 +88,9 @@ class Routes:
 
     async def select(self, request: Request) -> Response:
         return await self._decided(request, OfferRequest, "offer", select)
+
+    async def decide(self, request: Request) -> Response:
+        return await self._decided(request, DecideRequest, "decide", of_slot)
 
     async def assign(self, request: Request) -> Response:
         key = request.path_params["key"]

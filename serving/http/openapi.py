@@ -14,6 +14,7 @@ from features.sources.receipts import Receipt
 from serving.decisions.requests import (
     AssignRequest,
     BasketRequest,
+    DecideRequest,
     OfferRequest,
     RecommendRequest,
     SimilarRequest,
@@ -51,6 +52,13 @@ ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None, dict[str, Any] | None
     ),
     ("post", "/v1/recommend/similar", "The items most like this one.", SimilarRequest, {"item": "i0001", "k": 3}),
     ("post", "/v1/offers/select", "An offer or nothing.", OfferRequest, {"customer": "c000007"}),
+    (
+        "post",
+        "/v1/decide",
+        "What a slot shows: texts, items and an offer.",
+        DecideRequest,
+        {"slot": "home-hero", "customer": "c000007"},
+    ),
     ("post", "/v1/experiments/{key}/assign", "The customer's arm of a test.", AssignRequest, {"customer": "c000007"}),
     (
         "post",
@@ -95,11 +103,23 @@ FLIP = {
     "properties": {name: {"type": "string"} for name in ("words", "offer", "best", "then")}
     | {name: {"type": "number"} for name in ("effect", "at")},
 }
+ELEMENT = {
+    "type": "object",
+    "required": ["text", "variant", "probability"],
+    "properties": {"text": {"type": "string"}, "variant": {"type": "string"}, "probability": {"type": "number"}},
+}
 ANSWERS: dict[str, dict[str, Any]] = {  # by path, what is found beside how it came about
     "/v1/offers/select": {
         **dict.fromkeys(("offer", "name", "code"), TEXT),
         **dict.fromkeys(("effect", "standard_error", "expected_profit"), NUMBER),
         "what_would_change": FLIP,
+    },
+    "/v1/decide": {
+        **{name: {"type": "string"} for name in ("slot", "kind", "content")},
+        **dict.fromkeys(("offer", "code"), TEXT),
+        "held_out": {"type": "boolean"},
+        "elements": {"type": "object", "additionalProperties": ELEMENT},
+        "items": {"type": "array", "items": {"type": "object"}},
     },
 }
 

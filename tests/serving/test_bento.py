@@ -40,6 +40,8 @@ def test_the_bundle_holds_no_customer(shop: Workspace, tmp_path: Path) -> None:
         "offers.yaml",
         "recommender",
         "segments",
+        "slots",
+        "templates",
         "uplift",
         "workspace.json",
     ]

@@ -22,6 +22,7 @@ FOUND = [
     ("/v1/recommend/basket", {"cart": ["green"]}),
     ("/v1/recommend/similar", {"item": "green"}),
     ("/v1/offers/select", {"customer": "c001"}),
+    ("/v1/decide", {"slot": "home-hero", "customer": "c001"}),
     (f"{TEST}/assign", {"customer": "c001"}),
 ]
 

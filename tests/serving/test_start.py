@@ -53,6 +53,13 @@ def test_a_corrupted_release_is_one_line(shop: Workspace) -> None:
     ("file", "text", "words"),
     [
         ("offers.yaml", "offers: [{key: mail, name: A letter, cots: 1}]", "cots"),
+        (
+            "slots/new.yaml",
+            "kind: web\nelements:\n  head:\n    default: '{{ nope }}'",
+            "new.yaml:4: Liquid knows no name",
+        ),
+        ("slots/new.yaml", "kind: web\nelements: {head: {defualt: Hi}}", "did you mean 'default'"),
+        ("templates/new.liquid", "one\n{% for %}", "templates/new.liquid:2: "),
         ("experiments/new.yaml", "key: new\narms: {a: 0.5, b: 0.6}", "sum to 1"),
         ("catalog.csv", "name,price\nGreen tea,4.0\n", "item"),
         ("attune.yaml", "name: shop\ncurency: EUR", "did you mean 'currency'"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pytest
 
 from features.customers import FAMILIES
+from features.customers.lifecycle import stage_of
 from features.events import SCHEMA, Event, Events
 from features.table import FeatureTable
 
@@ -257,3 +259,19 @@ def test_a_family_alone_gives_the_columns_it_describes(family):
 def test_no_two_families_share_a_column():
     names = [feature.name for family in FAMILIES.values() for feature in family.features]
     assert len(names) == len(set(names))
+
+
+def test_the_stage_of_one_customer_is_that_of_the_table():
+    """Up to six orders at and beside every border of a stage, some of them at the same moment."""
+    rng = random.Random(1)  # noqa: S311  # orders, not secrets
+    second = 1 / 86400
+    borders = [day + off for day in (0, 30, 90, 180, 400) for off in (second, 0, 1e-9, -second) if day + off > 0]
+    days = {f"c{number}": rng.choices(borders, k=rng.randint(0, 6)) for number in range(300)}
+    log = [
+        ordered(name, day, "tea", 1, 5.0, f"{name}-{n}") for name, some in days.items() for n, day in enumerate(some)
+    ]
+    built = table(log, families=["lifecycle"], customers=list(days)).frame["stage"]
+    expected = [None if value != value else value for value in built.astype(object)]  # noqa: PLR0124  # NaN
+    found = [stage_of([MOMENT - timedelta(days=day) for day in some], MOMENT) for some in days.values()]
+    assert found == expected
+    assert set(found) == {None, "new", "active", "loyal", "at_risk", "lapsed"}

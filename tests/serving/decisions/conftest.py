@@ -32,6 +32,7 @@ def asking(state: State, shop: Workspace) -> Callable[[dict[str, Any]], State]:
             else offer
             for offer in state.offers
         )
-        return replace(state, offers=offers, seen=Seen.of(shop, offers))
+        asked = replace(state, offers=offers)
+        return replace(asked, seen=Seen.of(shop, asked.conditions))
 
     return ask

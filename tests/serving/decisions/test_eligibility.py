@@ -75,8 +75,8 @@ def test_an_offer_for_a_segment_is_for_those_only_who_are_in_it(state: State, sh
     own.write_text("segments: [{key: drinkers, who: {event: Order Completed, where: {category: coffee}}}]")
     path.write_text(before.replace("{key: coupon,", "{key: coupon, eligible: {segment: drinkers},"))
     try:
-        offers = State.read(shop).offers
-        rules = replace(state, offers=offers, seen=seen.Seen.of(shop, offers))
+        rules = replace(state, offers=State.read(shop).offers)
+        rules = replace(rules, seen=seen.Seen.of(shop, rules.conditions))
         assert considered(rules, "c003") == {}
         said = "not in drinkers: 0 x Order Completed where category 'coffee' is not at least 1"
         assert considered(rules, "c000") == {"coupon": said}

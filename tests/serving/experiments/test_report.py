@@ -26,8 +26,8 @@ from features.ledger import Ledger
 from features.workspace import Workspace, create
 from serving.decisions.journal import Journal
 from serving.experiments import analysis
-from serving.experiments.definitions import Experiment, read_experiments
-from serving.experiments.exposures import VIEWED, exposed, viewed
+from serving.experiments.definitions import Experiment, Shows, read_experiments
+from serving.experiments.exposures import EXPERIENCED, VIEWED, arm_of, exposed, viewed
 from serving.experiments.report import build, outcomes, stored, table, write
 
 START = datetime(2026, 1, 1)  # UTC without a zone, as the tables keep it
@@ -178,6 +178,66 @@ def test_a_person_who_sat_in_two_arms_under_two_ids_is_left_out_and_counted(shop
 def test_without_exposures_the_error_says_where_they_come_from(shop: Workspace) -> None:
     with pytest.raises(ValueError, match=r"experiment 'other'.*assign"):
         build(shop, Experiment(key="other", arms=ARMS), NOW)
+
+
+def decided(journal: Journal, number: int, chosen: tuple[str, ...], held: str | None = None) -> None:
+    facts = ("decide", START, f"c{number:03}", (), chosen, 0.5, "content", None, None, "hash", "r", None)
+    journal.append(Decision(f"slot-{number}", *facts, {"slot": "hero", "held_out_of": held}))
+
+
+def seen_slot(number: int, decision: int) -> Event:
+    time, told = START + timedelta(days=1), json.dumps({"decision_id": f"slot-{decision}"})
+    return Event("web", f"seen-{number}-{decision}", EXPERIENCED, time, time, customer=f"c{number:03}", properties=told)
+
+
+def test_a_slot_is_compared_with_its_holdout_among_those_who_saw_it(shop: Workspace) -> None:
+    """Of 120 a third is held out; every fourth never saw the page, and c001 told of what c000 was shown."""
+    from features.history import append, record
+
+    append(shop, orders())
+    ledger = Ledger.at(shop.ledger)
+    journal = Journal(shop.state / "journal", ledger)
+    for number in range(120):
+        held = "sale" if number % 3 == 0 else None
+        decided(journal, number, ("content:default" if held else "content:sale", "item:tea", "head:default"), held)
+    journal.close()
+    record(ledger, [seen_slot(number, number) for number in range(120) if number % 4] + [seen_slot(1, 0)])
+    shows = {"slot": "hero"}
+    report = build(shop, Experiment(key="worth", arms={"held_out": 1 / 3, "shown": 2 / 3}, shows=shows), NOW)
+    sizes = {arm["arm"]: arm["customers"] for arm in report["arms"]}
+    agreed = [number for number in range(100) if number % 4]
+    assert sizes == {"held_out": sum(n % 3 == 0 for n in agreed), "shown": sum(n % 3 != 0 for n in agreed)}
+    assert (report["saw_two_arms"], report["unknown_arm"]) == (0, 0)
+
+
+CHOSEN = ("content:sale", "item:head:x", "offer:nothing", "head:red", "cta:default")
+
+
+@pytest.mark.parametrize(
+    ("shows", "context", "arm"),
+    [
+        ({}, {}, "shown"),
+        ({"content": "sale"}, {}, "shown"),
+        ({"content": "other"}, {}, None),
+        ({"content": "sale", "element": "head"}, {}, "red"),
+        ({"content": "sale", "element": "cta"}, {}, "default"),
+        ({"content": "sale", "element": "foot"}, {}, None),
+        ({}, {"held_out_of": "sale"}, "held_out"),
+        ({"content": "sale", "element": "head"}, {"held_out_of": "sale"}, None),
+        ({}, {"slot": "footer"}, None),
+    ],
+)
+def test_a_decision_of_content_is_in_the_arm_that_it_drew(shows: dict, context: dict, arm: str | None) -> None:
+    assert arm_of(Shows(slot="hero", **shows), CHOSEN, {"slot": "hero"} | context) == arm
+
+
+def test_the_default_that_nobody_drew_is_no_arm() -> None:
+    assert arm_of(Shows(slot="hero"), ("content:default",), {"slot": "hero", "held_out_of": None}) is None
+
+
+def test_an_element_is_compared_within_one_content() -> None:
+    with pytest.raises(ValueError, match="element == 'head' needs the content in which it is drawn"):
+        Shows(slot="hero", element="head")
 
 
 def test_no_report_yet_is_none(shop: Workspace) -> None:

@@ -1,0 +1,50 @@
+"""Asking: for whom content is decided, and what is known of them: no more than they agreed to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from features.conditions import Facts
+from features.consent import allows
+from features.slots import Slot
+from serving.decisions.histories import person
+from serving.decisions.requests import DecideRequest
+from serving.decisions.seen import of_device, since
+from serving.decisions.state import State
+from training.uplift.scores import scores_of
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Whose hash draws, and what is known; or why nobody is known, and the content is the default."""
+
+    unit: str = ""
+    facts: Facts | None = None
+    nobody: str | None = None
+
+
+def asking(state: State, slot: Slot, request: DecideRequest, now: datetime) -> Asking:
+    """The customer, or the visitor on a device; nobody without consent to the slot's purpose."""
+    who = request.customer or request.anonymous
+    if who is None or state.ledger is None:
+        told = "no customer and no anonymous id were given" if who is None else "without a workspace nobody is known"
+        return Asking(nobody=told)
+    what = "the visitor" if request.customer is None else "the customer"
+    try:
+        if not allows(state.ledger, who, purpose=slot.purpose, as_of=now):
+            return Asking(nobody=f"{what} has not agreed to {slot.purpose}")
+        if request.customer is None:
+            return Asking(who, Facts.of(of_device(state.ledger, who), now, catalog=state.catalog))
+        return _of_customer(state, request.customer, now)
+    except (OSError, RuntimeError, SQLAlchemyError):  # consent that cannot be read is none
+        return Asking(nobody=f"what {what} agreed to and did cannot be read")
+
+
+def _of_customer(state: State, customer: str, now: datetime) -> Asking:
+    ids = person(state, customer)
+    rows = since(state.ledger, customer) + state.seen.of_customer(*ids)
+    scores = scores_of(state.uplift.effects if state.uplift else None, customer)
+    return Asking(ids[0], Facts.of(rows, now, scores=scores, catalog=state.catalog))
