@@ -22,6 +22,7 @@ from features.starter import STARTER
 
 SETTINGS = "attune.yaml"
 STATE = ".attune"
+REFUSED = "refused.json"  # in STATE: what of the workspace the service found wrong, and why
 SECRET = "secret"  # noqa: S105  # the kind of fault whose input is not shown
 
 
@@ -101,6 +102,7 @@ class Settings(Frozen):
     recommender: RecommenderSettings = RecommenderSettings()
     uplift: UpliftSettings = UpliftSettings()
     offers: OfferSettings = OfferSettings()
+    max_model_age_days: int | None = Field(default=None, gt=0)  # an older release says so in `fallback`; none: never
 
     @field_validator("ledger")
     @classmethod
@@ -189,12 +191,14 @@ class Workspace:
     def hash(self) -> str:
         """The first 12 hex digits of SHA-256 over the workspace's own files: names the rules a decision was made by."""
         digest = hashlib.sha256()
-        names = sorted(
-            path for pattern in ("*.yaml", "*.csv", "*/*.yaml", "*/*.liquid") for path in self.folder.glob(pattern)
-        )
-        for path in names:
+        for path in own_files(self.folder):
             digest.update(path.relative_to(self.folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
         return digest.hexdigest()[:12]
+
+
+def own_files(folder: Path) -> list[Path]:
+    """The files of a workspace that say how it decides."""
+    return sorted(path for pattern in ("*.yaml", "*.csv", "*/*.yaml", "*/*.liquid") for path in folder.glob(pattern))
 
 
 def create(folder: Path) -> Workspace:
