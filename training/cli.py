@@ -1,4 +1,4 @@
-"""The verbs of the middle floor: train, compare, promote, rollback, score, plan, segments, report."""
+"""The verbs of the middle floor: train, compare, promote, refit, rollback, score, plan, segments, report."""
 
 from __future__ import annotations
 
@@ -89,6 +89,25 @@ def promote(
         typer.echo(promotion.promote(place, kind, version, reason=why))
     else:
         typer.echo(promotion.challenge(place, kind, version, share, reason=why))
+
+
+@app.command()
+def refit(
+    kind: Annotated[str, typer.Argument(help="recommender or uplift.")], workspace: WorkspaceOption = None
+) -> None:
+    """Train again as attune.yaml says, and promote what comes out where it is not worse than the champion.
+
+    A recommender's champion is made again from what came before the newest test period, and judged on it too. The
+    `schedule` of attune.yaml does this every day in `attune work`.
+
+    Example: attune refit recommender -w shop
+    """
+    from training.refit import refit as again
+    from training.tracking import require_kind
+
+    require_kind(kind)
+    for line in again(opened(workspace), kind, datetime.now(UTC)):
+        typer.echo(line)
 
 
 @app.command()
