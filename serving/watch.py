@@ -22,7 +22,7 @@ from time import monotonic
 from typing import Protocol
 
 from features.workspace import REFUSED, SETTINGS, STATE, Workspace
-from serving.decisions.canary import require_right
+from serving.decisions.canary import HangsError, require_right
 from serving.decisions.copies import read_copy, tidy
 from serving.decisions.served import Served, beside_of, champion_of, one_before
 from serving.decisions.state import State
@@ -49,6 +49,7 @@ class Watch:
         self._folder, self._routes, self._now = folder, routes, now
         self._served, self._marks = Served(), dict[str, Mark]()
         self._refused, self._told = dict[str, str](), dict[str, str]()
+        self._hung: set[str] = set()
         self._tried_at = monotonic()
         self._ended = threading.Event()
 
@@ -65,7 +66,8 @@ class Watch:
         """One round."""
         marks, again = marks_of(self._folder), monotonic() - self._tried_at > AGAIN
         old, self._marks = self._marks, marks
-        changed = [part for part in PARTS if marks[part] != old.get(part) or (again and part in self._refused)]
+        due = self._refused.keys() - self._hung if again else ()
+        changed = [part for part in PARTS if marks[part] != old.get(part) or part in due]
         if self._routes.state is None:
             self._begin()
         elif changed:
@@ -107,12 +109,14 @@ class Watch:
     def _renewed(self, state: State, part: str) -> State:
         """The state with this part as it is now; the same one where the part is wrong."""
         self._refused.pop(part, None)
+        self._hung.discard(part)
         try:
             if part == WORKSPACE:
                 return self._files(state)
             return self._challenger(state, BESIDE[part]) if part in BESIDE else self._champion(state, part)
         except Exception as error:  # noqa: BLE001  # the edge of a thread: whatever is wrong with it, the old one stays
             self._refuse(part, error)
+            self._hung |= {part} if isinstance(error, HangsError) else set()
             return state
 
     def _files(self, state: State) -> State:

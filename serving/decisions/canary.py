@@ -37,6 +37,10 @@ NOBODY = "canary"  # a customer whom nobody knows
 Call = Callable[[], Any]
 
 
+class HangsError(ValueError):
+    """A model did not answer at all: its thread goes on, so it is not asked again."""
+
+
 def require_right(state: State, kind: str, now: datetime) -> None:
     """Raises in one line where the state's release of this kind answers wrongly, or not in time."""
     failures: list[Exception] = []
@@ -44,7 +48,7 @@ def require_right(state: State, kind: str, now: datetime) -> None:
     thread.start()
     thread.join(PATIENCE)
     if thread.is_alive():
-        raise ValueError(f"it did not answer the canary requests within {PATIENCE:.0f} seconds")
+        raise HangsError(f"it did not answer the canary requests within {PATIENCE:.0f} seconds")
     if failures:
         said = " ".join(str(failures[0]).split())
         raise ValueError(f"it failed the canary requests: {said or type(failures[0]).__name__}") from failures[0]

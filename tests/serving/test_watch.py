@@ -1,11 +1,12 @@
 """What a worker answers from follows the workspace, as long as that is right; otherwise what was there before stays.
 
 Version 2 of the recommender is `popularity`; of version 3 the model raises, of version 4 it answers one item only, of
-version 5 a file is corrupt.
+version 5 a file is corrupt, of version 6 the model hangs.
 """
 
 import shutil
 import sys
+import threading
 import weakref
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from features.doctor import STALE, checked
 from features.interactions import Interactions
 from features.workspace import Workspace
 from serving import watch as watched
+from serving.decisions import canary
 from serving.http.app import Routes
 from serving.http.ready import readiness
 from serving.watch import Watch
@@ -26,6 +28,7 @@ from training.release import MODEL, point, save_model, write_release
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 OWN = """
+import time
 from dataclasses import dataclass
 from training.recommenders.base import Rankings
 from training.recommenders.popularity import Popularity
@@ -36,6 +39,14 @@ class Raising(Popularity):
 
     def recommend_for(self, histories, k, *, items, as_of):
         raise RuntimeError("it hurts")
+
+@dataclass
+class Hanging(Popularity):
+    name = "hanging"
+
+    def recommend_for(self, histories, k, *, items, as_of):
+        time.sleep(20)
+        raise RuntimeError("at last")
 
 @dataclass
 class Short(Popularity):
@@ -54,11 +65,12 @@ def shop(untouched: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     shutil.copytree(untouched.folder, tmp_path / "shop")
     (tmp_path / "shop" / "own_models.py").write_text(OWN)
     settings = tmp_path / "shop" / "attune.yaml"
-    paths = '"own_models:Raising", "own_models:Short", '
+    paths = '"own_models:Raising", "own_models:Short", "own_models:Hanging", '
     settings.write_text(settings.read_text().replace("models: [", f"models: [{paths}"))
     workspace = Workspace.open(tmp_path / "shop")
     known, own = Interactions.load(workspace.runs / "r1"), Own.of(workspace)
     models = {"2": Popularity(), "3": own.made("raising", {}), "4": own.made("short", {}), "5": Popularity()}
+    models["6"] = own.made("hanging", {})
     for version, model in models.items():
         release(workspace, version, model.fit(known))
     corrupt(workspace, "5")
@@ -154,6 +166,19 @@ def test_what_was_refused_is_tried_again(shop: Workspace, routes: Routes, watch:
     monkeypatch.setattr(watched, "AGAIN", 0.0)
     watch.look()
     assert (version(routes), routes.state.refused) == ("5", {})
+
+
+def test_a_model_that_hangs_holds_up_nobody_and_is_not_asked_again(
+    shop: Workspace, routes: Routes, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(canary, "PATIENCE", 2.0)
+    monkeypatch.setattr(watched, "AGAIN", 0.0)
+    point(shop, "recommender", "6")
+    for _ in range(3):
+        watch.look()
+    assert "did not answer the canary requests" in routes.state.refused["recommender"]
+    assert version(routes) == "1"
+    assert [thread.name for thread in threading.enumerate()].count("canary") == 1
 
 
 def test_a_worker_that_begins_with_a_corrupt_release_answers_from_the_one_before(
