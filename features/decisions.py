@@ -12,6 +12,7 @@ from sqlalchemy import Column, DateTime, Float, Index, String, Table, Text
 from features.ledger import metadata
 
 NOTHING = "nothing"  # the choice of silence
+SHADOW = "shadow"  # a kind: what a challenger that answers nobody would have answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Decision:
     """
 
     decision_id: str
-    kind: str  # recommend, basket, similar, offer, assign or decide
+    kind: str  # recommend, basket, similar, offer, assign, decide or SHADOW
     time: datetime
     customer: str | None
     options: tuple[Option, ...]

@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 from features.checksums import first_broken
 from features.events import utc
 from features.ledger import Ledger
-from features.workspace import Workspace
+from features.workspace import REFUSED, Workspace
 
 FINE, STALE, BROKEN = "fine", "stale", "broken"
 STALE_EVENTS = timedelta(days=7)  # a shop that sells has events every week
@@ -51,7 +51,7 @@ def checked(folder: Path, *, port: int, now: datetime) -> list[Check]:
     checks.append(Check("workspace", FINE, f"{workspace.folder} ({workspace.settings.name}, {workspace.hash})"))
     store = [_ledger(workspace), *_limits(workspace, now), _history(workspace, now)]
     store += [*_worker(workspace, now), *_signals(workspace, now)]
-    return [*checks, *_own_files(workspace), *store, *_releases(workspace, now)]
+    return [*checks, *_own_files(workspace), *store, *_releases(workspace, now), *_refused(workspace)]
 
 
 def shown(checks: list[Check]) -> str:
@@ -235,6 +235,17 @@ def _releases(workspace: Workspace, now: datetime) -> Iterator[Check]:
             yield Check(what, BROKEN, f"{pointer}: {' '.join(str(error).split())}")
         else:
             yield found
+
+
+def _refused(workspace: Workspace) -> Iterator[Check]:
+    """What a service of this workspace found wrong; what was there before answers."""
+    try:
+        found = json.loads((workspace.state / REFUSED).read_text())
+        yield from (Check("service", STALE, f"refused the {part}: {why}") for part, why in found.items())
+    except FileNotFoundError:
+        return
+    except (ValueError, AttributeError) as error:
+        yield Check("service", STALE, f"{workspace.state / REFUSED}: not readable ({error})")
 
 
 def _corrupted(kind: str, number: object, broken: str) -> Check:

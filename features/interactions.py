@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import sparse
 
+from features.arrays import read_arrays
 from features.events import ORDERED, REFUNDED, Events, utc
 from features.lines import Lines, runs
 from features.workspace import InteractionSettings
@@ -175,8 +176,7 @@ class Interactions:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The interactions that `save` wrote."""
-        with np.load(folder / FILE, allow_pickle=False) as arrays:
-            parts = dict(arrays)
+        parts: dict[str, Any] = read_arrays(folder / FILE)
         as_of, lines = str(parts.pop("as_of")), Lines.put_together(parts)
         return cls(**parts, as_of=datetime.fromisoformat(as_of) if as_of else None, lines=lines)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Mapping
+from datetime import time
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 from features.address import VARIABLE, shown, told, written
@@ -22,6 +23,7 @@ from features.starter import STARTER
 
 SETTINGS = "attune.yaml"
 STATE = ".attune"
+REFUSED = "refused.json"  # in STATE: what of the workspace the service found wrong, and why
 SECRET = "secret"  # noqa: S105  # the kind of fault whose input is not shown
 
 
@@ -86,6 +88,20 @@ class OfferSettings(Frozen):
     contacts: int | None = Field(default=None, ge=0)  # how many customers a plan may contact; no limit where not given
 
 
+def _clock(value: Any) -> Any:
+    return time(value // 60, value % 60) if type(value) is int and 0 <= value < 24 * 60 else value  # YAML's 13:30
+
+
+Clock = Annotated[time, BeforeValidator(_clock)]
+
+
+class Schedule(Frozen):
+    """When `attune work` trains each day, in the workspace's zone; never where nothing is said."""
+
+    recommender: Clock | None = None
+    uplift: Clock | None = None
+
+
 class Settings(Frozen):
     """`attune.yaml`."""
 
@@ -101,6 +117,8 @@ class Settings(Frozen):
     recommender: RecommenderSettings = RecommenderSettings()
     uplift: UpliftSettings = UpliftSettings()
     offers: OfferSettings = OfferSettings()
+    schedule: Schedule = Schedule()
+    max_model_age_days: int | None = Field(default=None, gt=0)  # an older release says so in `fallback`; none: never
 
     @field_validator("ledger")
     @classmethod
@@ -189,12 +207,14 @@ class Workspace:
     def hash(self) -> str:
         """The first 12 hex digits of SHA-256 over the workspace's own files: names the rules a decision was made by."""
         digest = hashlib.sha256()
-        names = sorted(
-            path for pattern in ("*.yaml", "*.csv", "*/*.yaml", "*/*.liquid") for path in self.folder.glob(pattern)
-        )
-        for path in names:
+        for path in own_files(self.folder):
             digest.update(path.relative_to(self.folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
         return digest.hexdigest()[:12]
+
+
+def own_files(folder: Path) -> list[Path]:
+    """The files of a workspace that say how it decides."""
+    return sorted(path for pattern in ("*.yaml", "*.csv", "*/*.yaml", "*/*.liquid") for path in folder.glob(pattern))
 
 
 def create(folder: Path) -> Workspace:

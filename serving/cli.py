@@ -55,7 +55,7 @@ def work(
     workspace: WorkspaceOption = None,
     once: Annotated[bool, typer.Option("--once", help="One round, then end.")] = False,
 ) -> None:
-    """Close days beside the service, round after round until it is ended; one worker per workspace.
+    """Close days beside the service, and train when attune.yaml says so, until it is ended; one worker per workspace.
 
     Example: attune work -w shop
     """
@@ -195,11 +195,16 @@ def report_experiment(
     """
     from datetime import UTC, datetime
 
+    from serving.experiments import shadows
+    from serving.experiments.challenges import all_experiments, shadow_keys
     from serving.experiments.definitions import named
     from serving.experiments.report import build, table, write
 
     shop = opened(workspace)
-    report = build(shop, named(shop.folder, key), datetime.now(UTC))
+    if key in shadow_keys(shop):
+        typer.echo("\n".join(shadows.lines(shop, key)))
+        return
+    report = build(shop, named(all_experiments(shop), key, shop.folder), datetime.now(UTC))
     path = write(shop, report)
     for line in table(report):
         typer.echo(line)

@@ -19,6 +19,7 @@ from features.ledger import Ledger
 from features.person import person_of
 from features.registered import registered_files
 from features.workspace import Workspace
+from serving.decisions.copies import forget_copies
 from serving.decisions.journal import FORGET, SEGMENT, recover
 from training.erasure import erase_training
 
@@ -38,6 +39,7 @@ def erase(workspace: Workspace, customer: str, now: datetime) -> Iterator[str]:
     with locked(workspace):  # a day that closed now would carry rows from the ledger into the history, past us
         found = [*erase_files(workspace, person), *erase_training(workspace, person), *_replaced(journal)]
         found += erase_rows(ledger, person)
+    forget_copies(workspace)
     yield from found or ["nothing was known of the customer"]
     for path, kind in registered_files(ledger):
         yield f"not erased: {path} ({kind}), which was asked for; delete it or write it again"

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from features.workspace import Workspace
+from serving.decisions.served import Served
 from serving.decisions.state import State
 
 
@@ -17,7 +18,7 @@ def run(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
     """Replaces this process by BentoML's, after the port and all that its workers will read were found good."""
     _loopback(host)
     _free(host, port)
-    State.read(workspace)
+    State.read(workspace, Served.readable(workspace))  # without what is wrong with releases: `GET /v1/ready` says that
     os.environ["ATTUNE_WORKSPACE"] = str(workspace.folder)
     os.environ["ATTUNE_WORKERS"] = str(workers)
     os.environ["BENTOML_HOME"] = str(_home(port))

@@ -1,9 +1,8 @@
-"""The BentoML service: reads the workspace at start, mounts the routes under `/v1`, and answers probes and metrics.
+"""The BentoML service: answers from the workspace as it is; mounts the routes under `/v1`, probes and metrics.
 
 The main calls are there a second time under `/api`, as BentoML's own, and call the same functions.
 """
 
-import gc
 import os
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +14,6 @@ import orjson
 from bentoml.validators import ContentType
 from threadpoolctl import threadpool_limits
 
-from features.workspace import Workspace
 from serving.decisions.offers import select
 from serving.decisions.recommend import recommend
 from serving.decisions.requests import AssignRequest, OfferRequest, RecommendRequest
@@ -24,6 +22,7 @@ from serving.http.answers import Asked, Decide, decided
 from serving.http.api import Door
 from serving.http.app import Routes, assigned
 from serving.http.errors import HttpError, checked
+from serving.watch import Watch, spare
 
 BUNDLED = Path(__file__).parent / "bundled"  # the item sides that a bento carries
 TIMEOUT = 5  # seconds; BentoML keeps a timer per request until it runs out
@@ -47,12 +46,20 @@ class Attune:
     def __init__(self) -> None:
         threadpool_limits(1, user_api="blas")
         folder = os.environ.get("ATTUNE_WORKSPACE")
-        routes.state = State.of(Workspace.open(Path(folder))) if folder else State.bundled(BUNDLED)
-        gc.collect()
-        gc.freeze()  # the models' objects live as long as the process: the collector need not walk them
+        self.watch = Watch(Path(folder), routes, routes.now) if folder else None
+        if self.watch:
+            self.watch.start()
+        else:
+            routes.state = State.bundled(BUNDLED)
+            spare()
+
+    def __is_ready__(self) -> bool:
+        return routes.state is not None
 
     @bentoml.on_shutdown
     def close(self) -> None:
+        if self.watch:
+            self.watch.end()
         if routes.state and routes.state.intake:
             routes.state.intake.close()
         if routes.state and routes.state.journal:

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -15,6 +15,7 @@ from features.history import close_days
 from features.ledger import Ledger
 from features.states.refresh import refresh
 from features.workspace import Workspace
+from serving.schedule import Refits
 
 PAUSE = 1.0  # seconds between two rounds: what a job keeps fresh is at most this much older
 TOLD = 1_000  # customers: fewer are brought up to date every second, and unsaid
@@ -34,13 +35,15 @@ def fresh(workspace: Workspace, now: datetime) -> str | None:
 
 
 # name -> what one round does, and says where it did something. Killed at any point, it loses and doubles nothing.
-JOBS: dict[str, Callable[[Workspace, datetime], str | None]] = {"features": fresh, "days": close}
+Job = Callable[[Workspace, datetime], str | None]
+JOBS: dict[str, Job] = {"features": fresh, "days": close}
 
 
 def once(workspace: Workspace, now: datetime) -> list[str]:
-    """One round of all jobs; what they said."""
+    """One round of all jobs, and the trainings that are due; what they said."""
     with _alone(workspace):
-        return [said for job in JOBS.values() if (said := job(workspace, now))]
+        said = [said for job in JOBS.values() if (said := job(workspace, now))]
+        return [*said, *Refits().finish(workspace, now)]
 
 
 def forever(workspace: Workspace, now: Callable[[], datetime], say: Say) -> None:
@@ -54,10 +57,11 @@ def forever(workspace: Workspace, now: Callable[[], datetime], say: Say) -> None
     signal.signal(signal.SIGTERM, end)
     Ledger.at(workspace.ledger)  # what can be told at the start is told there
     faults: dict[str, str] = {}
-    with _alone(workspace):
+    refits = Refits()
+    with _alone(workspace), closing(refits):
         while not ended:
-            for name in JOBS:
-                _try(name, workspace, now(), say, faults)
+            for name, job in {**JOBS, "refit": refits.look}.items():
+                _try(name, job, workspace, now(), say, faults)
             time.sleep(0 if ended else PAUSE)
 
 
@@ -66,9 +70,9 @@ def midnight(now: datetime, zone: str) -> datetime:
     return now.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
 
 
-def _try(name: str, workspace: Workspace, now: datetime, say: Say, faults: dict[str, str]) -> None:
+def _try(name: str, job: Job, workspace: Workspace, now: datetime, say: Say, faults: dict[str, str]) -> None:
     try:
-        said = JOBS[name](workspace, now)
+        said = job(workspace, now)
     except OSError as error:
         fault = f"{name}: {' '.join(str(error).split())}"
         if faults.get(name) != fault:

@@ -1,4 +1,4 @@
-"""The verbs of the middle floor: train, compare, promote, rollback, score, plan, segments, report."""
+"""The verbs of the middle floor: train, compare, promote, refit, rollback, score, plan, segments, report."""
 
 from __future__ import annotations
 
@@ -70,23 +70,51 @@ def promote(
     workspace: WorkspaceOption = None,
     force: Annotated[bool, typer.Option("--force", help="Also when it is worse; needs --reason.")] = False,
     reason: Annotated[str, typer.Option(help="Why a worse model is promoted; it is kept.")] = "",
+    share: Annotated[
+        float | None, typer.Option(help="Beside the champion, for this share of the customers; 0: a shadow.")
+    ] = None,
 ) -> None:
-    """Make a registered model the one that is served.
+    """Make a registered model the one that is served, or, with --share, a challenger beside it.
+
+    A challenger is a test: `attune report experiment` compares the two. It ends with the next promote or rollback.
 
     Example: attune promote recommender latest -w shop
     """
-    from training.promotion import promote as promoted
+    from training import promotion
 
     if force != bool(reason.strip()):
         raise ValueError("--force and --reason go together: a model that is worse is promoted for a reason only")
-    typer.echo(promoted(opened(workspace), kind, version, reason=reason.strip() or None))
+    place, why = opened(workspace), reason.strip() or None
+    if share is None:
+        typer.echo(promotion.promote(place, kind, version, reason=why))
+    else:
+        typer.echo(promotion.challenge(place, kind, version, share, reason=why))
+
+
+@app.command()
+def refit(
+    kind: Annotated[str, typer.Argument(help="recommender or uplift.")], workspace: WorkspaceOption = None
+) -> None:
+    """Train again as attune.yaml says, and promote what comes out where it is not worse than the champion.
+
+    A recommender's champion is made again from what came before the newest test period, and judged on it too. The
+    `schedule` of attune.yaml does this every day in `attune work`.
+
+    Example: attune refit recommender -w shop
+    """
+    from training.refit import refit as again
+    from training.tracking import require_kind
+
+    require_kind(kind)
+    for line in again(opened(workspace), kind, datetime.now(UTC)):
+        typer.echo(line)
 
 
 @app.command()
 def rollback(
     kind: Annotated[str, typer.Argument(help="recommender or uplift.")], workspace: WorkspaceOption = None
 ) -> None:
-    """Serve the release before the current one again.
+    """Take the last promotion back: a challenger goes, else the release before the current one is served again.
 
     Example: attune rollback recommender -w shop
     """

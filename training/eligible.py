@@ -26,6 +26,12 @@ Masks = Mapping[str, NDArray[np.bool_]]  # per offer with a condition
 def read_rules(folder: Path, catalog: Catalog, stored: CustomerEffects | None) -> tuple[Offer, ...]:
     """The offers of the workspace; no condition names an attribute that the catalogue lacks, or a score of no offer."""
     offers = read_offers(folder)
+    require_known(folder, offers, catalog, stored)
+    return offers
+
+
+def require_known(folder: Path, offers: Sequence[Offer], catalog: Catalog, stored: CustomerEffects | None) -> None:
+    """Refuses a condition that asks for an attribute that the catalogue lacks, or for a score of no offer."""
     learned = () if stored is None else stored.effects.offers
     names = score_names(dict.fromkeys([*(offer.key for offer in offers), *learned]))
     for offer in offers:
@@ -36,7 +42,6 @@ def read_rules(folder: Path, catalog: Catalog, stored: CustomerEffects | None) -
             require_scores(offer.eligible, names)
         except ValueError as error:
             raise ValueError(f"{folder / FILE}: eligible of {offer.key!r}: {error}") from None
-    return offers
 
 
 def eligible(

@@ -25,20 +25,48 @@ def promote(workspace: Workspace, kind: str, version: str, *, reason: str | None
     """
     chosen = _chosen(workspace, kind, version)
     evaluation = tracking.evaluation(chosen)
-    if chosen.alias == tracking.CHAMPION and release.serves(workspace, kind, version=str(chosen.version)):
+    alone = chosen.alias == tracking.CHAMPION and release.challenger(workspace, kind) is None
+    if alone and release.serves(workspace, kind, version=str(chosen.version)):
         return f"{kind} {chosen.version} is the champion and is served already: {_words(evaluation)}"
+    tags = _released(workspace, chosen, evaluation, reason)
+    tracking.crown(chosen, tags)
+    release.point(workspace, kind, str(chosen.version))
+    return f"{kind} {chosen.version} is the champion and is served: {_words(evaluation)}"
+
+
+def challenge(workspace: Workspace, kind: str, version: str, share: float, *, reason: str | None = None) -> str:
+    """Lets a model answer this share of the customers beside the champion, of 0 none; what is worse is refused alike.
+
+    Another challenger goes; promoting a model whole, and a rollback, end it.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"share == {share:g}, must be >= 0 and < 1 (to serve it to all: promote it without --share)")
+    chosen, champion = _chosen(workspace, kind, version), release.current(workspace, kind)
+    if champion is None or champion.name == str(chosen.version):
+        fault = "has no champion yet" if champion is None else f"{chosen.version} is the champion already"
+        raise ValueError(f"{kind} {fault}; a challenger stands beside another release")
+    evaluation = tracking.evaluation(chosen)
+    tracking.crown(chosen, _released(workspace, chosen, evaluation, reason), tracking.CHALLENGER)
+    release.challenge(workspace, kind, str(chosen.version), share)
+    told = f"answers {share:.0%} of the customers" if share else "is a shadow: it answers nobody, and is journalled"
+    return f"{kind} {chosen.version} {told} beside {champion.name}: {_words(evaluation)}"
+
+
+def _released(
+    workspace: Workspace, chosen: tracking.Version, evaluation: Mapping[str, Any], reason: str | None
+) -> dict[str, str]:
+    """Writes the release of a model that nothing speaks against, or that there is a reason for; what is said of it."""
+    kind, version = chosen.kind, str(chosen.version)
     objections = [*_below_baseline(evaluation), *_below_champion(workspace, chosen, evaluation)]
     if objections and not reason:
-        raise ValueError(f"{kind} {chosen.version} was not promoted: {'; '.join(objections)} (--force --reason TEXT)")
+        raise ValueError(f"{kind} {version} was not promoted: {'; '.join(objections)} (--force --reason TEXT)")
     tags = {"promoted_despite": "; ".join(objections), "promoted_because": reason or ""} if objections else {}
     with tempfile.TemporaryDirectory() as folder:
         model = tracking.download(chosen, Path(folder))
         facts = {**_facts(chosen, evaluation), "inputs": tracking.inputs(Path(folder)), **tags}
-        release.write_release(workspace, model, version=str(chosen.version), run_id=chosen.run_id, facts=facts)
-    release.load_release(workspace.releases / kind / str(chosen.version), Own.of(workspace))
-    tracking.crown(chosen, tags)
-    release.point(workspace, kind, str(chosen.version))
-    return f"{kind} {chosen.version} is the champion and is served: {_words(evaluation)}"
+        release.write_release(workspace, model, version=version, run_id=chosen.run_id, facts=facts)
+    release.load_release(workspace.releases / kind / version, Own.of(workspace))
+    return tags
 
 
 def _chosen(workspace: Workspace, kind: str, version: str) -> tracking.Version:
@@ -56,8 +84,12 @@ def _chosen(workspace: Workspace, kind: str, version: str) -> tracking.Version:
 
 
 def rollback(workspace: Workspace, kind: str) -> str:
-    """Serves the release before the current one again, once it was found whole; says so in one line."""
+    """Takes the last promotion back: a challenger goes, else the release before is served, once it was found whole."""
     tracking.require_kind(kind)
+    if (beside := release.challenger(workspace, kind)) is not None:
+        release.withdraw(workspace, kind)
+        tracking.uncrown(kind, tracking.CHALLENGER)
+        return f"{kind} {beside.version} is no longer beside {beside.champion}, which answers all customers"
     version = release.previous(workspace, kind)
     release.load_release(workspace.releases / kind / version, Own.of(workspace))
     tracking.crown(tracking.find(kind, version), {})
@@ -90,10 +122,10 @@ def lines(kind: str) -> list[str]:
     if not rows:
         return [f"{kind} has no version yet; run `attune train {kind}`"]
     shown = [
-        f"{'version':>7}  {'model':<16} {'alias':<9} {'CPU s':>6}  {'data':<16}  {'value':>8}  against its baseline"
+        f"{'version':>7}  {'model':<16} {'alias':<10} {'CPU s':>6}  {'data':<16}  {'value':>8}  against its baseline"
     ]
     shown += [
-        f"{row['version']:>7}  {row['model']:<16} {row['alias']:<9} {row['cpu_seconds']:>6.1f}  {row['data']:<16}  "
+        f"{row['version']:>7}  {row['model']:<16} {row['alias']:<10} {row['cpu_seconds']:>6.1f}  {row['data']:<16}  "
         f"{row['value']:>8.4g}  {row['found']}"
         for row in rows
     ]
@@ -115,10 +147,16 @@ def _below_baseline(evaluation: Mapping[str, Any]) -> list[str]:
 
 
 def _below_champion(workspace: Workspace, chosen: tracking.Version, evaluation: Mapping[str, Any]) -> list[str]:
-    """An objection when the champion was judged on the same split and is better than chance explains."""
+    """An objection when the champion was judged on the same split and is better than chance explains.
+
+    A run judges the champion of then on its own split; else both were trained on one.
+    """
     for other in tracking.versions(chosen.kind):
         if other.alias != tracking.CHAMPION or other.version == chosen.version:
             continue
+        again = evaluation.get("champion") or {}
+        if again.get("version") == str(other.version):
+            return [f"it is worse than the champion {again['words']}"] if again["upper"] < 0 else []
         theirs = tracking.evaluation(other)
         if any(theirs.get(name) != evaluation.get(name) for name in SAME):
             continue

@@ -21,6 +21,7 @@ from training import tracking
 
 KEPT, REGISTERED = "kept", "registered"
 EVALUATION = "evaluation.json"
+AGAIN = ", the same as before"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Registered:
     again: bool
 
     def line(self, kind: str, name: str) -> str:
-        return f"registered: {kind} {self.version} ({name}){', the same as before' if self.again else ''}"
+        return f"registered: {kind} {self.version} ({name}){AGAIN if self.again else ''}"
 
 
 @contextmanager

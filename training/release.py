@@ -1,7 +1,7 @@
 """Release: the folder that crosses upstairs. Files, checksums and a manifest, never a pickle.
 
 .attune/releases/recommender/
-    current.json            {"version": "3", "previous": "2"}
+    current.json            {"version": "3", "previous": "2"}, of a challenger also {"challenger": "4", "share": 0.1}
     3/manifest.json         what it is, where it came from, the SHA-256 of every file
     3/model/                the item side or the effects' parameters, as registered in MLflow
     3/customers/            what training wrote about customers; never in MLflow or in a bento
@@ -58,6 +58,15 @@ class Release:
     prices: Prices | None = None  # of the plan that was made for an uplift release
 
 
+@dataclass(frozen=True)
+class Challenger:
+    """The version that answers a share of the customers beside the champion; at 0 it answers nobody and is watched."""
+
+    version: str
+    share: float
+    champion: str
+
+
 def save_model(model: Recommender | UpliftModel, folder: Path, facts: Mapping[str, Any]) -> None:
     """Writes `model/` and `model.json`: the folder that is registered. `facts` has `kind`, `name` and `as_of`."""
     (folder / MODEL).mkdir(parents=True, exist_ok=True)
@@ -95,7 +104,7 @@ def write_release(
 def _put(building: Path, target: Path) -> Path:
     """Moves the folder there; one that says the same already stays, so that nobody who reads it is disturbed."""
     if target.exists():
-        if _intact(target) and _manifest(target) == _manifest(building):
+        if _intact(target) and manifest_of(target) == manifest_of(building):
             return target
         old = building.with_name(f".old{building.name}")
         target.rename(old)
@@ -108,12 +117,41 @@ def _put(building: Path, target: Path) -> Path:
 
 
 def point(workspace: Workspace, kind: str, version: str) -> None:
-    """Makes this version the one that is served, and remembers the one before."""
+    """Makes this version the one that is served, and remembers the one before; no challenger stays beside it."""
     home = workspace.releases / kind
     with _locked(home):
         before = _pointer(home)
         previous = before.get("previous") if before.get("version") == version else before.get("version")
         write_json(home / CURRENT, {"version": version, "previous": previous})
+
+
+def challenge(workspace: Workspace, kind: str, version: str, share: float) -> None:
+    """Lets this version answer a share of the customers, beside the one that is served."""
+    home = workspace.releases / kind
+    with _locked(home):
+        write_json(home / CURRENT, _pointer(home) | {"challenger": version, "share": share})
+
+
+def withdraw(workspace: Workspace, kind: str) -> None:
+    """Leaves the champion alone again."""
+    home = workspace.releases / kind
+    with _locked(home):
+        pointer = _pointer(home)
+        write_json(home / CURRENT, {name: pointer.get(name) for name in ("version", "previous")})
+
+
+def challenger(workspace: Workspace, kind: str) -> Challenger | None:
+    """Who stands beside the release that is served, or None."""
+    pointer = _pointer(workspace.releases / kind)
+    if pointer.get("challenger") is None:
+        return None
+    return Challenger(str(pointer["challenger"]), float(pointer["share"]), str(pointer["version"]))
+
+
+def before(workspace: Workspace, kind: str) -> Path | None:
+    """The folder of the release that was served before the current one, or None."""
+    version = _pointer(workspace.releases / kind).get("previous")
+    return None if version is None else Path(workspace.releases / kind / version)
 
 
 def previous(workspace: Workspace, kind: str) -> str:
@@ -137,7 +175,7 @@ def serves(workspace: Workspace, kind: str, *, version: str) -> bool:
     folder = workspace.releases / kind / version
     if current(workspace, kind) != folder or not _intact(folder):
         return False
-    manifest = _manifest(folder)
+    manifest = manifest_of(folder)
     left = {f"customers/{path.name}": sha256(path) for path in _customers(workspace.runs / manifest["run_id"])}
     held = {name: checksum for name, checksum in manifest["files"].items() if name.startswith("customers/")}
     return left == held
@@ -148,7 +186,7 @@ def load_release(folder: Path, own: Own = OURS) -> Release:
 
     A recommender that is not ours is of a class in `own`: see `Own.of`.
     """
-    manifest = _manifest(folder)
+    manifest = manifest_of(folder)
     if broken := first_broken(folder, manifest["files"]):
         raise ValueError(f"{folder / broken}: the checksum is not the manifest's; promote the model again")
     kind, customers = manifest["kind"], folder / "customers"
@@ -197,7 +235,8 @@ def _customers(run: Path) -> list[Path]:
     return [run / name for name in (INTERACTIONS, EFFECTS) if (run / name).exists()]
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """What the release says of itself; one line where that cannot be read."""
     try:
         found: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
         _ = found["files"].items(), found["kind"], found["name"], found["version"]
@@ -208,7 +247,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _intact(folder: Path) -> bool:
     try:
-        return first_broken(folder, _manifest(folder)["files"]) is None
+        return first_broken(folder, manifest_of(folder)["files"]) is None
     except ValueError:
         return False
 

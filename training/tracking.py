@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("recommender", "uplift")
-CHAMPION = "champion"
+CHAMPION, CHALLENGER = "champion", "challenger"
 CONTENT = "content"  # the tag of a version
 WORKSPACE = "workspace"  # the tag of a run: the folder that it was trained in
 CODE = ("features", "training")  # what a registered model carries along
@@ -36,7 +36,7 @@ CODE = ("features", "training")  # what a registered model carries along
 
 @dataclass(frozen=True)
 class Version:
-    """A registered model: `alias` is `champion` where it serves, else empty."""
+    """A registered model: `alias` is `champion` or `challenger` where it serves, else empty."""
 
     kind: str
     version: int
@@ -160,7 +160,8 @@ def versions(kind: str) -> list[Version]:
     for model in client.search_model_versions(f"name = '{kind}'"):
         run_id = str(model.run_id)
         run = client.get_run(run_id).data
-        alias = CHAMPION if CHAMPION in client.get_model_version(kind, model.version).aliases else ""
+        aliases = client.get_model_version(kind, model.version).aliases
+        alias = next((one for one in (CHAMPION, CHALLENGER) if one in aliases), "")
         told = run.tags.get("data_fingerprint", "")
         held = str(model.tags.get(CONTENT, ""))
         place = run.tags.get(WORKSPACE, "")
@@ -234,12 +235,21 @@ def evaluation(version: Version) -> dict[str, Any]:
     return found
 
 
-def crown(version: Version, tags: Mapping[str, str]) -> None:
-    """Moves the alias `champion` to this version, with what was said about it."""
+def crown(version: Version, tags: Mapping[str, str], alias: str = CHAMPION) -> None:
+    """Moves the alias to this version, with what was said about it; beside a new champion there is no challenger."""
     client = _client()
     for name, value in tags.items():
         client.set_model_version_tag(version.kind, str(version.version), name, value)
-    client.set_registered_model_alias(version.kind, CHAMPION, str(version.version))
+    client.set_registered_model_alias(version.kind, alias, str(version.version))
+    if alias == CHAMPION:
+        uncrown(version.kind, CHALLENGER)
+
+
+def uncrown(kind: str, alias: str) -> None:
+    """Takes the alias from whichever version has it."""
+    client = _client()
+    if alias in client.get_registered_model(kind).aliases:
+        client.delete_registered_model_alias(kind, alias)
 
 
 def fingerprint(parts: Sequence[bytes]) -> str:

@@ -5,7 +5,7 @@ Every default is rendered once, for nobody: that is what is shown when all else 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,14 +49,12 @@ class Ready:
         return asked + (list(self.segments.values()) if "segments" in self.roots else [])
 
 
-def read_ready(
-    folder: Path, currency: str, catalog: Catalog, offers: Sequence[str], scores: Sequence[str]
-) -> dict[str, Ready]:
+def read_ready(folder: Path, currency: str, catalog: Catalog, offers: Sequence[str]) -> dict[str, Ready]:
     """The workspace's slots, ready to be answered."""
     slots = read_slots(folder)
     paths = {key: folder / FOLDER / f"{key}.yaml" for key in slots}
     for key, slot in slots.items():
-        _require(slot, paths[key], catalog, offers, scores)
+        _require(slot, paths[key], catalog, offers)
     if not slots:
         return {}
     texts, segments = Texts(folder, currency), conditions(read_segments(folder))
@@ -91,8 +89,18 @@ def _plain(text: Parsed, what: str) -> str:
         raise ValueError(f"{what} says nothing where there are no items: {error}; give it a `| default:`") from None
 
 
-def _require(slot: Slot, path: Path, catalog: Catalog, offers: Sequence[str], scores: Sequence[str]) -> None:
-    """Refuses what the catalogue, the offers or the uplift release do not have."""
+def require_known_scores(folder: Path, slots: Iterable[Ready], scores: Sequence[str]) -> None:
+    """Refuses a condition that asks for a score which the uplift release and the offers do not have."""
+    for one in slots:
+        try:
+            for condition in (each for content in one.slot.contents for each in content.conditions):
+                require_scores(condition, scores)
+        except ValueError as error:
+            raise ValueError(f"{folder / FOLDER / one.key}.yaml: {error}") from None
+
+
+def _require(slot: Slot, path: Path, catalog: Catalog, offers: Sequence[str]) -> None:
+    """Refuses what the catalogue or the offers do not have."""
     try:
         _require_items(slot.items, catalog)
         for content in slot.contents:
@@ -102,7 +110,6 @@ def _require(slot: Slot, path: Path, catalog: Catalog, offers: Sequence[str], sc
                     raise ValueError(f"content {content.key!r}: there is no offer {offer!r}{nearest(offer, offers)}")
             for condition in content.conditions:
                 require_attributes(condition, catalog)
-                require_scores(condition, scores)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from features.conditions import Facts, holds
 from features.conditions.facts import NEWEST
 from features.consent import PURPOSES, allows, consents
-from features.decisions import decisions
+from features.decisions import SHADOW, decisions
 from features.events import IDENTIFIED, Events, utc
 from features.history import read_events
 from features.segments import conditions, read_segments
@@ -96,7 +96,8 @@ def _words(connection: Connection, ids: list[str]) -> list[Known]:
 
 def _decided(connection: Connection, ids: list[str]) -> Known | None:
     """The newest decision of the journal."""
-    mine = select(decisions).where(decisions.c.customer.in_(ids)).order_by(decisions.c.time.desc())
+    mine = select(decisions).where(decisions.c.customer.in_(ids), decisions.c.kind != SHADOW)
+    mine = mine.order_by(decisions.c.time.desc())
     row = connection.execute(mine.limit(1)).first()
     if row is None:
         return None

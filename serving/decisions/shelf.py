@@ -41,6 +41,10 @@ class Shelf:
         catalog = read_catalog(workspace)
         return cls(ledger, Stock(version, catalog, admitted(learned, catalog)), learned)
 
+    def beside(self, learned: Release | None) -> Shelf:
+        """The same items for another release."""
+        return Shelf(self._ledger, replace(self._stock, recommender=admitted(learned, self._stock.catalog)), learned)
+
     def now(self) -> Stock:
         """The newest stock; the last one known where the ledger cannot be read."""
         try:

@@ -1,39 +1,46 @@
-"""What the service knows while it answers: read at start, never changed by an answer; what the shop changes live, its
-items, is on the `shelf`."""
+"""What the service knows while it answers: read whole, never changed, replaced whole when the workspace's files or its
+releases change. What the shop changes live, its items, is on the `shelf`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from features.catalog import Catalog, read_items
 from features.codes import load_codes
 from features.conditions import Condition
 from features.ledger import Ledger
-from features.offers import Offer
+from features.offers import Offer, read_offers
 from features.workspace import SETTINGS, Settings, Workspace, read_yaml
-from serving.content.ready import Ready, read_ready
+from serving.content.ready import Ready, read_ready, require_known_scores
 from serving.decisions.journal import Journal
 from serving.decisions.seen import Seen
+from serving.decisions.served import Beside, Served
+from serving.decisions.shadow import Shadow
 from serving.decisions.shelf import Shelf, admitted
+from serving.experiments.challenges import KINDS
 from serving.experiments.definitions import Experiment, read_experiments
 from serving.http.auth import Keys
 from serving.intake import Intake
-from training.eligible import read_rules
+from training.eligible import read_rules, require_known
 from training.recommenders.own import Own
-from training.release import Release, current, load_release
+from training.release import Release, load_release
 from training.uplift.customer_effects import CustomerEffects
 from training.uplift.scores import score_names
 
-KINDS = ("recommender", "uplift")
 BUNDLED_HASH = "workspace.json"  # names the workspace that a bento was made from
 
 
 @dataclass(frozen=True)
 class State:
-    """Settings, releases, catalogue, offers, experiments; of a workspace also what reads and writes its ledger."""
+    """Settings, releases, catalogue, offers, experiments; of a workspace also what reads and writes its ledger.
+
+    What is remembered of releases or rules is a field with `init=False`: another state then begins without it.
+    """
 
     settings: Settings
     workspace_hash: str
@@ -47,10 +54,14 @@ class State:
     journal: Journal | None = None
     intake: Intake | None = None
     keys: Keys | None = None
+    shadow: Shadow | None = None
     reports: Path | None = None
     seen: Seen = field(default_factory=Seen)
     shelf: Shelf | None = None
     workspace: Workspace | None = None
+    challengers: Mapping[str, Beside] = field(default_factory=dict)
+    variants: Mapping[tuple[str, ...], State] = field(default_factory=dict)  # by the kinds whose challenger answers
+    refused: Mapping[str, str] = field(default_factory=dict)  # what of the workspace does not answer, and why
 
     @property
     def conditions(self) -> list[Condition]:
@@ -61,36 +72,74 @@ class State:
     @classmethod
     def of(cls, workspace: Workspace) -> State:
         """Everything of a workspace, its releases checked; from here on this process journals and takes events in."""
-        state = cls.read(workspace)
-        assert state.ledger is not None  # noqa: S101  # `read` opens it; this tells the type checker
-        seen = Seen.of(workspace, state.conditions)
-        journal = Journal(workspace.state / "journal", state.ledger)
-        return replace(state, journal=journal, intake=Intake(state.ledger), keys=Keys(state.ledger), seen=seen)
+        return cls.read(workspace).writing()
 
     @classmethod
-    def read(cls, workspace: Workspace) -> State:
-        """Everything of a workspace but what writes, new codes in the ledger; one line where a file of it is wrong."""
-        folders = {kind: current(workspace, kind) for kind in KINDS}
-        own, ledger = Own.of(workspace), Ledger.at(workspace.ledger)
-        releases = {kind: load_release(folder, own) for kind, folder in folders.items() if folder}
-        shelf = Shelf.of(workspace, ledger, releases.get("recommender"))
-        stock = shelf.now()
-        offers = read_rules(workspace.folder, stock.catalog, _effects(releases))
+    def read(cls, workspace: Workspace, served: Served | None = None, ledger: Ledger | None = None) -> State:
+        """Everything of a workspace but what writes; one line where a file of it, or of a release, is wrong."""
+        return cls.rules(workspace, ledger).serving(Served.of(workspace) if served is None else served)
+
+    @classmethod
+    def rules(cls, workspace: Workspace, ledger: Ledger | None = None) -> State:
+        """What the workspace's own files say, new codes in the ledger; no release yet."""
+        ledger = Ledger.at(workspace.ledger) if ledger is None else ledger
+        shelf, offers = Shelf.of(workspace, ledger, None), read_offers(workspace.folder)
         load_codes(ledger, workspace.folder, offers)
         return cls(
             settings=workspace.settings,
             workspace_hash=workspace.hash,
-            catalog=stock.catalog,
+            catalog=shelf.now().catalog,
             offers=offers,
-            slots=_slots(workspace.folder, workspace.settings, stock.catalog, offers, releases),
+            slots=read_ready(workspace.folder, workspace.settings.currency, shelf.now().catalog, _keys(offers)),
             experiments=read_experiments(workspace.folder),
-            recommender=stock.recommender,
-            uplift=releases.get("uplift"),
             ledger=ledger,
             reports=workspace.reports,
             shelf=shelf,
             workspace=workspace,
         )
+
+    def serving(self, served: Served) -> State:
+        """The same rules with these releases, as long as they fit together."""
+        assert self.workspace is not None  # noqa: S101  # a bento's releases never change; this tells the type checker
+        effects = _effects(served.champions)
+        require_known(self.workspace.folder, self.offers, self.catalog, effects)
+        require_known_scores(self.workspace.folder, self.slots.values(), _scores(self.offers, effects))
+        own = {key: test for key, test in self.experiments.items() if key not in _tests(self.challengers)}
+        beside = served.fitting()
+        many = (kinds for number in range(1, len(beside) + 1) for kinds in combinations(beside, number))
+        plain = replace(self, experiments={**own, **_tests(beside)}, challengers={}, variants={})
+        variants = {kinds: plain._answering(served.challenged(kinds)) for kinds in many}
+        return replace(plain._answering(served.champions), challengers=beside, variants=variants)
+
+    def _answering(self, releases: Mapping[str, Release]) -> State:
+        assert self.shelf is not None  # noqa: S101  # see `serving`
+        shelf = self.shelf.beside(releases.get("recommender"))
+        stock = shelf.now()
+        return replace(
+            self, shelf=shelf, catalog=stock.catalog, recommender=stock.recommender, uplift=releases.get("uplift")
+        )
+
+    def writing(self) -> State:
+        """The same with what journals decisions, takes events in, and knows keys and what customers did."""
+        assert self.ledger is not None and self.workspace is not None  # noqa: S101, PT018  # see `serving`
+        seen = Seen.of(
+            self.workspace, self.conditions
+        )  # first: what fails after a thread began would leave that behind
+        journal = Journal(self.workspace.state / "journal", self.ledger)
+        kept: dict[str, Any] = {"journal": journal, "intake": Intake(self.ledger), "keys": Keys(self.ledger)}
+        return self._keeping(**kept, shadow=Shadow(journal), seen=seen)
+
+    def after(self, one: State) -> State:
+        """This state in the place of that one, with what writes for it."""
+        assert self.workspace is not None  # noqa: S101  # see `serving`
+        seen = one.seen if one.conditions == self.conditions else Seen.of(self.workspace, self.conditions)
+        kept = {name: getattr(one, name) for name in ("journal", "intake", "keys", "shadow")}
+        return self._keeping(**kept, seen=seen)
+
+    def _keeping(self, **kept: Any) -> State:
+        """The same with these parts, also where a challenger answers."""
+        variants = {kinds: replace(one, **kept) for kinds, one in self.variants.items()}
+        return replace(self, variants=variants, **kept)
 
     @classmethod
     def bundled(cls, folder: Path) -> State:
@@ -102,16 +151,23 @@ class State:
         own = Own.among(settings.recommender.models, folder)
         found = {kind: load_release(folder / kind, own) for kind in KINDS if (folder / kind).is_dir()}
         offers = read_rules(folder, catalog, _effects(found))
+        slots = read_ready(folder, settings.currency, catalog, _keys(offers))
+        require_known_scores(folder, slots.values(), _scores(offers, _effects(found)))
         return cls(
             settings=settings,
             workspace_hash=json.loads((folder / BUNDLED_HASH).read_text())["hash"],
             catalog=catalog,
             offers=offers,
-            slots=_slots(folder, settings, catalog, offers, found),
+            slots=slots,
             experiments=read_experiments(folder),
             recommender=admitted(found.get("recommender"), catalog),
             uplift=found.get("uplift"),
         )
+
+
+def _tests(beside: Mapping[str, Beside]) -> dict[str, Experiment]:
+    """The tests that challengers are, by key."""
+    return {test.key: test for one in beside.values() if (test := one.experiment) is not None}
 
 
 def read_bundled(folder: Path) -> Catalog:
@@ -123,13 +179,13 @@ def read_bundled(folder: Path) -> Catalog:
     return Catalog.of(frame)
 
 
-def _slots(
-    folder: Path, settings: Settings, catalog: Catalog, offers: Sequence[Offer], releases: Mapping[str, Release]
-) -> dict[str, Ready]:
-    """The slots; their conditions know the scores that those of offers know."""
-    stored, keys = _effects(releases), [offer.key for offer in offers]
-    scores = score_names(dict.fromkeys([*keys, *(stored.effects.offers if stored else ())]))
-    return read_ready(folder, settings.currency, catalog, keys, scores)
+def _keys(offers: Sequence[Offer]) -> list[str]:
+    return [offer.key for offer in offers]
+
+
+def _scores(offers: Sequence[Offer], stored: CustomerEffects | None) -> Sequence[str]:
+    """The scores that conditions of slots may ask for: those that conditions of offers may."""
+    return score_names(dict.fromkeys([*_keys(offers), *(stored.effects.offers if stored else ())]))
 
 
 def _effects(releases: Mapping[str, Release]) -> CustomerEffects | None:

@@ -67,9 +67,8 @@ def read_experiments(folder: Path) -> dict[str, Experiment]:
     return found
 
 
-def named(folder: Path, key: str) -> Experiment:
-    """The experiment of this key; an error that names the nearest known one when there is none."""
-    found = read_experiments(folder)
+def named(found: Mapping[str, Experiment], key: str, folder: Path) -> Experiment:
+    """The experiment of this key among these of the workspace's folder; an error that names the nearest known one."""
     if key in found:
         return found[key]
     near = difflib.get_close_matches(key, found, n=1)

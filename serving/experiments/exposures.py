@@ -11,13 +11,14 @@ from typing import Any
 
 from sqlalchemy import select
 
-from features.decisions import decisions
+from features.decisions import SHADOW, decisions
 from features.events import Events, utc
 from features.identity import persons, read_aliases
 from features.ledger import Ledger
 from features.slots import DEFAULT
 from serving.experiments.definitions import Shows
 
+ARMS = "arms"  # in the context of a decision: by key of a challenger's test the arm that it belongs to
 VIEWED = "Experiment Viewed"
 EXPERIENCED = "Experience Viewed"  # its properties name the `decision_id` of what was seen
 HELD_OUT, SHOWN = "held_out", "shown"  # the arms of a slot as a whole
@@ -50,15 +51,23 @@ def exposed(seen: Iterable[Seen], arms: Iterable[str]) -> Exposed:
 
 
 def assigned(ledger: Ledger, key: str, as_of: datetime) -> Iterator[Seen]:
-    """The exposures that the service's `assign` route made, each of the person that the customer was by then."""
+    """The exposures that the journal holds, each of the person that the customer was by then.
+
+    They are decisions of the `assign` route, and for a challenger's test those of the customers of either arm.
+    """
+    named = decisions.c.context.contains(f'"{key}"', autoescape=True)
     query = select(decisions.c.customer, decisions.c.chosen, decisions.c.time, decisions.c.context).where(
-        decisions.c.kind == "assign", decisions.c.time < utc(as_of), decisions.c.customer.is_not(None)
+        named, decisions.c.kind != SHADOW, decisions.c.time < utc(as_of), decisions.c.customer.is_not(None)
     )
     merged = persons(alias for alias in read_aliases(ledger) if alias.time < utc(as_of))
     with ledger.read() as connection:
-        for customer, chosen, time, context in connection.execute(query):
-            if json.loads(context).get("experiment") == key:
-                yield merged.get(customer, customer), json.loads(chosen)[0], time
+        for customer, chosen, time, told in connection.execute(query):
+            context = json.loads(told)
+            arm = context.get(ARMS, {}).get(key)
+            if context.get("experiment") == key:
+                arm = json.loads(chosen)[0]
+            if arm is not None:
+                yield merged.get(customer, customer), arm, time
 
 
 def viewed(events: Events, key: str, as_of: datetime) -> Iterator[Seen]:

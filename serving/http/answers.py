@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.decisions import Decision
+from serving.decisions.challenge import answering, noted, shadowed
 from serving.decisions.journal import Journal
 from serving.decisions.limits import UsedUpError, take, taken
 from serving.decisions.recommend import UnavailableError
@@ -89,6 +90,7 @@ def _first(state: State, asked: Asked, decision_id: str, now: datetime) -> dict[
         except UsedUpError:
             continue
         count(decision, perf_counter() - started)
+        shadowed(state, decision, lambda by: asked.decide(by, asked.request, decision_id, now)[0])
         return kept
 
 
@@ -111,8 +113,9 @@ def _written(state: State, asked: Asked, decision: Decision, answer: Answer) -> 
 
 
 def _decide(state: State, asked: Asked, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
+    by = answering(state, getattr(asked.request, "customer", None))
     try:
-        return asked.decide(state, asked.request, decision_id, now)
+        return noted(state, by, *asked.decide(by, asked.request, decision_id, now), now)
     except UnavailableError as error:
         raise HttpError(503, "unavailable", str(error)) from None
     except BrokenModelError as error:

@@ -33,6 +33,7 @@ from serving.http.customers import Customers
 from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.openapi import document, page
 from serving.http.pages import Pages
+from serving.http.ready import readiness
 from serving.http.signals import Signals
 from serving.http.slots import of_slot
 from serving.http.sources import Sources
@@ -41,10 +42,11 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 class Routes:
-    """The routes; `state` is set once, when the service starts. `now` is the clock."""
+    """The routes; `state` is one reference, replaced whole by `serving/watch.py`. `now` is the clock."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.state: State | None = None
+        self.fault = "the service has not read its workspace yet"
         self.now = now
         self.sources = Sources(self)
         self.signals = Signals(self.ready, now)
@@ -73,6 +75,7 @@ class Routes:
             *self.signals.routes(),
             *Customers(self).known(),
             *Pages(self).known(),
+            Route("/ready", self.readiness, methods=["GET"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),
             Route("/docs", self.docs, methods=["GET"]),
         ]
@@ -105,6 +108,10 @@ class Routes:
             raise HttpError(404, "no_report", f"no report yet; run `attune report experiment {key}`")
         return answer(report)
 
+    async def readiness(self, _request: Request) -> Response:
+        """What answers, of when it is, and what was refused or fails."""
+        return answer(await run_in_threadpool(readiness, self.ready(), self.now()))
+
     async def openapi(self, _request: Request) -> Response:
         return answer(document())
 
@@ -130,7 +137,7 @@ class Routes:
     def ready(self) -> State:
         """The state; 503 while the service starts."""
         if self.state is None:
-            raise HttpError(503, "starting", "the service has not read its workspace yet")
+            raise HttpError(503, "starting", self.fault)
         return self.state
 
     async def _decided(self, request: Request, model: Any, name: str, decide: Decide) -> Response:

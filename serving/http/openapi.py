@@ -87,6 +87,7 @@ ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None, dict[str, Any] | None
     ),
     ("get", "/v1/experiments/{key}/report", "The stored report of a test, and its age.", None, None),
     ("get", "/v1/customers/{customer}", "All that is known of a customer; on this host only.", None, None),
+    ("get", "/v1/ready", "The releases that answer and their ages, what was refused, which store fails.", None, None),
     ("get", "/v1/pages/{token}", "The page behind a signed link: unsubscribe, preferences, why.", None, None),
     ("post", "/v1/pages/{token}", "Does what the page's form says; unsubscribes with one click.", None, None),
 )

@@ -51,7 +51,7 @@ def test_every_curl_line_of_the_page_is_answered(service: httpx.Client) -> None:
 
 def test_the_slot_and_the_experiment_of_the_page_are_read(tmp_path: Path) -> None:
     folder = shop(tmp_path / "shop", block("yaml slots/home-top.yaml"))
-    ready = read_ready(folder, "EUR", CATALOG, OFFERS, [])["home-top"]
+    ready = read_ready(folder, "EUR", CATALOG, OFFERS)["home-top"]
     (folder / "experiments" / "top-headline.yaml").write_text(block("yaml experiments/top-headline.yaml"))
     experiment = read_experiments(folder)["top-headline"]
     assert experiment.shows is not None
@@ -76,9 +76,9 @@ def test_the_errors_of_the_page_are_what_is_said(tmp_path: Path, text: str, said
     slot = "kind: web\nelements: {head: {default: Hi}}\ncontents:\n  - key: a\n    elements:\n      head:\n"
     folder = shop(tmp_path / "shop", f'{slot}        - {{key: b, text: "{text}"}}\n')
     with pytest.raises(ValueError, match=re.escape(f"slots/home-top.yaml:7: {said}")):
-        read_ready(folder, "EUR", CATALOG, OFFERS, [])
+        read_ready(folder, "EUR", CATALOG, OFFERS)
 
 
 def test_what_ships_is_ready(tmp_path: Path) -> None:
-    found = read_ready(create(tmp_path / "shop").folder, "EUR", CATALOG, OFFERS, [])
+    found = read_ready(create(tmp_path / "shop").folder, "EUR", CATALOG, OFFERS)
     assert {f"slots/{key}.yaml" for key in found} == {name for name in STARTER if name.startswith("slots/")}

@@ -37,18 +37,6 @@ def test_a_host_beyond_the_loopback_is_refused(tmp_path: Path) -> None:
     assert "loopback" in line
 
 
-def test_a_corrupted_release_is_one_line(shop: Workspace) -> None:
-    file = next(path for path in (shop.releases / "recommender" / "1" / "model").rglob("*") if path.is_file())
-    whole = file.read_bytes()
-    try:
-        file.write_bytes(whole[:-1] + b"?")
-        code, line = refused("-w", str(shop.folder))
-    finally:
-        file.write_bytes(whole)
-    assert code == 2
-    assert file.name in line
-
-
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [

@@ -102,7 +102,7 @@ def test_a_second_worker_is_refused_and_the_first_may_die_at_once(
     assert work.once(shop, NOON) == []
 
 
-def test_a_store_that_fails_is_said_once_and_tried_again(shop: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_fails_is_said_once_and_tried_again(shop: Workspace) -> None:
     said: list[str] = []
     faults: dict[str, str] = {}
     answers: list[object] = [OSError("no\nserver"), OSError("no\nserver"), None, "3 events"]
@@ -113,9 +113,8 @@ def test_a_store_that_fails_is_said_once_and_tried_again(shop: Workspace, monkey
             raise answer
         return answer
 
-    monkeypatch.setitem(work.JOBS, "days", job)
     for _ in range(4):
-        work._try("days", shop, NOON, said.append, faults)
+        work._try("days", job, shop, NOON, said.append, faults)
     assert said == ["days: no server", "days: works again", "3 events"]
 
 

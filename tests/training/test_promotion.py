@@ -307,3 +307,48 @@ def test_two_processes_that_train_first_both_succeed(home, tmp_path):
     ]
     answers = [one.communicate(timeout=120) for one in both]
     assert sorted(out.split()[-1] for out, _ in answers if out) == ["1", "2"], [error[-500:] for _, error in answers]
+
+
+def test_a_challenger_stands_beside_the_champion_until_it_is_taken_back_or_another_is_promoted(workspace):
+    why = "to see it"
+    said = promotion.challenge(workspace, "recommender", "1", 0.1, reason=why)
+    assert said.startswith("recommender 1 answers 10% of the customers beside 2: ndcg")
+    assert release.challenger(workspace, "recommender") == release.Challenger("1", 0.1, "2")
+    assert {one.version: one.alias for one in tracking.versions("recommender")} == {
+        1: "challenger",
+        2: "champion",
+        3: "",
+    }
+    assert "1 is no longer beside 2" in promotion.rollback(workspace, "recommender")
+    assert release.challenger(workspace, "recommender") is None
+    assert (served(workspace).version, champions()) == ("2", [2])
+    promotion.challenge(workspace, "recommender", "1", 0.0, reason=why)
+    promotion.promote(workspace, "recommender", "2")  # the champion, whole
+    assert release.challenger(workspace, "recommender") is None
+    assert champions() == [2]
+
+
+@pytest.mark.parametrize(
+    ("version", "share", "words"),
+    [
+        ("2", 0.1, "2 is the champion already"),
+        ("1", 1.0, "share == 1, must be >= 0 and < 1"),
+        ("3", 0.1, "3 was not promoted: it is worse than its baseline"),
+    ],
+)
+def test_what_is_no_challenger_is_refused(workspace, version, share, words):
+    with pytest.raises(ValueError, match=words):
+        promotion.challenge(workspace, "recommender", version, share)
+    assert release.challenger(workspace, "recommender") is None
+
+
+@pytest.mark.parametrize(("upper", "refused"), [(-0.01, True), (0.01, False)])
+def test_the_champion_judged_on_the_newest_split_decides(workspace, upper, refused):
+    """What version 1's run would say had it judged version 2 on its own, newer split."""
+    chosen = tracking.find("recommender", "1")
+    newer = {
+        "split": {"kind": "time", "test": "later"},
+        "champion": {"version": "2", "upper": upper, "words": "2 (repeat)"},
+    }
+    found = promotion._below_champion(workspace, chosen, tracking.evaluation(chosen) | newer)
+    assert found == (["it is worse than the champion 2 (repeat)"] if refused else [])

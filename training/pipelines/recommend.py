@@ -23,6 +23,7 @@ from features.interactions import Interactions
 from features.progress import step
 from features.workspace import InteractionSettings, RecommenderSettings, Workspace
 from training.cost import measured
+from training.pipelines.recommend_champion import Champion, against
 from training.pipelines.recommend_evaluation import Judged, Trial, judge, trial
 from training.pipelines.recommend_log import Log, one_back
 from training.pipelines.recommend_run import Costs, Trained, register
@@ -32,7 +33,7 @@ from training.pipelines.recommend_tuning import Tuned
 from training.pipelines.recommend_tuning import tuned as tune_models
 from training.recommenders import contract, stored
 from training.recommenders.base import Recommender
-from training.recommenders.own import Own
+from training.recommenders.own import Own, parameters
 from training.registration import Registered
 from training.splits import TimeSplit
 
@@ -95,6 +96,7 @@ def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed
         bar.advance()
     evaluation = summary(judged, validated, best, split, settings.k, rng) | bought(tested)
     evaluation |= {"variety": watch.costs()} | ({"tuning": tuned.figures()} if tuned else {})
+    evaluation |= _facing(workspace, log, split, tested, judged, best, tuned_to, seed=seed)
     return Trained(
         model=model,
         interactions=interactions,
@@ -108,6 +110,36 @@ def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed
         weighed=log.settings,
         tuned=tuned,
     )
+
+
+def _facing(
+    workspace: Workspace,
+    log: Log,
+    split: TimeSplit,
+    tested: Trial,
+    judged: Mapping[str, Judged],
+    best: str,
+    tuned_to: Mapping[str, Parameters],
+    *,
+    seed: int,
+) -> dict[str, Any]:
+    """How the best does against the champion on the test period; nothing where the champion is the same again."""
+    own, settings, champion = Own.of(workspace), workspace.settings.recommender, Champion.of(workspace)
+    if champion is None:
+        return {}
+    ours = {name: parameters(own.made(name, _given(name, own, seed, tuned_to.get(name, {})))) for name in judged}
+    same = next((name for name, given in ours.items() if champion.made_like(name, given, log.settings)), None)
+    if same == best:
+        return {}
+    if same is None:
+        weighed = log.weighed(champion.weighed or log.settings)
+        train = weighed.looking_back([split.test, split.validate, *split.lessons[:1]]) or tested.train
+        with threadpool_limits(1, "blas"):
+            model = fitted(champion.name, train, own, seed, champion.parameters)
+            theirs = judge(model, replace(tested, train=train), settings.k, include_bought=settings.include_bought)
+    else:
+        theirs = judged[same]
+    return {"champion": against(champion, best, judged[best], theirs, np.random.default_rng(seed))}
 
 
 def tuned_on(
@@ -151,5 +183,9 @@ def fitted(name: str, interactions: Interactions, own: Own, seed: int, given: Pa
 
     What it draws comes from the seed.
     """
-    chance = {"seed": seed} if stored.takes(own.kind(name), "seed") else {}
-    return own.made(name, {**chance, **given}).fit(interactions).beside(interactions)
+    return own.made(name, _given(name, own, seed, given)).fit(interactions).beside(interactions)
+
+
+def _given(name: str, own: Own, seed: int, given: Parameters) -> Parameters:
+    """The parameters, with the seed where the model draws."""
+    return {**({"seed": seed} if stored.takes(own.kind(name), "seed") else {}), **given}

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from features.arrays import read_arrays
+
 PARAMETERS = "parameters.json"
 ARRAYS = "arrays.npz"
 PARTS = ("data", "indices", "indptr", "shape")  # of a sparse matrix
@@ -44,8 +46,7 @@ def write(folder: Path, model: Any) -> None:
 def read(folder: Path, kind: type[Model]) -> Model:
     """The model that `write` wrote."""
     model = kind(**read_parameters(folder))
-    with np.load(folder / ARRAYS, allow_pickle=False) as kept:
-        arrays = dict(kept)
+    arrays = read_arrays(folder / ARRAYS)
     for name in _learned(kind):
         setattr(model, name, arrays[name] if name in arrays else _put_together(name, arrays))
     return model

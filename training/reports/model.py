@@ -53,6 +53,7 @@ def report(found: Figures) -> Page:
     _concentration(page, found)
     _costs(page, found)
     _variety(page, found)
+    _drift(page, found)
     _people(page, found)
     page.section("Method and definitions")
     for summary, *paragraphs in METHOD:
@@ -275,6 +276,22 @@ def _says(step: Figures) -> str | None:
     if not step["variety"]:
         return None
     return "Recall" if step["upper"] < 0 else FLAT if step["lower"] <= 0 else "nothing"
+
+
+def _drift(page: Page, found: Figures) -> None:
+    page.section(
+        "Is it still the same shop?",
+        "Customers’ histories at the training and now; scores and answers in the first and in the newest seven days "
+        "that this version answered. The population stability index is 0 where nothing changed; from 0.1 on things "
+        "have shifted, from 0.25 on the model answers people whom it did not learn from.",
+    )
+    page.table(
+        [
+            {"of": row["what"], "mean then": row["then"], "mean now": row["now"]}
+            | {"stability index": row["index"], "it is": row["says"]}
+            for row in found["drift"]
+        ]
+    )
 
 
 def _people(page: Page, found: Figures) -> None:

@@ -27,6 +27,7 @@ from training.pipelines.recommend_evaluation import METRICS, PARTS
 from training.pipelines.recommend_sample import FILE as SAMPLE
 from training.recommenders.reasons import worded
 from training.reports import runs
+from training.reports.model_drift import drift
 
 Row = NDArray[np.float64]
 Figures = dict[str, Any]
@@ -97,6 +98,7 @@ def figures(evidence: Evidence) -> Figures:
         "purchases": evaluation["purchases"],
         "costs": _costs(evidence),
         "variety": evaluation["variety"],
+        "drift": drift(evidence),
         "sample": [_person(evidence, number, one) for number, one in enumerate(evidence.sample, start=1)],
     }
 

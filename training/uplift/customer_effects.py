@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays import read_arrays
 from training.uplift.base import Effects
 
 FILE = "effects.npz"
@@ -54,6 +55,6 @@ class CustomerEffects:
     @classmethod
     def load(cls, folder: Path) -> CustomerEffects:
         """The effects that `save` wrote."""
-        with np.load(folder / FILE, allow_pickle=False) as arrays:
-            effects = Effects(tuple(arrays["offers"].tolist()), arrays["effect"], arrays["standard_error"])
-            return cls(arrays.get("customers"), effects, arrays.get("baseline"))
+        arrays = read_arrays(folder / FILE)
+        effects = Effects(tuple(arrays["offers"].tolist()), arrays["effect"], arrays["standard_error"])
+        return cls(arrays.get("customers"), effects, arrays.get("baseline"))

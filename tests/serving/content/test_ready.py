@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from features.catalog import Catalog
-from serving.content.ready import Ready, read_ready
+from serving.content.ready import Ready, read_ready, require_known_scores
 
 CATALOG = Catalog.of(pd.DataFrame({"item": ["tea"], "price": [4.0]}))
 SLOT = """\
@@ -45,7 +45,9 @@ def read(folder: Path, *, text: str = "Hi", default: str = "Hello", rule: str = 
     (folder / "slots" / "own.yaml").write_text(slot)
     (folder / "templates" / "names.liquid").write_text("one\n\n{{ nobody }}\n")
     (folder / "templates" / "price.liquid").write_text("{% for item in items %}{{ item.price | price }}{% endfor %}")
-    return read_ready(folder, "EUR", CATALOG, ["coupon"], ["effect of coupon"])["own"]
+    slots = read_ready(folder, "EUR", CATALOG, ["coupon"])
+    require_known_scores(folder, slots.values(), ["effect of coupon"])
+    return slots["own"]
 
 
 def refused(folder: Path, **said: str) -> str:
