@@ -6,10 +6,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from features.catalog import Catalog, read_items
 from features.codes import load_codes
+from features.keys import every, of_environment
 from features.ledger import Ledger
 from features.offers import Offer
 from features.workspace import SETTINGS, Settings, Workspace, read_yaml
@@ -55,7 +57,8 @@ class State:
         assert state.ledger is not None  # noqa: S101  # `read` opens it; this tells the type checker
         seen = Seen.of(workspace, state.offers)
         journal = Journal(workspace.state / "journal", state.ledger)
-        return replace(state, journal=journal, intake=Intake(state.ledger), keys=Keys(state.ledger), seen=seen)
+        keys = Keys(partial(every, state.ledger))
+        return replace(state, journal=journal, intake=Intake(state.ledger), keys=keys, seen=seen)
 
     @classmethod
     def read(cls, workspace: Workspace) -> State:
@@ -98,6 +101,7 @@ class State:
             experiments=read_experiments(folder),
             recommender=admitted(found.get("recommender"), catalog),
             uplift=found.get("uplift"),
+            keys=Keys(of_environment),
         )
 
 
