@@ -57,6 +57,8 @@ class Asker:
         """The body, for the signed customer where it names none; 403 where a page asks for somebody else."""
         if not self.is_page or not hasattr(body, "customer"):
             return body
+        if getattr(body, "features", None) is not None:  # who says what is known of them says which offer they get
+            raise HttpError(403, "wrong_customer", "features: a page does not say what is known of a customer")
         self.require_own(body.customer)
         return body if self.customer is None else body.model_copy(update={"customer": self.customer})
 
