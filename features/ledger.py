@@ -172,7 +172,7 @@ class Ledger:
 
 
 def _sqlite(url: str) -> Engine:
-    engine = create_engine(url)
+    engine = create_engine(url, hide_parameters=True)  # an error's words hold no customer
     event.listen(engine, "connect", _pragmas)
     event.listen(engine, "begin", _begin)
     return engine
@@ -182,6 +182,7 @@ def _postgresql(url: str) -> Engine:
     """Connections that take a password that the address lacks from PGPASSWORD or `~/.pgpass`, as libpq does."""
     engine = create_engine(
         url,
+        hide_parameters=True,
         isolation_level="REPEATABLE READ",  # a reader sees one snapshot
         pool_pre_ping=True,  # a server that was restarted costs no request
         connect_args={"connect_timeout": CONNECT_SECONDS},

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from features.cli import WorkspaceOption, opened
+from features.cli import WorkspaceOption, keys, opened
 from features.cli import app as features_app
 from training.cli import app as training_app
 from training.cli import reports
@@ -38,7 +38,7 @@ def root(debug: bool = typer.Option(False, "--debug", help="Show the trace of an
 def serve(
     workspace: WorkspaceOption = None,
     port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 3000,
-    host: Annotated[str, typer.Option(help="Loopback only, until there are keys.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="The address to listen on; beyond this host only with keys.")] = "127.0.0.1",
     workers: Annotated[int, typer.Option(help="How many processes answer.", min=1, max=64)] = 1,
 ) -> None:
     """Answer over HTTP from the workspace's releases; Ctrl-C ends it.
@@ -165,6 +165,27 @@ def link(
     from serving.pages.links import Link, path_of
 
     typer.echo(path_of(opened(workspace), Link(page, customer, About(address, channel, topic))))
+
+
+@keys.command("token")
+def sign_token(
+    key: Annotated[str, typer.Argument(help="The publishable key's first characters.")],
+    customer: Annotated[str, typer.Argument(help="The customer whom the page asks for.")],
+    workspace: WorkspaceOption = None,
+    minutes: Annotated[int, typer.Option(help="How long it is good for.", min=1, max=1440)] = 15,
+) -> None:
+    """Sign whom a page asks for, as the shop's server does; to try it out.
+
+    Example: attune keys token 3f2c0a9b c000007 -w shop
+    """
+    from datetime import UTC, datetime
+
+    from features.keys import secret_of
+    from features.ledger import Ledger
+    from serving.http.tokens import token
+
+    secret = secret_of(Ledger.at(opened(workspace).ledger), key)
+    typer.echo(token(secret, customer, datetime.now(UTC).timestamp() + 60 * minutes))
 
 
 @app.command()

@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from features.keys import ASKED, valid
+from features.ledger import Ledger
 from features.workspace import Workspace
 from serving.decisions.served import Served
 from serving.decisions.state import State
@@ -16,7 +18,8 @@ from serving.decisions.state import State
 
 def run(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
     """Replaces this process by BentoML's, after the port and all that its workers will read were found good."""
-    _loopback(host)
+    if not _inside(host):
+        _require_key(workspace, host)
     _free(host, port)
     State.read(workspace, Served.readable(workspace))  # without what is wrong with releases: `GET /v1/ready` says that
     os.environ["ATTUNE_WORKSPACE"] = str(workspace.folder)
@@ -43,13 +46,20 @@ def _home(port: int) -> Path:
     return home
 
 
-def _loopback(host: str) -> None:
+def _inside(host: str) -> bool:
     try:
-        inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        inside = False
-    if not inside:
-        raise ValueError(f"host == {host!r}, must be a loopback address: there are no keys yet that say who may ask")
+        return False
+
+
+def _require_key(workspace: Workspace, host: str) -> None:
+    """Who listens beyond this host has said who may ask."""
+    if not any(key.role in ASKED for key in valid(Ledger.at(workspace.ledger)).values()):
+        said = (
+            f"without a key only a loopback address is served; make one of the roles {', '.join(sorted(ASKED))} first"
+        )
+        raise ValueError(f"host == {host!r}: {said} (`attune keys create NAME --role decide`)")
 
 
 def _free(host: str, port: int) -> None:

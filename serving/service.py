@@ -11,7 +11,9 @@ from typing import Annotated, Any, cast
 
 import bentoml
 import orjson
+from bentoml._internal.server.http import instruments
 from bentoml.validators import ContentType
+from starlette.types import ASGIApp
 from threadpoolctl import threadpool_limits
 
 from serving.decisions.offers import select
@@ -22,6 +24,8 @@ from serving.http.answers import Asked, Decide, decided
 from serving.http.api import Door
 from serving.http.app import Routes, assigned
 from serving.http.errors import HttpError, checked
+from serving.http.headers import Headers
+from serving.http.server import ByRoute, patient, wordless
 from serving.watch import Watch, spare
 
 BUNDLED = Path(__file__).parent / "bundled"  # the item sides that a bento carries
@@ -29,6 +33,16 @@ TIMEOUT = 5  # seconds; BentoML keeps a timer per request until it runs out
 
 Json = Annotated[str, ContentType("application/json")]  # BentoML would rebuild a schema for every other answer
 routes = Routes(lambda: datetime.now(UTC))
+COUNTING = instruments.RunnerTrafficMetricsMiddleware
+
+
+def outermost(app: ASGIApp, **options: Any) -> ASGIApp:
+    """BentoML's metrics, but by route, and around them what every answer tells, also one that BentoML makes itself."""
+    return Headers(ByRoute(app, COUNTING, **options))
+
+
+patient()
+cast(Any, instruments).RunnerTrafficMetricsMiddleware = outermost  # there is no setting for it
 
 
 @bentoml.asgi_app(routes.pages(), path="/reports")
@@ -52,6 +66,7 @@ class Attune:
         else:
             routes.state = State.bundled(BUNDLED)
             spare()
+        wordless()  # only now: what stops the service from starting is told in words
 
     def __is_ready__(self) -> bool:
         return routes.state is not None
@@ -88,4 +103,4 @@ def _answered(name: str, decide: Decide, model: Any, request: dict[str, Any], ct
     return orjson.dumps(answer).decode()
 
 
-cast(Any, Attune).add_asgi_middleware(Door)
+cast(Any, Attune).add_asgi_middleware(Door, keys=routes.keys, now=routes.now)

@@ -34,6 +34,8 @@ from training.uplift.baseline import Baseline
 from training.uplift.customer_effects import FILE as EFFECTS
 from training.uplift.customer_effects import CustomerEffects
 
+PICKLES = (".pkl", ".pickle", ".joblib", ".dill")
+PICKLED = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))  # how a pickle begins
 MANIFEST = "manifest.json"
 MODEL = "model"
 CURRENT = "current.json"
@@ -186,6 +188,7 @@ def load_release(folder: Path, own: Own = OURS) -> Release:
 
     A recommender that is not ours is of a class in `own`: see `Own.of`.
     """
+    _require_no_pickle(folder)
     manifest = manifest_of(folder)
     if broken := first_broken(folder, manifest["files"]):
         raise ValueError(f"{folder / broken}: the checksum is not the manifest's; promote the model again")
@@ -206,6 +209,14 @@ def load_release(folder: Path, own: Own = OURS) -> Release:
     baseline = Baseline.load(folder / MODEL / BASELINE) if (folder / MODEL / BASELINE).is_dir() else None
     prices = Prices.read(folder)
     return Release(**facts, manifest=manifest, uplift=model, effects=effects, baseline=baseline, prices=prices)
+
+
+def _require_no_pickle(folder: Path) -> None:
+    """Reading a pickle runs what somebody wrote; a folder that holds one was not written by us."""
+    for path in _files(folder):
+        with path.open("rb") as file:
+            if path.suffix in PICKLES or file.read(2) in PICKLED:
+                raise ValueError(f"{path}: is a pickle; a release holds JSON, npz and text, and is refused with one")
 
 
 def _weighed(manifest: Mapping[str, Any]) -> InteractionSettings | None:

@@ -1,4 +1,4 @@
-"""The verbs that say who may send: `attune keys`."""
+"""The verbs that say who may ask and send: `attune keys`."""
 
 from __future__ import annotations
 
@@ -9,23 +9,37 @@ import typer
 
 from features.cli.opened import WorkspaceOption, opened
 
-keys = typer.Typer(help="Say who may send.", no_args_is_help=True)
+keys = typer.Typer(help="Say who may ask and send.", no_args_is_help=True)
 
 
 @keys.command("create")
 def create_key(
-    source: Annotated[str, typer.Argument(help="Whose events they will be, e.g. web.")],
+    source: Annotated[str, typer.Argument(help="Who asks; whose events they will be, e.g. web.")],
     workspace: WorkspaceOption = None,
-    role: Annotated[str, typer.Option(help="What the key is for: send, catalog.")] = "send",
+    role: Annotated[
+        str, typer.Option(help="What the key is for: send, catalog, decide, read, admin (all of these), publishable.")
+    ] = "send",
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Whose pages may ask with a publishable key, e.g. https://shop.example; more than once."),
+    ] = None,
+    rate: Annotated[
+        int | None, typer.Option(help="Requests a second in one worker; default: 1000, publishable 100.", min=1)
+    ] = None,
 ) -> None:
-    """Make a key and show it, once; the ledger keeps its hash.
+    """Make a key and show it, once; the ledger keeps its hash. A publishable key's secret is shown below it.
 
-    Example: attune keys create web -w shop
+    Example: attune keys create shop-page --role publishable --origin https://shop.example -w shop
     """
-    from features.keys import create
+    from features.keys import PUBLISHABLE, create, secret_of
     from features.ledger import Ledger
 
-    typer.echo(create(Ledger.at(opened(workspace).ledger), source, role, datetime.now(UTC)))
+    ledger = Ledger.at(opened(workspace).ledger)
+    key = create(ledger, source, role, datetime.now(UTC), origin or (), rate)
+    typer.echo(key)
+    if role == PUBLISHABLE:
+        typer.echo(secret_of(ledger, key))
+        typer.echo("the first line is for the page, the second for the shop's server alone", err=True)
 
 
 @keys.command("webhook")

@@ -15,10 +15,12 @@ POLICY = "assignment-hash"
 
 def assign(state: State, key: str, request: AssignRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
     """The customer's arm of this experiment, which the workspace has."""
-    experiment = state.experiments[key]
+    experiment, who = state.experiments[key], request.customer or request.anonymous
     if experiment.shows is not None:
         raise ValueError(f"experiment {key!r} is drawn by the slot {experiment.shows.slot!r}; POST /v1/decide shows it")
-    drawn = arm(experiment.salt or key, request.customer, experiment.arms)
+    if who is None:
+        raise ValueError("customer is missing; it or `anonymous` is needed")
+    drawn = arm(experiment.salt or key, who, experiment.arms)
     assert drawn is not None  # noqa: S101  # the shares sum to 1: `Experiment` checks it
     decision = Decision(
         decision_id=decision_id,

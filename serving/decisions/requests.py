@@ -132,9 +132,10 @@ class DecideRequest(Request):
 
 
 class AssignRequest(Request):
-    """`POST /v1/experiments/{key}/assign`."""
+    """`POST /v1/experiments/{key}/assign`. `anonymous`: a device, where no customer is given; one of them is needed."""
 
-    customer: Id
+    customer: Id | None = None
+    anonymous: Id | None = None
 
 
 class Call(Request):

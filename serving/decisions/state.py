@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from features.catalog import Catalog, read_items
 from features.codes import load_codes
 from features.conditions import Condition
+from features.keys import every, of_environment
 from features.ledger import Ledger
 from features.offers import Offer, read_offers
 from features.workspace import SETTINGS, Settings, Workspace, read_yaml
@@ -126,7 +128,11 @@ class State:
             self.workspace, self.conditions
         )  # first: what fails after a thread began would leave that behind
         journal = Journal(self.workspace.state / "journal", self.ledger)
-        kept: dict[str, Any] = {"journal": journal, "intake": Intake(self.ledger), "keys": Keys(self.ledger)}
+        kept: dict[str, Any] = {
+            "journal": journal,
+            "intake": Intake(self.ledger),
+            "keys": Keys(partial(every, self.ledger)),
+        }
         return self._keeping(**kept, shadow=Shadow(journal), seen=seen)
 
     def after(self, one: State) -> State:
@@ -162,6 +168,7 @@ class State:
             experiments=read_experiments(folder),
             recommender=admitted(found.get("recommender"), catalog),
             uplift=found.get("uplift"),
+            keys=Keys(of_environment),
         )
 
 

@@ -1,16 +1,26 @@
-"""The door of BentoML's own calls under `/api`: what is wrong is refused as under `/v1`, before BentoML reads it."""
+"""The door of what BentoML answers itself: its calls under `/api`, its probes and metrics.
+
+What is wrong is refused as under `/v1`, before BentoML reads it; what is in no table is not there.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.decisions.requests import AssignCall, Call
+from serving.http.auth import Keys
 from serving.http.errors import HttpError, content_of, parsed, refused
+from serving.http.roles import NEEDED, OPEN
 
 PREFIX = "/api/"
+MOUNTED = ("/v1/", "/reports/")  # their routes ask themselves
+DOCS = "/v1/docs"
 CALLS: dict[str, type[Call]] = {
     "/api/recommend": Call,
     "/api/offers/select": Call,
@@ -19,23 +29,39 @@ CALLS: dict[str, type[Call]] = {
 
 
 class Door:
-    """ASGI middleware: a call that comes through is a known one, with a body of the right shape and size."""
+    """ASGI middleware: who comes through may; a call that comes through is a known one of the right shape and size."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, keys: Callable[[], Keys], now: Callable[[], datetime]) -> None:
+        self.app, self._keys, self._now = app, keys, now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+        if scope["type"] != "http" or scope["path"].startswith(MOUNTED):
             return await self.app(scope, receive, send)
+        if scope["path"] == "/":  # BentoML's page there asks others
+            return await RedirectResponse(DOCS)(scope, receive, send)
         try:
-            content = await _content(Request(scope, receive))
+            content = await self._admitted(Request(scope, receive))
         except HttpError as error:
             return await refused(error)(scope, receive, send)
+        if content is None:
+            return await self.app(scope, receive, send)
         return await self.app(_as_json(scope), _again(content, receive), send)
+
+    async def _admitted(self, request: Request) -> bytes | None:
+        """The body of a call; None of a probe, which has none."""
+        path = request.scope["path"]
+        role = NEEDED.get(path)
+        if role not in (None, OPEN):
+            await self._keys().admitted(request.scope, str(role), now=self._now())
+        if path.startswith(PREFIX):
+            return await _content(request)
+        if role is None:
+            raise HttpError(404, "not_found", f"there is no route {path[:200]!r}; GET {DOCS} shows all")
+        return None
 
 
 async def _content(request: Request) -> bytes:
-    path, model = request.url.path, CALLS.get(request.url.path)
+    path, model = request.scope["path"], CALLS.get(request.scope["path"])
     if model is None:
         raise HttpError(404, "not_found", f"there is no call {path[:200]!r}; there are {', '.join(CALLS)}")
     if request.method != "POST":

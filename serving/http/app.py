@@ -29,11 +29,14 @@ from serving.decisions.requests import (
 from serving.decisions.state import State
 from serving.experiments.report import stored
 from serving.http.answers import Asked, Decide, decided
+from serving.http.auth import Keys
 from serving.http.customers import Customers
 from serving.http.errors import HttpError, answer, body_of, refused
+from serving.http.guarded import asker_of, guarded, preflight
 from serving.http.openapi import document, page
 from serving.http.pages import Pages
 from serving.http.ready import readiness
+from serving.http.roles import PAGES
 from serving.http.signals import Signals
 from serving.http.slots import of_slot
 from serving.http.sources import Sources
@@ -55,12 +58,14 @@ class Routes:
     def app(self) -> Starlette:
         """The app to mount."""
         # BentoML asks the mounted app for a match and answers itself where there is none: so there always is one
-        routes = [*self.known, Route("/{path:path}", self.unknown, methods=METHODS)]
+        known = guarded("/v1", self.known, self.keys, self.now)
+        routes = [*known, Route("/{path:path}", self.unknown, methods=METHODS)]
         return Starlette(routes=routes, exception_handlers=HANDLERS)
 
     def pages(self) -> Starlette:
         """The app to mount under `/reports`: pages for people."""
-        return Starlette(routes=self.sources.pages(), exception_handlers=HANDLERS)
+        routes = guarded("/reports", self.sources.pages(), self.keys, self.now)
+        return Starlette(routes=routes, exception_handlers=HANDLERS)
 
     def _known(self) -> list[Route]:
         return [
@@ -121,7 +126,11 @@ class Routes:
     async def unknown(self, request: Request) -> Response:
         """405 where another method would be answered, else 404 with the nearest route."""
         path, below = request.url.path, "/" + request.path_params["path"]
-        methods = {one for route in self.known if route.path_regex.match(below) for one in route.methods or ()}
+        found = [route for route in self.known if route.path_regex.match(below)]
+        origin = request.headers.get("origin")
+        if request.method == "OPTIONS" and origin and any(f"/v1{route.path}" in PAGES for route in found):
+            return await preflight(self.keys(), origin)
+        methods = {one for route in found for one in route.methods or ()}
         if methods:
             allowed = ", ".join(sorted(methods))
             response = refused(HttpError(405, "not_allowed", f"{request.method} {path}: use {allowed}"))
@@ -140,10 +149,16 @@ class Routes:
             raise HttpError(503, "starting", self.fault)
         return self.state
 
+    def keys(self) -> Keys:
+        """The keys that may ask."""
+        keys = self.ready().keys
+        assert keys is not None  # noqa: S101  # a state that answers has them; this tells the type checker
+        return keys
+
     async def _decided(self, request: Request, model: Any, name: str, decide: Decide) -> Response:
-        state = self.ready()
-        body = await body_of(request, model)
-        asked = Asked(name, decide, body, request.headers.get("idempotency-key"))
+        state, asker = self.ready(), asker_of(request)
+        body = asker.own(await body_of(request, model))
+        asked = Asked(asker.named(name), decide, body, request.headers.get("idempotency-key"))
         return answer(await run_in_threadpool(decided, state, asked, self.now()))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from serving.http.schemes import secured, statuses
+
 ID = {"type": ["string", "number", "null"], "maxLength": 256}
 TIME = {"type": ["string", "null"], "format": "date-time"}
 OBJECT = {"type": ["object", "null"]}
@@ -51,9 +53,8 @@ TAKEN = {"type": "object", "required": ["success"], "properties": COUNTS}
 STATUSES = {
     "200": "In the ledger",
     "400": "Not JSON, or no event that can be taken",
-    "401": "No valid key",
-    "403": "The key has another role",
     "405": "Not allowed",
+    "408": "The body did not come in time",
     "413": "The body is too large",
     "415": "The body is in another encoding",
     "503": "Send the same again after Retry-After",
@@ -80,7 +81,7 @@ def _operation(kind: str) -> dict[str, Any]:
             "description": text,
             "content": {"application/json": {"schema": TAKEN if status == "200" else error}},
         }
-        for status, text in STATUSES.items()
+        for status, text in (STATUSES | statuses(f"/v1/{kind}")).items()
     }
     schema, example = (_batch(), _batch_example()) if kind == "batch" else (_body(kind), _example(CALLS[kind][3]))
     content = {"application/json": {"schema": schema, "example": example}}
@@ -91,9 +92,9 @@ def _operation(kind: str) -> dict[str, Any]:
     return {
         "summary": summary,
         "operationId": kind,
-        "security": [{"key": []}],
         "requestBody": body,
         "responses": answers,
+        **secured(f"/v1/{kind}"),
     }
 
 

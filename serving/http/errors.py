@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from asyncio import timeout
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import orjson
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from serving.decisions.requests import Request as Body
 
 MAX_BODY = 1 << 20  # bytes
+BODY_SECONDS = 4  # for a body to come in: below the service's own limit, so that who is slow is told
 MAX_MESSAGE = 500  # characters; what was given may be as long as a body
 
 
 class HttpError(Exception):
     """An answer that is not 200."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
-        self.status, self.code = status, code
+        self.status, self.code, self.headers = status, code, headers or {}
         self.message = " ".join(message[:MAX_MESSAGE].split())
 
     @property
@@ -38,7 +40,9 @@ def answer(value: Any, status: int = 200) -> Response:
 
 
 def refused(error: HttpError) -> Response:
-    return answer(error.body, error.status)
+    response = answer(error.body, error.status)
+    response.headers.update(error.headers)
+    return response
 
 
 async def body_of(request: Request, model: type[Body]) -> Any:
@@ -52,12 +56,26 @@ async def content_of(request: Request, most: int = MAX_BODY, hold: Callable[[int
     if size.isdigit() and int(size) > most:
         raise HttpError(413, "too_large", f"the body has {size} bytes, at most {most} are taken")
     chunks = bytearray()
-    async for chunk in request.stream():
-        hold(len(chunk))
-        chunks += chunk
-        if len(chunks) > most:
-            raise HttpError(413, "too_large", f"the body has more than the {most} bytes that are taken")
+    with _patient():
+        async with timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                hold(len(chunk))
+                chunks += chunk
+                if len(chunks) > most:
+                    raise HttpError(413, "too_large", f"the body has more than the {most} bytes that are taken")
     return bytes(chunks)
+
+
+@contextmanager
+def _patient() -> Iterator[None]:
+    """A body that does not come in time, or whose sender went away."""
+    try:
+        yield
+    except TimeoutError:
+        said = f"the body did not come within {BODY_SECONDS} seconds; send it faster, or less of it"
+        raise HttpError(408, "too_slow", said, {"connection": "close"}) from None
+    except ClientDisconnect:
+        raise HttpError(400, "gone", "the connection ended within the body") from None
 
 
 @contextmanager

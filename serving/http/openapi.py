@@ -21,6 +21,8 @@ from serving.decisions.requests import (
 )
 from serving.http import calls
 from serving.http.catalog import ItemsRequest
+from serving.http.schemes import SCHEMES, secured
+from serving.http.schemes import statuses as refusals
 
 ERROR = {
     "type": "object",
@@ -34,7 +36,6 @@ KEY = {
     "description": "The same key and body get the same decision and answer; the same key and another body get 422.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
-SECURITY = {"key": {"type": "http", "scheme": "basic", "description": "A write key as the user, no password."}}
 ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None, dict[str, Any] | None], ...] = (
     (
         "post",
@@ -86,7 +87,7 @@ ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None, dict[str, Any] | None
         },
     ),
     ("get", "/v1/experiments/{key}/report", "The stored report of a test, and its age.", None, None),
-    ("get", "/v1/customers/{customer}", "All that is known of a customer; on this host only.", None, None),
+    ("get", "/v1/customers/{customer}", "All that is known of a customer.", None, None),
     ("get", "/v1/ready", "The releases that answer and their ages, what was refused, which store fails.", None, None),
     ("get", "/v1/pages/{token}", "The page behind a signed link: unsubscribe, preferences, why.", None, None),
     ("post", "/v1/pages/{token}", "Does what the page's form says; unsubscribes with one click.", None, None),
@@ -139,7 +140,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": title,
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": SECURITY},
+        "components": {"schemas": schemas, "securitySchemes": SCHEMES},
     }
 
 
@@ -172,10 +173,12 @@ def _signal(path: str, summary: str, example: dict[str, Any]) -> str:
 
 def _operation(path: str, summary: str, model: type[BaseModel] | None, example: Any) -> dict[str, Any]:
     statuses = {"200": "Found", "400": "The request is wrong", "404": "Not found", "405": "Not allowed"}
-    statuses |= {"413": "The body is too large", "503": "Nothing can be answered"}
-    if path in KEYED:
-        statuses |= {"401": "No key, or a wrong one", "403": "The key is for something else"}
-    elif model is not None:
+    statuses |= {"413": "The body is too large", "503": "Nothing can be answered"} | refusals(path)
+    if model is not None or path in KEYED:
+        statuses["408"] = "The body did not come in time"
+    if path.startswith("/v1/receipts/"):
+        statuses["401"] = "The signature is wrong"
+    if model is not None and path not in KEYED:
         statuses["422"] = "The Idempotency-Key came with another body before"
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     found = {"application/json": {"schema": {"type": "object", "properties": ANSWERS.get(path, {})}}}
@@ -183,7 +186,7 @@ def _operation(path: str, summary: str, model: type[BaseModel] | None, example: 
         status: {"description": text, "content": found if status == "200" else error}
         for status, text in statuses.items()
     }
-    operation: dict[str, Any] = {"summary": summary, "responses": responses}
+    operation: dict[str, Any] = {"summary": summary, "responses": responses} | secured(path)
     for name in re.findall(r"\{(\w+)\}", path):
         part = {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         operation.setdefault("parameters", []).append(part)

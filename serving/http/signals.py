@@ -17,11 +17,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from features.events import utc
-from features.keys import SEND, Key
+from features.keys import SEND
 from features.sources.sdk import MADE, MAX_EVENTS, Call, parsed, taken
 from features.workspace import Settings
 from serving.decisions.state import State
-from serving.http.auth import Keys, in_header
+from serving.http.auth import Asker, Keys, in_header
 from serving.http.errors import HttpError, answer, content_of, refused
 from serving.http.inflate import inflated
 from serving.intake import FullError, Intake, Parcel
@@ -66,22 +66,28 @@ class Signals:
 
     def _taking(self, kind: str | None) -> Handler:
         async def take(request: Request) -> Response:
-            state, told = _with_ledger(self._ready()), in_header(request)
-            key = await state.keys.of(told, SEND) if told else None  # before the body is looked at
+            state, asker = _with_ledger(self._ready()), None
+            if in_header(dict(request.scope["headers"])):  # before the body is looked at
+                asker = await self._admitted(request, kind)
             with state.intake.room() as hold:
                 content = await content_of(request, MAX_BODY, hold)
                 content = inflated(content, request.headers.get("content-encoding", ""), MAX_BODY)
                 hold(len(content))
-                return await self._take(content, kind, key)
+                body = await _reckoned(content, _parsed, content)
+                asker = asker or await self._admitted(request, kind, _in_body(body))
+                return await self._take(content, body, kind, asker)
 
         return take
 
-    async def _take(self, content: bytes, kind: str | None, key: Key | None) -> Response:
+    async def _admitted(self, request: Request, kind: str | None, told: str | None = None) -> Asker:
+        keys, pages = _with_ledger(self._ready()).keys, kind not in (None, "alias")  # as `PAGES` says
+        return await keys.admitted(request.scope, SEND, now=self._now(), pages=pages, told=told)
+
+    async def _take(self, content: bytes, body: dict[str, Any], kind: str | None, asker: Asker) -> Response:
         state = _with_ledger(self._ready())
-        body = await _reckoned(content, _parsed, content)
-        key = key or await state.keys.of(_in_body(body), SEND)
         events = _events(body) if kind is None else [{**body, "type": kind}]
-        call = Call.of(body if kind is None else {}, key.source, utc(self._now()), state.settings)
+        asker.require_own(body.get("userId"))
+        call = Call.of(body if kind is None else {}, asker.source, utc(self._now()), state.settings)
         found, lost = await _reckoned(content, taken, events, call)
         stored = await state.intake.add(Parcel(found, [reject for _, reject in lost]))
         if kind is not None and lost:

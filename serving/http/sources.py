@@ -13,14 +13,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from features.keys import CATALOG, SEND, Key
+from features.keys import SEND
 from features.ledger import Ledger
 from features.signals import health
 from features.sources.forms import take as take_form
 from features.sources.receipts import Receipt, take
 from features.webhooks import secret_of, signed
 from serving.http import forms
-from serving.http.auth import Keys, in_header
 from serving.http.catalog import ItemsRequest, change
 from serving.http.errors import HttpError, answer, body_of, content_of, parsed, stored
 from serving.http.tracking import Tracking
@@ -37,7 +36,6 @@ class Sources:
 
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
-        self._keys: Keys | None = None
         self._tracking: Tracking | None = None
 
     def pages(self) -> list[Route]:
@@ -54,19 +52,18 @@ class Sources:
     async def items(self, request: Request) -> Response:
         """Items, prices, stock and images, as the shop has them now."""
         ledger = self._ledger()
-        await self._key(ledger, in_header(request), CATALOG)
         body = await body_of(request, ItemsRequest)
         with stored():
             return answer(await run_in_threadpool(change, ledger, body, self._routes.now()))
 
     async def form(self, request: Request) -> Response:
         """An HTML form: who sent it, that it was sent, and the consent that was ticked."""
-        ledger = self._ledger()
-        key = await self._key(ledger, request.path_params["key"], SEND)
+        ledger, told = self._ledger(), request.path_params["key"]
+        asker = await self._routes.keys().admitted(request.scope, SEND, now=self._routes.now(), told=told)
         form = await forms.read(request)
         target, name = forms.back(request, form), form.message_id or uuid4().hex
         with stored(), _asked():
-            told = await run_in_threadpool(take_form, ledger, key.source, form, name, self._routes.now())
+            told = await run_in_threadpool(take_form, ledger, asker.source, form, name, self._routes.now())
         return forms.answered(told, target)
 
     async def signals(self, _request: Request) -> Response:
@@ -95,11 +92,6 @@ class Sources:
         if (ledger := self._routes.ready().ledger) is None:
             raise HttpError(503, "no_ledger", NOTHING)
         return ledger
-
-    async def _key(self, ledger: Ledger, key: str | None, role: str) -> Key:
-        self._keys = self._keys or Keys(ledger)
-        with stored():
-            return await self._keys.of(key, role)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from features.keys import SEND, create, every, hashed, revoke, valid
+from features.keys import DECIDE, PUBLISHABLE, SEND, create, every, hashed, revoke, secret_of, valid
 from features.ledger import Ledger
 from features.workspace import Workspace
 
@@ -42,8 +42,35 @@ def test_a_source_is_a_plain_name(ledger: Ledger, source: str) -> None:
 
 
 def test_a_role_is_a_known_one(ledger: Ledger) -> None:
-    with pytest.raises(ValueError, match=r"^role == 'admin', must be one of \['send', 'catalog'\]"):
-        create(ledger, "web", "admin", NOON)
+    with pytest.raises(ValueError, match=r"^role == 'root', must be one of \['send', 'catalog', 'decide', "):
+        create(ledger, "web", "root", NOON)
+
+
+def test_a_publishable_key_has_origins_and_a_secret_and_no_other_has(ledger: Ledger) -> None:
+    page = create(
+        ledger, "page", PUBLISHABLE, NOON, ["https://Shop.example/", "http://localhost:5173", "https://a:443"]
+    )
+    key = valid(ledger)[hashed(page)]
+    assert key.origins == "https://shop.example http://localhost:5173 https://a"
+    assert key.admits("https://shop.example")
+    assert not key.admits("https://shop")
+    assert not key.admits(None)
+    assert secret_of(ledger, page) == key.secret
+    assert key.secret not in repr(key)
+    web = create(ledger, "web", SEND, NOON)
+    with pytest.raises(ValueError, match="only a publishable one has a secret"):
+        secret_of(ledger, web)
+    for role, origins in ((PUBLISHABLE, []), (DECIDE, ["https://shop.example"])):
+        with pytest.raises(ValueError, match=r"^role == .* with origins == "):
+            create(ledger, "page", role, NOON, origins)
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "null", "shop.example", "https://", "https://*.example", "https://a/b", "https://a b", "ftp://a"]
+)
+def test_an_origin_is_what_browsers_call_one(ledger: Ledger, origin: str) -> None:
+    with pytest.raises(ValueError, match=r"^origin == "):
+        create(ledger, "page", PUBLISHABLE, NOON, [origin])
 
 
 def test_an_unknown_key_cannot_be_revoked(ledger: Ledger) -> None:

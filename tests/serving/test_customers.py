@@ -92,9 +92,3 @@ def test_what_is_no_id_is_refused(service: httpx.Client, customer: str) -> None:
 
 def test_another_method_is_not_allowed(service: httpx.Client) -> None:
     assert service.post("/v1/customers/c010").status_code == 405
-
-
-@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip"])
-def test_who_asks_through_a_proxy_is_refused(service: httpx.Client, header: str) -> None:
-    answer = service.get("/v1/customers/c010", headers={header: "203.0.113.7"})
-    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")

@@ -1,7 +1,9 @@
-"""The service's workers import neither MLflow nor tea-tasting nor a pipeline."""
+"""The service's workers import neither MLflow nor tea-tasting nor a pipeline, and nothing that reads a pickle."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 PROBE = """
 import sys
@@ -16,3 +18,14 @@ def test_the_service_imports_what_it_needs_only() -> None:
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+def test_nothing_of_ours_reads_a_pickle() -> None:
+    root = Path(__file__).parents[2]
+    wrong = re.compile(r"import (pickle|cloudpickle|dill|joblib|shelve|marshal)\b|read_pickle|allow_pickle=True")
+    files = [path for floor in ("features", "training", "serving") for path in (root / floor).rglob("*.py")]
+    assert [path for path in files if wrong.search(path.read_text())] == []
+    loads = [
+        path for path in files for call in re.findall(r"np\.load\([^)]*\)", path.read_text()) if "False" not in call
+    ]
+    assert loads == []

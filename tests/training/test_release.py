@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import pickle
 import shutil
 from datetime import datetime
 
@@ -80,6 +81,14 @@ def test_the_model_side_names_no_customer_and_holds_no_pickle(workspace, tmp_pat
     for path in folder.rglob("*.npz"):
         with np.load(path, allow_pickle=False) as arrays:
             assert all(arrays[name].dtype != object for name in arrays.files)
+
+
+@pytest.mark.parametrize("name", ["model/more.pkl", "model/more", "customers/more.npz"])
+def test_a_folder_that_holds_a_pickle_is_refused_unread(workspace, tmp_path, name):
+    folder = written(workspace, tmp_path)
+    (folder / name).write_bytes(pickle.dumps(["anything"]))
+    with pytest.raises(ValueError, match=rf"{folder / name}: is a pickle; .* refused"):
+        release.load_release(folder)
 
 
 @pytest.mark.parametrize("harm", ["change", "remove"])
