@@ -30,10 +30,11 @@ TIMEOUT = 5  # seconds; BentoML keeps a timer per request until it runs out
 
 Json = Annotated[str, ContentType("application/json")]  # BentoML would rebuild a schema for every other answer
 routes = Routes(lambda: datetime.now(UTC))
+mounted = routes.app()
 
 
 @bentoml.asgi_app(routes.pages(), path="/reports")
-@bentoml.asgi_app(routes.app(), path="/v1")
+@bentoml.asgi_app(mounted, path="/v1")
 @bentoml.service(
     name="attune",
     workers=int(os.environ.get("ATTUNE_WORKERS", "1")),
@@ -81,4 +82,4 @@ def _answered(name: str, decide: Decide, model: Any, request: dict[str, Any], ct
     return orjson.dumps(answer).decode()
 
 
-cast(Any, Attune).add_asgi_middleware(Door)
+cast(Any, Attune).add_asgi_middleware(Door, mounted=mounted, straight=routes.straight)

@@ -14,14 +14,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
+from starlette.types import Scope
 
 from serving.decisions.assign import assign
+from serving.decisions.offers import quick as offers_quick
 from serving.decisions.offers import select
 from serving.decisions.recommend import basket, recommend, similar
+from serving.decisions.recommend import quick as recommend_quick
 from serving.decisions.requests import AssignRequest, BasketRequest, OfferRequest, RecommendRequest, SimilarRequest
 from serving.decisions.state import State
 from serving.experiments.report import stored
-from serving.http.answers import Asked, Decide, decided
+from serving.http.answers import Asked, Decide, answered, near
 from serving.http.customers import Customers
 from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.openapi import document, page
@@ -29,6 +32,7 @@ from serving.http.pages import Pages
 from serving.http.signals import Signals
 from serving.http.sources import Sources
 
+STRAIGHT = {"/v1/recommend": recommend_quick, "/v1/offers/select": offers_quick}  # what is asked on every page view
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -113,6 +117,13 @@ class Routes:
         hint = f"did you mean /v1{near[0]}?" if near else "GET /v1/docs shows all"
         raise HttpError(404, "not_found", f"there is no route {path[:200]!r}; {hint}")
 
+    def straight(self, scope: Scope) -> bool:
+        """Whether the request need not go through what BentoML does to bound requests: it waits for nobody."""
+        quick, state = STRAIGHT.get(scope["path"]), self.state
+        if quick is None or state is None or not near(state) or not quick(state):
+            return False
+        return all(name != b"idempotency-key" for name, _ in scope["headers"])
+
     def ready(self) -> State:
         """The state; 503 while the service starts."""
         if self.state is None:
@@ -123,7 +134,7 @@ class Routes:
         state = self.ready()
         body = await body_of(request, model)
         asked = Asked(name, decide, body, request.headers.get("idempotency-key"))
-        return answer(await run_in_threadpool(decided, state, asked, self.now()))
+        return answer(await answered(state, asked, self.now()))
 
 
 def assigned(key: str, state: State, request: Any, decision_id: str, now: datetime) -> Any:
