@@ -16,6 +16,7 @@ BENCHMARKS = {
     "features": "benchmarks.features",
     "features-incremental": "benchmarks.features_incremental",
     "segments": "benchmarks.segments",
+    "serving": "benchmarks.serving",
     "import": "benchmarks.import_",
     "ingest": "benchmarks.ingest",
     "ingest-kill": "benchmarks.ingest_kill",

@@ -1,4 +1,4 @@
-"""Served: `attune serve` as a process that benchmarks send to, measure and kill."""
+"""Served: `attune serve`, or another server, as a process that benchmarks send to, measure and kill."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,25 +16,40 @@ import psutil
 
 from features.workspace import Workspace
 
-START_SECONDS = 120  # a busy machine takes its time
+START_SECONDS = 300  # a busy machine takes its time
 
 
 @dataclass
 class Served:
-    """A running service."""
+    """A running service. `probe`: the path that answers once it is ready."""
 
     process: subprocess.Popen[bytes]
     port: int
+    probe: str = "/readyz"
 
     @classmethod
     def start(cls, workspace: Workspace, *, port: int | None = None, workers: int = 1) -> Served:
         """The service of this workspace, once it answers."""
         place = port or free_port()
         words = ["serve", "-w", str(workspace.folder), "--port", str(place), "--workers", str(workers)]
-        with (workspace.state / "service.log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-m", "serving.cli", *words], stdout=log, stderr=log)
-        served = cls(process, place)
-        served._wait_until_ready(workspace.state / "service.log")
+        return cls.run(["serving.cli", *words], place, workspace.state / "service.log")
+
+    @classmethod
+    def run(
+        cls,
+        module: Sequence[str],
+        port: int,
+        log: Path,
+        *,
+        probe: str = "/readyz",
+        environment: Mapping[str, str] | None = None,
+    ) -> Served:
+        """What `python -m` of these words serves on this port, once it answers; its words go to the log."""
+        with log.open("ab") as out:
+            under = os.environ | (environment or {})
+            process = subprocess.Popen([sys.executable, "-m", *module], stdout=out, stderr=out, env=under)
+        served = cls(process, port, probe)
+        served._wait_until_ready(log)
         return served
 
     def family(self) -> list[psutil.Process]:
@@ -70,7 +86,7 @@ class Served:
     def _ready(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            connection.request("GET", "/readyz")
+            connection.request("GET", self.probe)
             return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,8 +77,8 @@ class Catalog:
         return self._attributes[name]
 
     @cached_property
-    def remembered(self) -> dict[bytes, NDArray[np.str_]]:
-        """Items by what they were asked for with, for whoever asks the same again."""
+    def remembered(self) -> dict[bytes, Any]:
+        """Items by what they were asked for with, as who asked made them, for whoever asks the same again."""
         return {}
 
     @cached_property

@@ -80,6 +80,8 @@ class Interactions:
     def bought(self) -> tuple[NDArray[np.str_], ...]:
         """Per customer the items that were bought, not only looked at."""
         owned = self.purchases > 0
+        if len(self.customers) == 1:
+            return (self.items[self.item[owned]],)
         ends = np.searchsorted(self.customer[owned], np.arange(1, len(self.customers)))
         return tuple(np.split(self.items[self.item[owned]], ends)) if len(self.customers) else ()
 
@@ -131,6 +133,8 @@ class Interactions:
 
     def each(self) -> Iterator[Interactions]:
         """The histories one by one, as interactions of one customer."""
+        if len(self.customers) == 1:
+            return iter([self])
         return (self.between(row, row + 1) for row in range(len(self.customers)))
 
     @classmethod

@@ -5,9 +5,11 @@ SQLite in WAL mode with `synchronous=FULL`, or PostgreSQL by URL; the same state
 
 from __future__ import annotations
 
+import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +33,7 @@ metadata = MetaData()
 NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up in a column of type INTEGER only
 identities = Table("identity", metadata, Column("id", String(32), primary_key=True))  # one row
 BUSY_MS = 30_000  # a second process waits this long for the write lock before it gives up
+LOOK_MS = 200  # whoever looks answers somebody who waits; a reader waits for nobody but a ledger that recovers
 EMPTYING = 3  # attempts, each of which waits for readers up to BUSY_MS
 CONNECT_SECONDS = 10  # an address where nobody answers is told after this long
 WRITE_LOCK = 0x617474756E65  # "attune": PostgreSQL's advisory lock that stands for SQLite's one writer
@@ -50,6 +53,7 @@ class Ledger:
     def __init__(self, url: str) -> None:
         self.engine: Engine = _sqlite(url) if url.startswith("sqlite:") else _postgresql(url)
         self._writer = self.engine.execution_options(**WRITING[self.engine.dialect.name])
+        self._looking = threading.local()
         weakref.finalize(self, self.engine.dispose)  # verbs open a ledger for one call and let go of it
 
     @classmethod
@@ -132,15 +136,48 @@ class Ledger:
             yield connection
 
     def glance(self, query: str) -> Any:
-        """The first value of a query, for what every request asks: a tenth of the cost of `read`."""
-        connection = self.engine.raw_connection()
+        """The first value of a query, for what every request asks."""
+        rows = self.look(query)
+        return rows[0][0] if rows else None
+
+    def look(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query in the driver's words, `?` for each value: a tenth of the cost of `read`.
+
+        One look is one view; SQLite tells times as text.
+        """
         try:
-            row = connection.driver_connection.execute(query).fetchone()  # type: ignore[union-attr]  # it was just taken
+            return self._sqlite_look(query, values) if self.stays else self._server_look(query, values)
         except self.engine.dialect.loaded_dbapi.Error as error:
             raise OSError(f"{self.engine.url}: the ledger could not be read: {' '.join(str(error).split())}") from error
+
+    @property
+    def stays(self) -> bool:
+        """Whether a look asks a file of this host: it waits for no server and for no writer."""
+        return self.engine.dialect.name == "sqlite"
+
+    def _sqlite_look(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if not hasattr(self._looking, "driver"):
+            self._begin_looking()
+        found: list[tuple[Any, ...]] = self._looking.driver.execute(query, tuple(map(_texted, values))).fetchall()
+        return found
+
+    def _begin_looking(self) -> None:
+        """A connection of this thread's own, until the ledger is let go of."""
+        taken = self.engine.raw_connection()
+        self._looking.driver = driver = cast(Any, taken.driver_connection)
+        self._looking.taken = taken  # who lets go of it closes it
+        taken.detach()
+        driver.execute(f"PRAGMA busy_timeout={LOOK_MS}")
+
+    def _server_look(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        connection = self.engine.raw_connection()
+        try:
+            found: list[tuple[Any, ...]] = (
+                cast(Any, connection).driver_connection.execute(query.replace("?", "%s"), tuple(values)).fetchall()
+            )
+            return found
         finally:
             connection.close()
-        return None if row is None else row[0]
 
     @contextmanager
     def _told(self, done: str) -> Iterator[None]:
@@ -168,7 +205,18 @@ class Ledger:
             connection.close()
 
     def close(self) -> None:
+        self._looking = threading.local()
         self.engine.dispose()
+
+
+def moment(told: datetime | str) -> datetime:
+    """A time that `look` found."""
+    return datetime.fromisoformat(told) if isinstance(told, str) else told
+
+
+def _texted(value: Any) -> Any:
+    """The value as SQLite keeps it."""
+    return value.isoformat(" ", "microseconds") if isinstance(value, datetime) else value
 
 
 def _sqlite(url: str) -> Engine:

@@ -20,6 +20,12 @@ def add(connection: Connection, columns: Sequence[Column[Any]], rows: Iterable[S
         _insert(connection, columns, part, "")
 
 
+def add_missing(connection: Connection, columns: Sequence[Column[Any]], rows: Iterable[Sequence[Any]]) -> None:
+    """Inserts those of the rows whose key is not there yet."""
+    for part in _parts(columns, rows):
+        _insert(connection, columns, part, "ON CONFLICT DO NOTHING")
+
+
 def add_new(connection: Connection, column: Column[Any], values: Iterable[Any]) -> set[Any]:
     """Inserts the values of a key that are not there yet; those."""
     new: set[Any] = set()

@@ -21,7 +21,7 @@ from serving.decisions.recommend import recommend
 from serving.decisions.requests import AssignRequest, OfferRequest, RecommendRequest
 from serving.decisions.state import State
 from serving.http.answers import Asked, Decide, decided
-from serving.http.api import Door
+from serving.http.api import Door, Short
 from serving.http.app import Routes, assigned
 from serving.http.errors import HttpError, checked
 from serving.http.headers import Headers
@@ -34,11 +34,12 @@ TIMEOUT = 5  # seconds; BentoML keeps a timer per request until it runs out
 Json = Annotated[str, ContentType("application/json")]  # BentoML would rebuild a schema for every other answer
 routes = Routes(lambda: datetime.now(UTC))
 COUNTING = instruments.RunnerTrafficMetricsMiddleware
+mounted = routes.app()
 
 
 def outermost(app: ASGIApp, **options: Any) -> ASGIApp:
-    """BentoML's metrics, but by route, and around them what every answer tells, also one that BentoML makes itself."""
-    return Headers(ByRoute(app, COUNTING, **options))
+    """Around what BentoML does, or the short way past it, its metrics by route and what every answer tells."""
+    return Headers(ByRoute(Short(app, mounted, routes.straight), COUNTING, **options))
 
 
 patient()
@@ -46,7 +47,7 @@ cast(Any, instruments).RunnerTrafficMetricsMiddleware = outermost  # there is no
 
 
 @bentoml.asgi_app(routes.pages(), path="/reports")
-@bentoml.asgi_app(routes.app(), path="/v1")
+@bentoml.asgi_app(mounted, path="/v1")
 @bentoml.service(
     name="attune",
     workers=int(os.environ.get("ATTUNE_WORKERS", "1")),

@@ -16,10 +16,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from features.checksums import first_broken, sha256
 from features.interactions import FILE as INTERACTIONS
@@ -197,7 +199,7 @@ def load_release(folder: Path, own: Own = OURS) -> Release:
     as_of = datetime.fromisoformat(manifest["as_of"]) if manifest.get("as_of") else None
     facts = {"kind": kind, "name": manifest["name"], "version": str(manifest["version"]), "as_of": as_of}
     if kind == "recommender":
-        known = Interactions.load(customers) if (customers / INTERACTIONS).exists() else None
+        known = _alike(Interactions.load(customers), model) if (customers / INTERACTIONS).exists() else None
         return Release(
             **facts,
             manifest=manifest,
@@ -217,6 +219,12 @@ def _require_no_pickle(folder: Path) -> None:
         with path.open("rb") as file:
             if path.suffix in PICKLES or file.read(2) in PICKLED:
                 raise ValueError(f"{path}: is a pickle; a release holds JSON, npz and text, and is refused with one")
+
+
+def _alike(known: Interactions, model: Any) -> Interactions:
+    """The histories over the model's own list of items where that is the same: then nobody need compare them again."""
+    items = getattr(model, "items_", None)
+    return replace(known, items=items) if items is not None and np.array_equal(known.items, items) else known
 
 
 def _weighed(manifest: Mapping[str, Any]) -> InteractionSettings | None:

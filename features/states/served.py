@@ -26,6 +26,7 @@ from features.states.store import Stored, batched, form, read_mark, read_states,
 from features.table import FeatureTable, add_traits, derived
 from features.workspace import Settings
 
+STORED = "SELECT kept, states.sequence, body FROM customer_states AS states, state_marks WHERE customer = ?"
 OTHER = -1  # the code of a name without a meaning
 ROWS = pa.schema(
     {
@@ -92,10 +93,11 @@ def states_of(
 
 def state_of(ledger: Ledger, customer: str) -> Stored:
     """The customer's state as it was last written; an empty one where there is none that this code can read."""
-    with ledger.read() as connection:
-        mark = read_mark(connection)
-        found = read_states(connection, [customer]) if mark is not None and readable(mark) else {}
-    return found.get(customer, Stored(CustomerState()))
+    kept = ledger.look(STORED, (customer,))
+    if not kept or not readable(kept[0][0]):
+        return Stored(CustomerState())
+    _, sequence, body = kept[0]
+    return Stored(CustomerState.unpacked(body), sequence)
 
 
 def _signals(connection: Connection, after: Mapping[str, int], named: Mapping[str, str]) -> dict[str, list[Signal]]:

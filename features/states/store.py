@@ -63,9 +63,9 @@ def form(traits: Sequence[str]) -> str:
     return f"{FORM} {sorted(KEPT.items())} {sorted(traits)}"
 
 
-def readable(mark: Mark) -> bool:
+def readable(kept: str) -> bool:
     """Whether this code can read the states, whatever traits they hold; those that are being made it can."""
-    return mark.kept == UNFINISHED or mark.kept.startswith(f"{FORM} ")
+    return kept == UNFINISHED or kept.startswith(f"{FORM} ")
 
 
 def read_mark(connection: Connection) -> Mark | None:

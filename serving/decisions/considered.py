@@ -10,6 +10,7 @@ from features.decisions import NOTHING, Option
 from features.offers import Offer
 from serving.decisions.eligibility import barred
 from serving.decisions.expected import Expected, expected_of
+from serving.decisions.glance import glance
 from serving.decisions.limits import used_up
 from serving.decisions.requests import OfferRequest
 from serving.decisions.state import State
@@ -47,8 +48,9 @@ class Considered:
 def considered(state: State, release: Release, request: OfferRequest, now: datetime) -> Considered:
     """The offers of the workspace that the request asks for, weighed by what is expected of the customer."""
     offers = _asked(state.offers, request)
-    expected, prices = expected_of(state, release, request, now), _prices(state, release)
-    not_for = barred(state, offers, request.customer, now)
+    who = None if request.customer is None else glance(state, request.customer, now)
+    expected, prices = expected_of(release, request, who), _prices(state, release)
+    not_for = barred(state, offers, request.customer, who, now)
     known = [offer for offer in offers if expected.reckons(offer) and (prices is None or offer.key in prices.money)]
     known = [offer for offer in known if offer.key not in not_for]
     gone = used_up(state, known, request.customer, now)

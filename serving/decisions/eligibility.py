@@ -6,28 +6,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from features.conditions import Facts, holds, why
 from features.offers import Offer
-from serving.decisions.histories import may, person
-from serving.decisions.seen import since
+from serving.decisions.glance import UNREADABLE, Glance
+from serving.decisions.seen import waiting
 from serving.decisions.state import State
 from training.uplift.scores import scores_of
 
 
-def barred(state: State, offers: Sequence[Offer], customer: str | None, now: datetime) -> dict[str, str]:
+def barred(
+    state: State, offers: Sequence[Offer], customer: str | None, who: Glance | None, now: datetime
+) -> dict[str, str]:
     """The offers whose condition does not hold for this customer, or cannot be asked, and why."""
     conditions = {offer.key: offer.eligible for offer in offers if offer.eligible is not None}
     if not conditions:
         return {}
-    if customer is None:
+    if customer is None or who is None:
         return dict.fromkeys(conditions, "no customer was given")
-    if not may(state, customer, now):
+    if not who.agreed:
         return dict.fromkeys(conditions, "the customer has not agreed to personalisation")
     try:
-        rows = since(state.ledger, customer) + state.seen.of_customer(*person(state, customer))
-    except (OSError, RuntimeError, SQLAlchemyError):
+        rows = waiting(state.ledger, who.ids) + state.seen.of_customer(*who.ids)
+    except UNREADABLE:
         return dict.fromkeys(conditions, "what the customer did cannot be read")
     scores = scores_of(state.uplift.effects if state.uplift else None, customer)
     facts = Facts.of(rows, now, scores=scores, catalog=state.catalog)

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from math import isfinite
 
-import numpy as np
-import pandas as pd
-
 from features.offers import Offer
-from features.table import Feature, FeatureTable
-from serving.decisions.histories import may, person
+from serving.decisions.glance import Glance
 from serving.decisions.requests import OfferRequest
-from serving.decisions.state import State
 from training.release import Release
 from training.uplift.base import Effects
 from training.uplift.customer_effects import CustomerEffects
@@ -39,17 +33,17 @@ class Expected:
         return offer.key in self.effects and (self.baseline is not None or not offer.redemption_cost)
 
 
-def expected_of(state: State, release: Release, request: OfferRequest, now: datetime) -> Expected:
+def expected_of(release: Release, request: OfferRequest, who: Glance | None) -> Expected:
     """By the request's features, else by what the release holds of the customer, else the mean over all customers."""
     ceiling = release.baseline.ceiling_ if release.baseline else float("inf")
     if request.features is not None:
         return _live(release, request.features, ceiling)
-    stored, customer = release.effects, request.customer
+    stored = release.effects
     if stored is None:
         why = "the release has no customers and no features were given: nothing can be expected"
         return Expected({}, None, ceiling, why)
-    row = None if customer is None else _row(stored, person(state, customer))
-    if row is not None and customer is not None and may(state, customer, now):
+    row = None if who is None else _row(stored, who.ids)
+    if who is not None and row is not None and who.agreed:
         baseline = None if stored.baseline is None else float(stored.baseline[row])
         return Expected(_pairs(stored.effects, row), baseline, ceiling)
     means, spread = stored.effects.effect.mean(axis=0), stored.effects.effect.std(axis=0)
@@ -65,12 +59,8 @@ def _row(stored: CustomerEffects, ids: Sequence[str]) -> int | None:
 
 def _live(release: Release, features: Mapping[str, float | str | None], ceiling: float) -> Expected:
     assert release.uplift is not None  # noqa: S101  # an uplift release has one; this tells the type checker
-    frame = pd.DataFrame({name: [value] for name, value in features.items()})
-    for name, value in features.items():
-        frame[name] = frame[name].astype("category") if isinstance(value, str) else frame[name].astype(np.float64)
-    table = FeatureTable(frame, tuple(Feature(name, "given", "", "") for name in frame.columns))
-    baseline = float(release.baseline.expected(table)[0]) if release.baseline else None
-    return Expected(_pairs(release.uplift.effect(table), 0), baseline, ceiling)
+    baseline = None if release.baseline is None else release.baseline.expected_for(features)
+    return Expected(_pairs(release.uplift.effect_for(features), 0), baseline, ceiling)
 
 
 def _pairs(effects: Effects, row: int) -> dict[str, tuple[float, float]]:

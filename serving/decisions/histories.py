@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from features.consent import allows
 from features.identity import ids_of
 from features.interactions import Interactions, event_weights
 from features.workspace import InteractionSettings
 from serving.decisions.folded import Did, folded, history
+from serving.decisions.glance import UNREADABLE, Glance, glance
 from serving.decisions.lately import lately, visited
 from serving.decisions.requests import HistoryEntry
 from serving.decisions.state import State
@@ -25,39 +23,25 @@ POPULAR = "what is popular"
 def history_of(
     state: State,
     release: Release,
-    customer: str | None,
+    who: Glance | None,
     given: Sequence[str | HistoryEntry] | None,
     now: datetime,
-    *,
-    agreed: bool,
 ) -> tuple[Interactions, str | None]:
     """The history to answer for: the one that was given, else that of a customer who agreed; and why it is neither."""
     settings = release.weighed or state.settings.interactions  # as the model learned it, also where it was tuned
-    nothing = described([], settings, now)
     if given is not None:
         told = described(given, settings, now)
         return told, _unheard(told, release.recommender)
-    if customer is None:
-        return nothing, f"no customer and no history were given: {POPULAR}"
-    ids = person(state, customer)
-    known = _known(release, ids)
-    if not agreed:
+    if who is None:
+        return described([], settings, now), f"no customer and no history were given: {POPULAR}"
+    known = _known(release, who.ids)
+    if not who.agreed:
         why = "is not known to the model" if known is None else "has not agreed to personalisation"
-        return nothing, f"the customer {why}: {POPULAR}"
-    lived = _lived(state, release, known, ids[0], settings, now)
+        return described([], settings, now), f"the customer {why}: {POPULAR}"
+    lived = _lived(state, release, known, who, settings, now)
     if lived is None:
-        return nothing, f"the customer is not known to the model: {POPULAR}"
+        return described([], settings, now), f"the customer is not known to the model: {POPULAR}"
     return lived, _unheard(lived, release.recommender) if known is None else None
-
-
-def may(state: State, customer: str, now: datetime) -> bool:
-    """Consent that cannot be read counts as none."""
-    if state.ledger is None:
-        return False
-    try:
-        return allows(state.ledger, customer, purpose="personalisation", as_of=now)
-    except (OSError, RuntimeError, SQLAlchemyError):
-        return False
 
 
 def person(state: State, customer: str) -> list[str]:
@@ -67,7 +51,7 @@ def person(state: State, customer: str) -> list[str]:
     try:
         with state.ledger.read() as connection:
             return ids_of(connection, customer)
-    except (OSError, RuntimeError, SQLAlchemyError):
+    except UNREADABLE:
         return [customer]
 
 
@@ -90,7 +74,7 @@ def _check(entries: Sequence[HistoryEntry], settings: InteractionSettings) -> No
 def history_on(state: State, release: Release, device: str, now: datetime) -> tuple[Interactions, str | None]:
     """The history of a device on which nobody has identified, with the consent given there; and why it says nothing."""
     settings = release.weighed or state.settings.interactions
-    if state.ledger is None or not may(state, device, now):
+    if state.ledger is None or not glance(state, device, now).agreed:
         return described([], settings, now), f"the visitor has not agreed to personalisation: {POPULAR}"
     told = history(_weighing(partial(visited, state.ledger, device), settings), settings, now)
     return told, _unheard(told, release.recommender)
@@ -100,29 +84,39 @@ def _known(release: Release, ids: Sequence[str]) -> Interactions | None:
     """What the release knows of the person who bears these ids."""
     known = release.interactions
     found = [] if known is None else [one for one in ids if one in known.position]
-    return known.rows(found[:1]) if known is not None and found else None
+    if known is None or not found:
+        return None
+    row = known.position[found[0]]
+    return known.between(row, row + 1)
 
 
 def _lived(
-    state: State, release: Release, known: Interactions | None, bears: str, settings: InteractionSettings, now: datetime
+    state: State,
+    release: Release,
+    known: Interactions | None,
+    who: Glance,
+    settings: InteractionSettings,
+    now: datetime,
 ) -> Interactions | None:
     """What is known with all that was done since; None where nobody knows anything."""
-    did = _since(state, bears, None if known is None else release.as_of, settings)
+    did = _since(state, who, None if known is None else release.as_of, settings)
     if known is not None:
         return folded(known, did, settings, now)
     return history(did, settings, now) if did else None
 
 
-def _since(state: State, bears: str, known: datetime | None, settings: InteractionSettings) -> list[Did]:
-    """What the person who bears this id did since, as far as it weighs."""
-    return [] if state.ledger is None else _weighing(partial(lately, state.ledger, bears, known), settings)
+def _since(state: State, who: Glance, known: datetime | None, settings: InteractionSettings) -> list[Did]:
+    """What this person did since, as far as it weighs."""
+    if state.ledger is None or not who.did:
+        return []
+    return _weighing(partial(lately, state.ledger, who.ids, known), settings)
 
 
 def _weighing(look: Callable[[], list[Did]], settings: InteractionSettings) -> list[Did]:
     """What was done, as far as it weighs; nothing where the ledger cannot be read."""
     try:
         did = look()
-    except (OSError, RuntimeError, SQLAlchemyError):
+    except UNREADABLE:
         return []
     weights = event_weights(settings)
     return [one for one in did if one.event in weights]

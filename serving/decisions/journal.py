@@ -17,7 +17,7 @@ import os
 import tempfile
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,15 @@ from sqlalchemy import Connection, insert, select
 from features.decisions import Decision, decisions
 from features.erased import erased_among
 from features.ledger import Ledger
+from features.many import add_missing
 
 log = logging.getLogger("attune.journal")
 SEGMENT = ".segment"
 FORGET = "forget"  # touched by an erasure: segments from before it are replaced
 GROUP_SECONDS = 0.2  # a decision is in the ledger this long after its answer
 ROTATE_BYTES = 8_000_000  # a segment that long is replaced by one with the lines that are not committed yet
-LOOKUP = 500  # decision ids per query; SQLite takes at most 32,766 values
+COLUMNS = tuple(map(str, decisions.columns.keys()))  # plain texts, as JSON takes them
+PACKED = ("options", "chosen", "context")  # as JSON
 
 
 class Journal:
@@ -197,13 +199,8 @@ def store(ledger: Ledger, rows: Iterable[dict[str, Any]]) -> bool:
     if not fresh:
         return False
     with ledger.write() as connection:
-        for ids in _parts(list(fresh)):
-            known = select(decisions.c.decision_id).where(decisions.c.decision_id.in_(ids))
-            for decision_id in connection.execute(known).scalars():
-                del fresh[decision_id]
         kept = _nameless(connection, list(fresh.values()))
-        if kept:
-            connection.execute(insert(decisions), kept)
+        add_missing(connection, list(decisions.columns), [[row[name] for name in COLUMNS] for row in kept])
         return any(row["customer"] != fresh[row["decision_id"]]["customer"] for row in kept)
 
 
@@ -234,24 +231,21 @@ def _row_of(connection: Connection, decision_id: str) -> dict[str, Any] | None:
 
 
 def _row(decision: Decision) -> dict[str, Any]:
-    row = decision.row()
-    for name in ("options", "chosen", "context"):
-        row[name] = orjson.dumps(row[name]).decode()
-    return row
+    return {name: _told(decision, name) for name in COLUMNS}
+
+
+def _told(decision: Decision, name: str) -> Any:
+    value = getattr(decision, name)
+    return orjson.dumps(value).decode() if name in PACKED else value
 
 
 def _decoded(row: dict[str, Any]) -> dict[str, Any]:
-    return row | {name: orjson.loads(row[name]) for name in ("options", "chosen", "context")}
+    return row | {name: orjson.loads(row[name]) for name in PACKED}
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
     row: dict[str, Any] = orjson.loads(body)
     return row | {"time": datetime.fromisoformat(row["time"])}
-
-
-def _parts(ids: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(ids), LOOKUP):
-        yield ids[start : start + LOOKUP]
 
 
 def _write_whole(file: int, data: bytes) -> None:

@@ -8,7 +8,7 @@ Two queries by index. The ledger is read first: an event that leaves it in betwe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,13 +17,16 @@ from features.ledger import Ledger
 from features.states.served import state_of
 from features.states.state import EPOCH, MICROSECOND, Row, Signal, micros, signal_of
 from serving.decisions.folded import Did
-from serving.decisions.seen import of_device, since
+from serving.decisions.seen import of_device, waiting
 
 
-def lately(ledger: Ledger, customer: str, known: datetime | None) -> list[Did]:
-    """What this customer did with items and was not known at `known`; None: everything that is still told."""
-    live = since(ledger, customer)
-    stored = state_of(ledger, customer)
+def lately(ledger: Ledger, ids: Sequence[str], known: datetime | None) -> list[Did]:
+    """What the person with these ids, the one that it bears first, did with items and was not known at `known`.
+
+    None: everything that is still told.
+    """
+    live = waiting(ledger, ids)
+    stored = state_of(ledger, ids[0])
     new = _signals(row for row in live if row["sequence"] > stored.sequence)
     rows = [*stored.state.rows, *(Row(*one[:5]) for one in (*stored.state.early, *new))]
     after = None if known is None else micros(utc(known))

@@ -52,6 +52,17 @@ def select(state: State, request: OfferRequest, decision_id: str, now: datetime)
     return decision, _answer(decision, found) | {"what_would_change": changes}
 
 
+def quick(state: State) -> bool:
+    """Whether an answer waits for nobody: of no offer is counted what is given out."""
+    return not any(offer.limited for offer in state.offers)
+
+
+def light(state: State, request: OfferRequest) -> bool:
+    """Whether the answer also costs less than a change to a thread."""
+    linear = state.uplift is not None and getattr(state.uplift.uplift, "kind", None) == "linear"
+    return quick(state) and (linear or request.features is None)
+
+
 def _policy(settings: OfferSettings, found: Considered) -> Policy:
     """The policy of `attune.yaml`, with what it needs to know about these offers."""
     if settings.policy == Greedy.name:

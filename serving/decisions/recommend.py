@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from features.decisions import Decision, Option
 from features.interactions import Interactions
 from serving.decisions.fatigue import tired
-from serving.decisions.histories import described, history_of, history_on, may
+from serving.decisions.glance import Glance, glance
+from serving.decisions.histories import described, history_of, history_on
 from serving.decisions.requests import BasketRequest, RecommendRequest, SimilarRequest
 from serving.decisions.state import State
-from serving.decisions.where import fitting
+from serving.decisions.where import fitted, fitting, gone
 from training.recommenders import reasons as why
 from training.recommenders.base import ItemFilter, Rankings, Reason, Recommender
 from training.recommenders.bought import allowed
@@ -25,6 +26,7 @@ from training.recommenders.variety import pooled, recommend_varied, varied
 from training.release import Release
 
 POLICY = "top-k"
+SHORT = 100  # items: with more of them an answer takes a millisecond
 Answer = dict[str, Any]
 
 
@@ -57,6 +59,18 @@ def recommend(state: State, request: RecommendRequest, decision_id: str, now: da
     )
 
 
+def quick(state: State) -> bool:
+    """Whether the model answers in a fraction of a millisecond."""
+    return state.recommender is not None and getattr(state.recommender.recommender, "quick", False)
+
+
+def light(state: State, request: RecommendRequest) -> bool:
+    """Whether the answer costs less than a change to a thread: a quick model, nothing long, no new condition."""
+    variety = state.settings.recommender.variety if request.variety is None else request.variety
+    longest = max(len(request.history or ()), len(request.exclude), request.k)
+    return quick(state) and not variety and longest <= SHORT and fitted(state.catalog, request.where)
+
+
 def basket(state: State, request: BasketRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
     """What completes a cart, never an item of it; where nothing is known to go with it, what is popular."""
     release, model = _released(state)
@@ -79,8 +93,8 @@ def basket(state: State, request: BasketRequest, decision_id: str, now: datetime
 def similar(state: State, request: SimilarRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
     """The items most like this one; an unknown item is answered with what is popular."""
     release, model = _released(state)
-    excluded = _excluded(state, [*request.exclude, request.item])
-    items = ItemFilter(allowed=fitting(state.catalog, request.where), excluded=excluded)
+    unwanted = np.array([*request.exclude, request.item], np.str_)
+    items = ItemFilter(fitting(state.catalog, request.where), gone(state.catalog), [unwanted])
     rankings = model.similar(request.item, request.k, items=items)
     if len(rankings.items[0]):
         alike = Reason("similar", (request.item,))
@@ -117,33 +131,33 @@ class _Asked:
 
 def _asked(state: State, release: Release, model: Recommender, request: RecommendRequest, now: datetime) -> _Asked:
     customer, settings = request.customer, state.settings.recommender
-    agreed = customer is not None and may(state, customer, now)
-    history, fallback = _history(state, release, request, now, agreed=agreed)
+    who = None if customer is None else glance(state, customer, now)
+    history, fallback = _history(state, release, request, who, now)
     mode = request.include_bought or settings.include_bought
     variety = settings.variety if request.variety is None else request.variety
     fits = fitting(state.catalog, request.where)
-    items = replace(allowed(mode, history.bought, model), excluded=_excluded(state, request.exclude), allowed=fits)
-    bored = tired(state, customer if agreed else None, history, now)
-    bored = bored if fits is None else bored[np.isin(bored, fits)]
+    items = replace(allowed(mode, history.bought, model), allowed=fits, excluded=gone(state.catalog))
+    items = _without(items, np.array(request.exclude, np.str_))
+    bored = tired(state, who, history, now)
+    bored = bored if fits is None or not len(bored) else bored[np.isin(bored, fits)]
     context = {"k": request.k, "exclude": request.exclude, "include_bought": mode, "variety": variety}
     context |= {} if request.where is None else {"where": request.where}
     return _Asked(history, fallback, items, bored, variety, context | {"tired": bored.tolist()})
 
 
 def _history(
-    state: State, release: Release, request: RecommendRequest, now: datetime, *, agreed: bool
+    state: State, release: Release, request: RecommendRequest, who: Glance | None, now: datetime
 ) -> tuple[Interactions, str | None]:
     if request.anonymous is not None and request.customer is None and request.history is None:
         return history_on(state, release, request.anonymous, now)
-    return history_of(state, release, request.customer, request.history, now, agreed=agreed)
+    return history_of(state, release, who, request.history, now)
 
 
 def _rested(ranked: Callable[[int, ItemFilter], Rankings], k: int, asked: _Asked) -> Rankings:
     """The k of one ranking, what the customer is tired of behind all the rest: k items while k are allowed."""
     if not len(asked.tired):
         return ranked(k, asked.items)
-    assert asked.items.excluded is not None  # noqa: S101  # `_asked` sets it; this tells the type checker
-    fresh = ranked(k, replace(asked.items, excluded=np.concatenate([asked.items.excluded, asked.tired])))
+    fresh = ranked(k, _without(asked.items, asked.tired))
     missing = k - len(fresh.items[0])
     if not missing:
         return fresh
@@ -152,8 +166,11 @@ def _rested(ranked: Callable[[int, ItemFilter], Rankings], k: int, asked: _Asked
     return Rankings((items,), (scores,))
 
 
-def _excluded(state: State, exclude: Sequence[str]) -> np.ndarray[Any, np.dtype[np.str_]]:
-    return np.concatenate([state.catalog.out_of_stock, np.array(exclude, dtype=np.str_)])
+def _without(items: ItemFilter, ids: NDArray[np.str_]) -> ItemFilter:
+    """The filter of this one customer that leaves these out too."""
+    if not len(ids):
+        return items
+    return replace(items, excluded_each=[np.concatenate([*(items.excluded_each or []), ids])])
 
 
 def _decided(  # noqa: PLR0913, PLR0917  # one decision has this many parts
@@ -168,7 +185,7 @@ def _decided(  # noqa: PLR0913, PLR0917  # one decision has this many parts
     now: datetime,
     context: dict[str, Any],
 ) -> tuple[Decision, Answer]:
-    names, scores = rankings.items[0].tolist(), [float(score) for score in rankings.scores[0]]
+    names, scores = rankings.items[0].tolist(), rankings.scores[0].tolist()
     items = [
         {"item": item, "name": state.catalog.name(item), "score": score, "reason": worded(state, item, reason)}
         for item, score, reason in zip(names, scores, reasons, strict=True)

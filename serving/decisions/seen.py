@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Connection, or_, select
 
 from features.conditions.grammar import Condition, Happened, Last, Leaf, Trait, leaves
 from features.customers.touches import TOUCHES, said
 from features.events import IDENTIFIED, SCHEMA
-from features.history import live_events, read_closed
-from features.identity import belongs, ids_of
+from features.history import read_closed
+from features.identity import belongs
 from features.ledger import Ledger
 from features.past import people
 from features.workspace import Workspace
@@ -84,36 +83,33 @@ def _leaves(conditions: Sequence[Condition]) -> Iterator[Leaf]:
     return (leaf for condition in conditions for leaf in leaves(condition))
 
 
-def since(ledger: Ledger | None, customer: str) -> Rows:
-    """The newest live events of this customer that wait in the ledger, with their `sequence`.
+def waiting(ledger: Ledger | None, ids: Sequence[str]) -> Rows:
+    """The newest live events of the person with these ids that wait in the ledger, with their `sequence`.
 
     Under any id, and on devices before any.
     """
     if ledger is None:
         return []
-    with ledger.read() as connection:
-        ids = ids_of(connection, customer)
-        rows = _newest(connection, _own(ids))
-        devices = {row["anonymous"] for row in rows} - {None}
-        if not devices:
-            return rows
-        return belongs(_newest(connection, or_(_own(ids), live_events.c.anonymous.in_(devices))), ids)
+    rows = _newest(ledger, _among("customer", ids), ids)
+    devices = list({row["anonymous"] for row in rows} - {None})
+    if not devices:
+        return rows
+    whose = f"{_among('customer', ids)} OR {_among('anonymous', devices)}"
+    return belongs(_newest(ledger, whose, [*ids, *devices]), ids)
 
 
 def of_device(ledger: Ledger, device: str) -> Rows:
     """The newest live events of nobody on this device: those after somebody last identified there."""
-    with ledger.read() as connection:
-        rows = _newest(connection, live_events.c.anonymous == device)
+    rows = _newest(ledger, "anonymous = ?", [device])
     named = max((row["time"] for row in rows if row["customer"] is not None), default=datetime.min)  # noqa: DTZ901  # UTC
     return [row for row in rows if row["customer"] is None and row["time"] > named]
 
 
-def _own(ids: Sequence[str]) -> ColumnElement[bool]:
-    return live_events.c.customer.in_(ids)
+def _among(column: str, values: Sequence[str]) -> str:
+    return f"{column} IN ({', '.join('?' * len(values))})"
 
 
-def _newest(connection: Connection, whose: ColumnElement[bool]) -> Rows:
-    newest = select(live_events.c.sequence, live_events.c.body).where(whose)
-    found = connection.execute(newest.order_by(live_events.c.sequence.desc()).limit(LOOKED)).all()
-    rows = [orjson.loads(body) | {"sequence": sequence} for sequence, body in found]
+def _newest(ledger: Ledger, whose: str, values: Sequence[str]) -> Rows:
+    query = f"SELECT sequence, body FROM events WHERE {whose} ORDER BY sequence DESC LIMIT ?"
+    rows = [orjson.loads(body) | {"sequence": sequence} for sequence, body in ledger.look(query, (*values, LOOKED))]
     return [row | {name: datetime.fromisoformat(row[name]) for name in ("time", "received_at")} for row in rows]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,21 +12,38 @@ from numpy.typing import NDArray
 from features.catalog import Catalog
 from features.conditions.facts import item_holds
 from features.conditions.grammar import Attribute, leaves, of_items, parsed
+from training.recommenders.listed import Listed
 
 MOST = 50  # conditions remembered per catalogue; a page asks for the same few again and again
+GONE = b"out of stock"  # no condition is written so
 Items = NDArray[np.str_]
 
 
-def fitting(catalog: Catalog, where: Mapping[str, Any] | None) -> Items | None:
+def fitting(catalog: Catalog, where: Mapping[str, Any] | None) -> Listed | None:
     """The items for which the condition holds; None where there is none, so that all may be answered."""
     if where is None:
         return None
-    known, said = catalog.remembered, orjson.dumps(where, option=orjson.OPT_SORT_KEYS)
-    if said not in known:
+    return _remembered(catalog, orjson.dumps(where, option=orjson.OPT_SORT_KEYS), lambda: _fitting(catalog, where))
+
+
+def fitted(catalog: Catalog, where: Mapping[str, Any] | None) -> bool:
+    """Whether the items for this condition are known already."""
+    return where is None or orjson.dumps(where, option=orjson.OPT_SORT_KEYS) in catalog.remembered
+
+
+def gone(catalog: Catalog) -> Listed:
+    """The items that are out of stock."""
+    return _remembered(catalog, GONE, lambda: catalog.out_of_stock)
+
+
+def _remembered(catalog: Catalog, said: bytes, find: Callable[[], Items]) -> Listed:
+    known = catalog.remembered
+    found: Listed | None = known.get(said)
+    if found is None:
         if len(known) >= MOST:
             known.clear()
-        known[said] = _fitting(catalog, where)
-    return known[said]
+        found = known[said] = Listed(find())
+    return found
 
 
 def _fitting(catalog: Catalog, where: Mapping[str, Any]) -> Items:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,8 +14,10 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
 
 from features.decisions import Decision
+from serving.decisions import offers, recommend
 from serving.decisions.challenge import answering, noted, shadowed
 from serving.decisions.journal import Journal
 from serving.decisions.limits import UsedUpError, take, taken
@@ -30,6 +32,7 @@ from training.recommenders.guarded import BrokenModelError
 Answer = dict[str, Any]
 Decide = Callable[[State, Any, str, datetime], tuple[Decision, Answer]]
 MAX_KEY = 255  # characters of an Idempotency-Key
+LIGHT: dict[Decide, Callable[[State, Any], bool]] = {recommend.recommend: recommend.light, offers.select: offers.light}
 RETRY = "retry"  # in the context of a decision that was kept: the body's fingerprint and the answer
 
 
@@ -54,13 +57,26 @@ class Asked:
         return _digest(orjson.dumps(self.request.model_dump(), option=orjson.OPT_SORT_KEYS))
 
 
+async def answered(state: State, asked: Asked, now: datetime) -> Answer:
+    """The answer: at once where nothing is waited for, else from a thread, so that others need not wait for it."""
+    light = LIGHT.get(asked.decide)
+    if asked.key is None and light is not None and near(state) and light(state, asked.request):
+        return decided(state, asked, now)
+    return await run_in_threadpool(decided, state, asked, now)
+
+
+def near(state: State) -> bool:
+    """Whether a look at the ledger waits for nobody (docs/decisions/0006): there is none, or a file of this host."""
+    return state.ledger is None or state.ledger.stays
+
+
 def decided(state: State, asked: Asked, now: datetime) -> Answer:
     """The answer, after its decision is in the journal; with a key, the first answer that was given under it."""
     state = stocked(state)
     if asked.key is not None and state.journal is not None:
         return _once(state, state.journal, asked, now)
     # without a journal nothing is remembered: a key and a body together still fix the draw
-    decision_id = uuid.uuid4().hex if asked.key is None else _id(asked.name, asked.key, asked.body)
+    decision_id = _fresh(now) if asked.key is None else _id(asked.name, asked.key, asked.body)
     answer: Answer = _first(state, asked, decision_id, now)["answer"]
     return answer
 
@@ -131,6 +147,11 @@ def _durable() -> Iterator[None]:
     except (OSError, SQLAlchemyError) as error:
         message = f"the decision could not be written ({error}); nothing was decided"
         raise HttpError(503, "not_journalled", message) from None
+
+
+def _fresh(now: datetime) -> str:
+    """An id of 32 digits that nobody can guess; those of one time stand together in the ledger's index."""
+    return f"{int(now.timestamp() * 1e6):014x}{os.urandom(9).hex()}"
 
 
 def _id(*parts: str) -> str:

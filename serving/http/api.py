@@ -1,6 +1,7 @@
 """The door of what BentoML answers itself: its calls under `/api`, its probes and metrics.
 
 What is wrong is refused as under `/v1`, before BentoML reads it; what is in no table is not there.
+And the short way: what is asked most, and waits for nothing, goes from BentoML's metrics straight to our own routes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from serving.http.auth import Keys
 from serving.http.errors import HttpError, content_of, parsed, refused
 from serving.http.roles import NEEDED, OPEN
 
-PREFIX = "/api/"
+PREFIX, MOUNT = "/api/", "/v1"
 MOUNTED = ("/v1/", "/reports/")  # their routes ask themselves
 DOCS = "/v1/docs"
 CALLS: dict[str, type[Call]] = {
@@ -58,6 +59,18 @@ class Door:
         if role is None:
             raise HttpError(404, "not_found", f"there is no route {path[:200]!r}; GET {DOCS} shows all")
         return None
+
+
+class Short:
+    """ASGI: around it BentoML's metrics, behind it all that BentoML does with a request, or our routes at once."""
+
+    def __init__(self, app: ASGIApp, mounted: ASGIApp, straight: Callable[[Scope], bool]) -> None:
+        self.app, self._mounted, self._straight = app, mounted, straight
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._straight(scope):
+            return await self._mounted({**scope, "root_path": scope.get("root_path", "") + MOUNT}, receive, send)
+        return await self.app(scope, receive, send)
 
 
 async def _content(request: Request) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from prometheus_client import Counter, Histogram
 
 from features.decisions import Decision
@@ -17,5 +19,15 @@ SECONDS = Histogram(
 
 def count(decision: Decision, seconds: float) -> None:
     """Adds one decision, and what it took."""
-    DECISIONS.labels(decision.kind, decision.policy, "yes" if decision.fallback else "no").inc()
-    SECONDS.labels(decision.kind).observe(seconds)
+    _decisions(decision.kind, decision.policy, "yes" if decision.fallback else "no").inc()
+    _seconds(decision.kind).observe(seconds)
+
+
+@cache
+def _decisions(kind: str, policy: str, fallback: str) -> Counter:
+    return DECISIONS.labels(kind, policy, fallback)
+
+
+@cache
+def _seconds(kind: str) -> Histogram:
+    return SECONDS.labels(kind)

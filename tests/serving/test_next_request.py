@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from features.consent import Basis, grant
+from features.consent import Basis, grant, withdraw
 from features.events import ORDERED, VIEWED, Event
 from features.history import record
 from features.ledger import Ledger
@@ -87,6 +87,14 @@ def test_a_visitor_is_answered_by_what_the_device_just_did(own: Workspace, servi
     assert "the history is empty" in str(answered(anonymous="phone")[1])
     assert answered(customer="xena")[1] is None
     ledger.close()
+
+
+def test_a_withdrawn_consent_is_obeyed_by_the_next_answer(own: Workspace, service: httpx.Client) -> None:
+    assert asked(service, "c004")[1] is None
+    ledger = Ledger.at(own.ledger)
+    withdraw(ledger, "c004", ["personalisation"], source="page", time=datetime.now(UTC))
+    ledger.close()
+    assert "has not agreed" in str(asked(service, "c004")[1])
 
 
 def test_without_consent_an_event_changes_nothing(own: Workspace, service: httpx.Client) -> None:

@@ -13,7 +13,6 @@ from serving.http.openapi import document
 from serving.http.roles import NEEDED, OPEN, PAGES, SIGNED
 
 
-
 def routes() -> Routes:
     return Routes(lambda: datetime.now(UTC))
 

@@ -18,7 +18,7 @@ from typing import ClassVar, Self
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
-from scipy import linalg, sparse
+from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from features.interactions import Interactions
@@ -64,9 +64,7 @@ class Als(FactorScorer):
     def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
         if not len(history):
             return because(history, places, np.empty((0, len(places))))
-        near, confidence = self._near(history)
-        toward = linalg.cho_solve(self._solver(near, confidence), self.factors_[places].T)
-        return because(history, places, confidence[:, None] * (near @ toward))
+        return because(history, places, self._folding.toward(history.item, self._confidence(history), places))
 
     def likeness(self, place: int) -> Scores:
         """Whether the factors point the same way: the cosine."""
@@ -104,11 +102,3 @@ class Als(FactorScorer):
 
     def _confidence(self, histories: Interactions) -> NDArray[np.float32]:
         return (1 + np.float32(self.alpha) * histories.weight).astype(np.float32)
-
-    def _near(self, history: Interactions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return self.factors_[history.item], self._confidence(history)
-
-    def _solver(self, near: NDArray[np.float32], confidence: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
-        matrix = self.gram_ + (near * (confidence - 1)[:, None]).T @ near
-        factor: tuple[NDArray[np.float32], bool] = linalg.cho_factor(matrix, check_finite=False)
-        return factor

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from features.catalog import Catalog
 from features.interactions import Interactions
+from training.recommenders.listed import Listed
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class ItemFilter:
     `required_each`: per customer, None for no rule; required means these items only (buy again only).
     """
 
-    allowed: NDArray[np.str_] | None = None
-    excluded: NDArray[np.str_] | None = None
+    allowed: NDArray[np.str_] | Listed | None = None
+    excluded: NDArray[np.str_] | Listed | None = None
     excluded_each: Sequence[NDArray[np.str_]] | None = None
     required_each: Sequence[NDArray[np.str_]] | None = None
 
@@ -174,12 +175,14 @@ class Recommender(Protocol):
     def load(cls, folder: Path) -> Self: ...
 
 
-def positions(items: NDArray[np.str_], ids: NDArray[np.str_]) -> NDArray[np.intp]:
+def positions(items: NDArray[np.str_], ids: NDArray[np.str_] | Listed) -> NDArray[np.intp]:
     """Where these ids stand among the sorted `items`; unknown ids are left out."""
+    if isinstance(ids, Listed):
+        return ids.told(items, lambda own: positions(items, own))
     ids = np.asarray(ids, dtype=np.str_)
     if not len(items) or not len(ids):
         return np.empty(0, dtype=np.intp)
-    found: NDArray[np.intp] = np.searchsorted(items, ids)
+    found: NDArray[np.intp] = items.searchsorted(ids.astype(items.dtype))  # another width would copy all of the items
     found[found == len(items)] = 0
     known: NDArray[np.intp] = found[items[found] == ids]
     return known
@@ -192,7 +195,7 @@ def pairs(items: NDArray[np.str_], each: Sequence[NDArray[np.str_]]) -> tuple[ND
     if not len(row) or not len(items):
         return np.empty(0, np.intp), np.empty(0, np.intp)
     ids = np.concatenate([np.asarray(some, dtype=np.str_) for some in each])
-    found = np.searchsorted(items, ids)
+    found = items.searchsorted(ids.astype(items.dtype))
     found[found == len(items)] = 0
     known = items[found] == ids
     return row[known], found[known]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from scipy import linalg
 from features.interactions import Interactions
 
 Factors = NDArray[np.float32]
+ONE = 2  # starts, of one history: what a service asks for
 PAIRS = 50_000  # taken at once: 13 MB of 64 factors
 
 
@@ -51,6 +53,20 @@ class FoldIn:
         share = np.linalg.solve(matrix, confidence[:, :, None])
         return np.asarray((share.transpose(0, 2, 1) @ through)[:, 0], np.float32)
 
+    def toward(self, item: NDArray[np.int32], confidence: Factors, places: NDArray[Any]) -> Factors:
+        """What each item of one history adds to the scores of these places (history, places): c Y (G + Y'DY)^-1 Y_p'.
+
+        By factors, or with n equations: Y (G + Y'DY)^-1 = (1 + ZY'D)^-1 Z
+        """
+        near, aim = self.factors[item], self.factors[places].T
+        if len(item) < len(self.gram):
+            through = self.through[item]
+            matrix = (through @ near.T) * (confidence - 1)
+            matrix.flat[:: len(item) + 1] += 1
+            return np.asarray(confidence[:, None] * np.linalg.solve(matrix, through @ aim), np.float32)
+        matrix = self.gram + (near * (confidence - 1)[:, None]).T @ near
+        return np.asarray(confidence[:, None] * (near @ np.linalg.solve(matrix, aim)), np.float32)
+
     def _by_factors(self, item: NDArray[np.int32], confidence: Factors) -> Factors:
         near = self.factors[item]
         matrix = self.gram + (near * (confidence - 1)[:, :, None]).transpose(0, 2, 1) @ near
@@ -60,6 +76,10 @@ class FoldIn:
 
 def _alike(starts: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int64]]]:
     """Rows whose histories have one length, some at a time, and where their pairs stand (rows, length)."""
+    if len(starts) == ONE:
+        if starts[1]:
+            yield np.zeros(1, np.intp), np.arange(starts[1])[None]
+        return
     length = np.diff(starts)
     for each in np.unique(length[length > 0]).tolist():
         rows, step = np.flatnonzero(length == each), max(1, PAIRS // each)

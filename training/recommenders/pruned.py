@@ -9,6 +9,9 @@ them: with all of one length every item is visited, at the price of the whole pr
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +20,7 @@ Vector = NDArray[np.float32]
 
 FIRST = 1024  # items in the first block; each further block is twice as long
 WIDEST = 65_536  # 16 MB of 64 factors: no longer block is faster
+FIRST_STAYS = np.ones(1, np.bool_)
 SLACK = 1 + 1e-5  # what float32 may lose of a product of 64 factors
 LEAST = float(np.finfo(np.float32).smallest_subnormal)  # the smallest score above 0
 
@@ -42,28 +46,39 @@ class NormOrder:
 
         `among`: these places only, None for all; `without`: never these. Fewer than k where fewer are left.
         """
-        if among is not None:
-            among, without = np.setdiff1d(among, without), without[:0]
-        places, scores = self._scored(customer, k, among, without)
+        return self.search(customer, k, None if among is None else self.ranks(among), [self.ranks(without)])
+
+    def ranks(self, places: Places) -> Places:
+        """Where items stand in the order by length, rising, each once: how `search` is told of them."""
+        ranks = np.sort(self._rank[places])
+        return ranks if len(ranks) < 2 else ranks[np.concatenate([FIRST_STAYS, ranks[1:] != ranks[:-1]])]
+
+    def search(
+        self, customer: Vector, k: int, visits: Places | None, banned: Sequence[Places]
+    ) -> tuple[Places, Vector]:
+        """As `best`, by ranks: `visits` only, none of `banned`."""
+        places, scores = self._scored(customer, k, visits, banned)
         if len(places) == k:
             return places, scores
-        rest = self._popular(k - len(places), among, np.concatenate([without, places]))
+        among = None if visits is None else self._order[visits]
+        rest = self._popular(k - len(places), among, np.concatenate([*(self._order[some] for some in banned), places]))
         return np.concatenate([places, rest]), np.concatenate([scores, self._fill[rest]])
 
-    def _scored(self, customer: Vector, k: int, among: Places | None, without: Places) -> tuple[Places, Vector]:
+    def _scored(
+        self, customer: Vector, k: int, visits: Places | None, banned: Sequence[Places]
+    ) -> tuple[Places, Vector]:
         """Those scored above 0."""
-        visits = None if among is None else np.sort(self._rank[among])
         shortness = self._shortness if visits is None else self._shortness[visits]
-        banned = np.sort(self._rank[without])
-        reach = float(np.linalg.norm(customer.astype(np.float64))) * SLACK
+        reach = math.sqrt(np.dot(customer, customer)) * SLACK
         ranks, scores = np.empty(0, np.intp), np.empty(0, np.float32)
         start, size, floor = 0, max(FIRST, 2 * k), LEAST
-        while reach and start < (end := int(np.searchsorted(shortness, -floor / reach, side="right"))):
+        while reach and start < (end := int(shortness.searchsorted(-floor / reach, side="right"))):
             stop = min(start + size, end)
             block = slice(start, stop) if visits is None else visits[start:stop]
             found = self._factors[block] @ customer
-            found[banned[slice(*np.searchsorted(banned, [start, stop]))] - start] = 0  # none where `among` is given
-            near = np.flatnonzero(found >= floor)
+            for some in banned:
+                found[_struck(block, some)] = 0
+            near = (found >= floor).nonzero()[0]
             ranks = np.concatenate([ranks, start + near if visits is None else visits[start:stop][near]])
             scores = np.concatenate([scores, found[near]])
             if len(ranks) > k:
@@ -92,3 +107,14 @@ class NormOrder:
             parts.append(block[~np.isin(block, without)][:missing])
             start, size, missing = start + size, 2 * size, missing - len(parts[-1])
         return np.concatenate(parts)
+
+
+def _struck(block: slice | Places, ranks: Places) -> Places:
+    """Where these ranks stand in the block."""
+    first, last = (block.start, block.stop) if isinstance(block, slice) else (block[0], block[-1] + 1)
+    inside: Places = ranks[slice(*ranks.searchsorted([first, last]))]
+    if isinstance(block, slice):
+        return inside - np.intp(first)
+    found: Places = block.searchsorted(inside)
+    struck: Places = found[block[found] == inside]
+    return struck

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import islice, takewhile
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,11 @@ def because(
     """
     if not len(history):
         return [POPULAR] * len(places)
-    return [_reason(history, place, terms[:, column], kind) for column, place in enumerate(places.tolist())]
+    by_item = np.argsort(history.item, kind="stable")
+    orders = by_item[np.argsort(-terms[by_item], axis=0, kind="stable")]
+    past = _Past(history.items[history.item].tolist(), history.item.tolist(), (history.purchases > 0).tolist(), kind)
+    columns = zip(places.tolist(), orders.T.tolist(), terms.T.tolist(), strict=True)
+    return [_reason(past, *column) for column in columns]
 
 
 def filled_by(chance: NDArray[np.float32]) -> list[Reason]:
@@ -61,19 +66,22 @@ def worded(kind: str, cited: Sequence[str]) -> str:
     return texts.get(kind, kind)
 
 
-def _reason(history: Interactions, place: int, terms: NDArray[Any], kind: str) -> Reason:
-    order = np.lexsort((history.item, -terms))
+class _Past(NamedTuple):
+    """A history as plain values."""
+
+    names: list[str]
+    items: list[int]
+    bought: list[bool]
+    kind: str  # of a reason that cites what was bought
+
+
+def _reason(past: _Past, place: int, order: list[int], terms: list[float]) -> Reason:
     first = order[0]
     if terms[first] <= 0:
         return POPULAR
-    if history.item[first] == place and history.purchases[first] > 0:
-        return Reason("buy_again", (str(history.items[place]),))
-    bought = history.purchases[order] > 0
-    carrying = terms[order] >= SHARE * terms[first]
-    if bought[0]:
-        return Reason(kind, _ids(history, order[carrying & bought]))
-    return Reason("because_you_viewed", _ids(history, order[carrying & ~bought]))
-
-
-def _ids(history: Interactions, pairs: NDArray[np.intp]) -> tuple[str, ...]:
-    return tuple(history.items[history.item[pairs[:CITED]]].tolist())
+    if past.items[first] == place and past.bought[first]:
+        return Reason("buy_again", (past.names[first],))
+    alike = past.bought[first]
+    carrying = takewhile(lambda one: terms[one] >= SHARE * terms[first], order)
+    cited = islice((past.names[one] for one in carrying if past.bought[one] == alike), CITED)
+    return Reason(past.kind if alike else "because_you_viewed", tuple(cited))

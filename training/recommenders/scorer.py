@@ -142,7 +142,7 @@ class Scorer(ABC):
     def chance_of_repeat(self, ids: Ids) -> Scores:
         if not len(ids):
             return self.chance_[:0]
-        place = np.minimum(np.searchsorted(self.items_, ids), len(self.items_) - 1)
+        place = np.minimum(self.items_.searchsorted(ids.astype(self.items_.dtype)), len(self.items_) - 1)
         return np.where(self.items_[place] == ids, self.chance_[place], np.float32(0))
 
     def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:
@@ -158,9 +158,11 @@ class Scorer(ABC):
         return stored.read(folder, cls)
 
     def _reasons(self, history: Interactions, ids: Ids, scores: Scores, as_of: datetime | None) -> list[Reason]:
-        said = filled_by(self.chance_of_repeat(ids))
         scored = np.flatnonzero(scores > 0)
-        places = np.searchsorted(self.items_, ids[scored])
+        places = self.items_.searchsorted(ids[scored])
+        if len(scored) == len(ids):
+            return list(self.explain(history, places, as_of))
+        said = filled_by(self.chance_of_repeat(ids))
         for slot, reason in zip(scored.tolist(), self.explain(history, places, as_of), strict=True):
             said[slot] = reason
         return said

@@ -157,7 +157,7 @@ def aligned(histories: Interactions, items: NDArray[np.str_]) -> Interactions:
         return histories
     used, place = np.unique(histories.item, return_inverse=True)
     ids = histories.items[used]
-    found = np.minimum(np.searchsorted(items, ids), len(items) - 1)
+    found = np.minimum(items.searchsorted(ids.astype(items.dtype)), len(items) - 1)
     known = (items[found] == ids)[place]
     kept = {name: getattr(histories, name)[known] for name in PAIR}
     item = found[place][known].astype(np.int32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
@@ -39,6 +40,10 @@ class UpliftModel(Protocol):
 
     def effect(self, table: FeatureTable) -> Effects:
         """The effects for these customers; the model is not changed."""
+        ...
+
+    def effect_for(self, values: Mapping[str, float | str | None]) -> Effects:
+        """The effects for one customer, given as plain values; None: unknown."""
         ...
 
     def save(self, folder: Path) -> None:

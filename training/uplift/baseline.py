@@ -11,7 +11,7 @@ import numpy as np
 from features.exposures import CONTROL, Exposures
 from features.table import FeatureTable
 from training.uplift.bases import Base, Matrix, family_of, fit_linear, load_base
-from training.uplift.encoder import Encoder
+from training.uplift.encoder import Encoder, Values
 
 FOLDER = "baseline"  # inside the model's folder
 
@@ -34,7 +34,14 @@ class Baseline:
 
     def expected(self, table: FeatureTable) -> Matrix:
         """Per customer the expected outcome without an offer, never below 0."""
-        found: Matrix = np.clip(self.base_.predict(self.encoder_.linear(table)), 0.0, self.ceiling_)
+        return self._expected(self.encoder_.linear(table))
+
+    def expected_for(self, values: Values) -> float:
+        """As `expected`, for one customer's plain values."""
+        return float(self._expected(self.encoder_.linear_row(values))[0])
+
+    def _expected(self, X: Matrix) -> Matrix:
+        found: Matrix = np.clip(self.base_.predict(X), 0.0, self.ceiling_)
         return found
 
     def save(self, folder: Path) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.table import FeatureTable
+from features.table import Feature, FeatureTable
 
 Matrix = NDArray[np.float64]
+Values = Mapping[str, float | str | None]  # of one customer; None: unknown
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,22 @@ class Encoder:
             parts.append(self._one_hot(name, column) if name in self.categories else self._standard(name, column))
         return np.hstack(parts)
 
+    def linear_row(self, values: Values) -> Matrix:
+        """As `linear`, of one customer's plain values: a table of one row costs a hundred times as much."""
+        self._check_names(list(values))
+        parts: list[float] = []
+        for name in self.columns:
+            value = values[name]
+            if name in self.categories:
+                text = value if isinstance(value, str) else None if value is None else str(float(value))
+                parts += [float(said == text) for said in self.categories[name]]
+            else:
+                mean, scale, indicated = self.numbers[name]
+                number = _number(name, value)
+                parts.append(0.0 if number is None else (number - mean) / scale)
+                parts += [float(number is None)] if indicated else []
+        return np.array([parts])
+
     def codes(self, table: FeatureTable) -> Matrix:
         """Numbers as they are and categories as positions; unknown and unseen are NaN."""
         self._check(table)
@@ -97,7 +115,9 @@ class Encoder:
         return hot
 
     def _check(self, table: FeatureTable) -> None:
-        given = list(table.frame.columns)
+        self._check_names(list(table.frame.columns))
+
+    def _check_names(self, given: list[str]) -> None:
         if sorted(given) != sorted(self.columns):
             missing = [name for name in self.columns if name not in given]
             extra = [name for name in given if name not in self.columns]
@@ -105,6 +125,15 @@ class Encoder:
                 f"feature table lacks the columns {missing} and has {extra} besides; "
                 f"the model was trained on {list(self.columns)} (feature table)"
             )
+
+
+def one_row(values: Values) -> FeatureTable:
+    """One customer's plain values as a table."""
+    columns = {
+        name: pd.Series([value], dtype="category" if isinstance(value, str) else np.float64)
+        for name, value in values.items()
+    }
+    return FeatureTable(pd.DataFrame(columns), tuple(Feature(name, "given", "", "") for name in values))
 
 
 def _is_category(column: pd.Series) -> bool:
@@ -124,8 +153,20 @@ def _numbers(name: str, column: pd.Series) -> Matrix:
     try:
         return _floats(column)
     except (TypeError, ValueError):
-        given = next(value for value in column if not isinstance(value, int | float))
-        raise ValueError(f"{name} == {given!r}, must be a number, as it was in training (feature table)") from None
+        raise _no_number(name, next(value for value in column if not isinstance(value, int | float))) from None
+
+
+def _number(name: str, value: float | str | None) -> float | None:
+    """The value; None where it is unknown."""
+    try:
+        number = nan if value is None else float(value)
+    except ValueError:
+        raise _no_number(name, value) from None
+    return number if isfinite(number) else None
+
+
+def _no_number(name: str, given: object) -> ValueError:
+    return ValueError(f"{name} == {given!r}, must be a number, as it was in training (feature table)")
 
 
 def _floats(column: pd.Series) -> Matrix:

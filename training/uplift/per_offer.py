@@ -14,7 +14,7 @@ from features.exposures import Exposures
 from features.table import FeatureTable
 from training.uplift.base import Effects
 from training.uplift.bases import Base, Matrix, load_base
-from training.uplift.encoder import Encoder
+from training.uplift.encoder import Encoder, Values, one_row
 from training.uplift.rows import Log, Rows, check, encoded
 
 Parts = Mapping[str, Base]
@@ -56,6 +56,12 @@ class PerOffer(ABC):
     def effect(self, table: FeatureTable) -> Effects:
         """The effects for these customers; the model is not changed."""
         return self.effect_of(encoded(self.kind, self.encoder_, table))
+
+    def effect_for(self, values: Values) -> Effects:
+        """As `effect`, for one customer's plain values."""
+        if self.kind == "linear":
+            return self.effect_of(self.encoder_.linear_row(values))
+        return self.effect(one_row(values))
 
     def effect_of(self, X: Matrix) -> Effects:
         """As `effect`, from features that are encoded already."""

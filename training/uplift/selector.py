@@ -18,6 +18,7 @@ from training.uplift.base import Effects
 from training.uplift.bases import Matrix
 from training.uplift.blend import Blend, blended
 from training.uplift.candidates import CANDIDATES
+from training.uplift.encoder import Values, one_row
 from training.uplift.out_of_fold import OutOfFold, cores, of_a_kind, out_of_fold, together
 from training.uplift.per_offer import PerOffer
 from training.uplift.rows import FOLDS, encoded
@@ -72,6 +73,10 @@ class Selector:
             np.column_stack([effect for effect, _ in answers]),
             np.column_stack([error for _, error in answers]),
         )
+
+    def effect_for(self, values: Values) -> Effects:
+        """As `effect`, for one customer's plain values."""
+        return self.effect(one_row(values))
 
     def weights(self) -> dict[str, dict[str, float]]:
         """Per offer what each candidate weighs, after shrinking; the rest to 1 is the average effect."""

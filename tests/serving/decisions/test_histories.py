@@ -20,7 +20,7 @@ def weight(state: State, weighed: InteractionSettings | None) -> float:
     release = replace(state.recommender, weighed=weighed)
     ago = (NOW - timedelta(days=10)).strftime("%Y-%m-%dT%H:%M:%SZ")
     viewed = [HistoryEntry.model_validate({"item": "green", "event": VIEWED, "time": ago})]
-    history, _ = history_of(state, release, None, viewed, NOW, agreed=False)
+    history, _ = history_of(state, release, None, viewed, NOW)
     return float(history.weight[0])
 
 

@@ -15,6 +15,7 @@ from features.interactions import Interactions
 from features.lines import Lines
 from features.states.refresh import refresh
 from features.workspace import InteractionSettings, Workspace
+from serving.decisions.glance import Glance, glance
 from serving.decisions.histories import history_of
 from serving.decisions.state import State
 
@@ -74,7 +75,7 @@ def with_training_before(state: State, shop: Workspace) -> State:
 def same(state: State, shop: Workspace, customer: str) -> None:
     """The history that is answered, and the one of a training now."""
     assert state.recommender is not None
-    found, fallback = history_of(state, state.recommender, customer, None, NOW, agreed=True)
+    found, fallback = history_of(state, state.recommender, agreed(state, customer), None, NOW)
     assert fallback is None
     events = read_events(shop)
     whole = Interactions.build(events, NOW, InteractionSettings())
@@ -86,6 +87,11 @@ def same(state: State, shop: Workspace, customer: str) -> None:
     if found.lines is not None:
         assert whole.lines is not None
         assert lines(found) == lines(whole)
+
+
+def agreed(state: State, customer: str) -> Glance:
+    """What the ledger says of the customer, as if it had agreed."""
+    return replace(glance(state, customer, NOW), agreed=True)
 
 
 def lines(history: Interactions) -> list[tuple[str, int, datetime]]:
@@ -116,7 +122,7 @@ def test_a_customer_who_did_nothing_that_weighs_is_unknown(state: State) -> None
     assert state.ledger is not None
     assert state.recommender is not None
     record(state.ledger, [did(NEW, "Wishlisted", "mocha", day(7))])
-    history, fallback = history_of(state, state.recommender, NEW, None, NOW, agreed=True)
+    history, fallback = history_of(state, state.recommender, agreed(state, NEW), None, NOW)
     assert not len(history)
     assert "not known to the model" in str(fallback)
 
@@ -126,6 +132,8 @@ def test_without_consent_nothing_of_it_is_used(state: State) -> None:
     assert state.recommender is not None
     record(state.ledger, EVENTS)
     for customer in ("c000", NEW):
-        history, fallback = history_of(state, state.recommender, customer, None, NOW, agreed=False)
+        history, fallback = history_of(
+            state, state.recommender, replace(agreed(state, customer), agreed=False), None, NOW
+        )
         assert not len(history)
         assert fallback

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from features.table import Feature, FeatureTable
-from training.uplift.encoder import Encoder
+from training.uplift.encoder import Encoder, one_row
 
 
 def table(**columns: object) -> FeatureTable:
@@ -33,3 +33,23 @@ def test_an_encoder_kept_as_json_gives_the_same() -> None:
     kept = Encoder.from_json(encoder.to_json())
     np.testing.assert_array_equal(kept.linear(seen), encoder.linear(seen))
     np.testing.assert_array_equal(kept.codes(seen), encoder.codes(seen))
+
+
+@pytest.mark.parametrize("age", [30.0, 7, None, float("inf"), "41.5"])
+@pytest.mark.parametrize("town", ["Köln", "Ulm", None, 3.0])
+def test_plain_values_are_encoded_as_a_table_of_one_row(age: float | str | None, town: float | str | None) -> None:
+    encoder = Encoder.fit(table(age=[30.0, np.nan, 50.0], town=["Köln", None, "Bonn"]))
+    values = {"town": town, "age": age}
+    np.testing.assert_array_equal(encoder.linear_row(values), encoder.linear(one_row(values)))
+
+
+@pytest.mark.parametrize(
+    "values", [{"age": "old", "town": "Bonn"}, {"age": 3.0}, {"age": 3.0, "town": "", "shoe": 1.0}]
+)
+def test_plain_values_are_refused_in_the_words_for_a_table(values: dict[str, float | str | None]) -> None:
+    encoder = Encoder.fit(table(age=[30.0, np.nan, 50.0], town=["Köln", None, "Bonn"]))
+    with pytest.raises(ValueError, match=r"feature table") as ours:
+        encoder.linear_row(values)
+    with pytest.raises(ValueError, match=r"feature table") as theirs:
+        encoder.linear(one_row(values))
+    assert str(ours.value) == str(theirs.value)

@@ -1,0 +1,32 @@
+"""Ids that requests share are looked up once for each who asks, and are an array for whoever takes them for one."""
+
+import numpy as np
+
+from training.recommenders.base import Allowed, ItemFilter, positions
+from training.recommenders.listed import MOST, Listed
+
+ITEMS = np.array(["ale", "jam", "tea"])
+
+
+def test_what_was_made_of_them_is_made_once_for_each_who_asks() -> None:
+    made: list[int] = []
+    shared, askers = Listed(np.array(["tea", "ale"])), [object() for _ in range(MOST)]
+    for number, asker in enumerate(askers * 2):
+        assert shared.told(asker, lambda ids, number=number: made.append(number) or ids[0]) == "tea"
+    assert made == list(range(MOST))
+    shared.told(object(), len)
+    assert len(shared._made) == 1  # bounded
+
+
+def test_a_filter_means_the_same_by_shared_ids_and_by_an_array() -> None:
+    ids = np.array(["tea", "ale", "a stranger of a longer name"])
+    for name in ("allowed", "excluded"):
+        plain, shared = ItemFilter(**{name: ids}), ItemFilter(**{name: Listed(ids)})
+        np.testing.assert_array_equal(plain.mask(ITEMS, 2), shared.mask(ITEMS, 2))
+        np.testing.assert_array_equal(Allowed(plain, ITEMS, 2).refused, Allowed(shared, ITEMS, 2).refused)
+        for one, other in zip(plain.places(ITEMS, 0), shared.places(ITEMS, 0), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_an_id_longer_than_all_items_is_none_of_them() -> None:
+    assert positions(ITEMS, np.array(["teapot", "tea", "jam jar"])).tolist() == [2]
