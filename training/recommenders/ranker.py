@@ -4,7 +4,7 @@
     the lesson -> LambdaRank (Burges 2010) and a binary model, averaged                              the trees
     the whole log -> members again -> candidates -> trees -> the k best                              the answer
 
-The earlier moment is `interactions.earlier`; without one a share of every customer's pairs is held out.
+The earlier moment is `interactions.earlier`; without one a share of the pairs is held out, three times.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class Ranker(Scorer):
     """LightGBM over the candidates of its members.
 
     `members`: label -> parameters, with `model` where the label is not the registry's name. `each`: candidates per
-    member. `learners`: customers learned from, at most.
+    member. `learners`: customers of a lesson, at most.
     """
 
     name: ClassVar[str] = "ranker"
     members: Given = field(default_factory=lambda: dict(DEFAULT))
     each: int = 40
-    learners: int = 22_000
+    learners: int = 12_000
     rounds: int = 250
     seed: int = 0
     threads: int = 0
