@@ -5,7 +5,7 @@ from features.cli.opened import WorkspaceOption, opened
 from features.cli.senders import keys
 from features.cli.verbs import app
 
-__all__ = ["WorkspaceOption", "app", "imports", "opened"]
+__all__ = ["WorkspaceOption", "app", "imports", "keys", "opened"]
 
 app.add_typer(imports, name="import")
 app.add_typer(keys, name="keys")
