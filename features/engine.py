@@ -10,6 +10,7 @@ from uuid import uuid4
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    import pyarrow as pa
     from ibis.backends.duckdb import Backend
 
 MEMORY = "1800MB"  # more is spilled to the temporary folder: features of 20M events stay below 3 GB in all, 5 % slower
@@ -22,6 +23,12 @@ def connect(*, memory: str = MEMORY, threads: int | None = None) -> Backend:
     spilled = Path(tempfile.gettempdir()) / f"attune-{uuid4().hex}"  # made when first needed, removed at the end
     settings = {"memory_limit": memory, "temp_directory": str(spilled)} | ({"threads": threads} if threads else {})
     return ibis.duckdb.connect(autoinstall_known_extensions=False, autoload_known_extensions=False, **settings)
+
+
+def created(backend: Backend, name: str, rows: pa.Table) -> ir.Table:
+    """The rows as a table of this connection, without a copy."""
+    backend.con.register(name, rows)
+    return backend.table(name)
 
 
 def held(rows: ir.Table) -> ir.Table:

@@ -36,7 +36,7 @@ from sqlalchemy import (
 
 from features import preferences
 from features.bodies import parsed
-from features.engine import connect
+from features.engine import connect, created
 from features.erased import erased_among
 from features.events import KEY, SCHEMA, Event, Events, utc
 from features.identity import Alias, Identity, named_by, note, read_aliases
@@ -114,7 +114,7 @@ def read_known(workspace: Workspace) -> Known:
         waiting = _above(live, sequence)
         devices = devices or _told(waiting)
         if waiting.num_rows:
-            table = table.union(_created(backend, "live", waiting.drop_columns(SEQUENCE.name)))
+            table = table.union(created(backend, "live", waiting.drop_columns(SEQUENCE.name)))
             sequence = waiting[SEQUENCE.name][-1].as_py()
     events = Events.of(table, Identity(aliases, devices=devices))
     return Known(events, version.version() if version else -1, sequence)
@@ -150,7 +150,7 @@ def newest_version(workspace: Workspace) -> DeltaTable | None:
 def _of_version(workspace: Workspace, version: DeltaTable | None, backend: Backend) -> ir.Table:
     paths = [str(path) for path in files(workspace, version)] if version else []
     if not paths:
-        return _created(backend, "history", SCHEMA.empty_table())
+        return created(backend, "history", SCHEMA.empty_table())
     return backend.read_parquet(paths, table_name="history")
 
 
@@ -288,11 +288,6 @@ def locked(workspace: Workspace) -> Iterator[None]:
     with (workspace.state / "history.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _created(backend: Backend, name: str, rows: pa.Table) -> ir.Table:
-    backend.con.register(name, rows)
-    return backend.table(name)
 
 
 def _write(workspace: Workspace, rows: pa.Table, commit: CommitProperties) -> None:

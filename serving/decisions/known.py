@@ -8,12 +8,14 @@ from typing import Any
 
 import orjson
 import pandas as pd
+import pyarrow as pa
 from sqlalchemy import Connection, select
 
 from features.conditions import Facts, holds
 from features.conditions.facts import NEWEST
 from features.consent import PURPOSES, allows, consents
 from features.decisions import SHADOW, decisions
+from features.engine import connect, created
 from features.events import IDENTIFIED, Events, utc
 from features.history import read_events
 from features.segments import conditions, read_segments
@@ -41,7 +43,7 @@ def known(state: State, workspace: Workspace, customer: str, now: datetime) -> K
         words, decided = _words(connection, ids), _decided(connection, ids)
     if not rows.num_rows and not words and not decided:
         return None
-    features, events = _features(Events.of(rows), ids[0], now, workspace), rows.to_pylist()
+    features, events = _features(rows, ids[0], now, workspace), rows.to_pylist()
     return {
         "customer": ids[0],
         "ids": ids,
@@ -60,8 +62,10 @@ def known(state: State, workspace: Workspace, customer: str, now: datetime) -> K
     }
 
 
-def _features(events: Events, customer: str, now: datetime, workspace: Workspace) -> Known:
+def _features(rows: pa.Table, customer: str, now: datetime, workspace: Workspace) -> Known:
     """The customer's features, computed from its own rows; what is not known is null."""
+    # an engine of its own: the one that Ibis keeps for all never returns where two threads ask at once
+    events = Events.of(created(connect(threads=1), "own", rows))
     table = FeatureTable.build(events, now, customers=[customer], currency=workspace.settings.currency)
     row = table.frame.astype(object).iloc[0]  # plain values: JSON knows none of numpy's
     return {str(name): None if pd.isna(value) else value for name, value in row.items()}

@@ -1,6 +1,7 @@
 """`GET /v1/customers/{id}`: found, unknown, bad request, not allowed; what it says is what would be decided."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import httpx
@@ -92,3 +93,11 @@ def test_what_is_no_id_is_refused(service: httpx.Client, customer: str) -> None:
 
 def test_another_method_is_not_allowed(service: httpx.Client) -> None:
     assert service.post("/v1/customers/c010").status_code == 405
+
+
+def test_many_are_shown_at_once(service: httpx.Client) -> None:
+    """Threads that share one engine never return."""
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda number: service.get(f"/v1/customers/c{number:03}"), range(20, 32)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert [answer.json()["customer"] for answer in answers] == [f"c{number:03}" for number in range(20, 32)]
