@@ -37,5 +37,6 @@ def _place(path: Path, name: str) -> Path:
 
 
 def _mapped(path: Path, name: str) -> NDArray[Any]:
-    found: NDArray[Any] = np.load(_place(path, name), mmap_mode="c", allow_pickle=False)
+    place = _place(path, name)
+    found: NDArray[Any] = np.load(place, mmap_mode="c", allow_pickle=False)
     return found.view(np.ndarray)  # a plain one: each step on the other class costs a microsecond

@@ -6,7 +6,6 @@ The shop: 30 customers buy their own item every week, for half a year; `favourit
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -28,6 +27,7 @@ from serving.bundle import write
 from serving.cli import app, main
 from serving.decisions.recommend import recommend
 from serving.decisions.requests import RecommendRequest
+from serving.decisions.served import Served
 from serving.decisions.state import State
 from serving.http.answers import Asked, decided
 from serving.http.errors import HttpError
@@ -94,12 +94,6 @@ def shop(tmp_path_factory):
         yield workspace
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def refused(capsys, *words):
     with pytest.raises(SystemExit) as ended:
         main(list(words))
@@ -159,12 +153,14 @@ def test_an_answer_that_breaks_the_rules_is_an_error_that_names_the_model(shop):
     assert (error.value.status, error.value.body) == (500, {"code": "broken_model", "message": said})
 
 
-def test_a_release_whose_class_attune_yaml_does_not_name_is_refused_in_one_line(shop, capsys, tmp_path):
+def test_a_release_whose_class_attune_yaml_does_not_name_is_refused_in_one_line(shop, tmp_path):
     folder = tmp_path / "unnamed"
     shutil.copytree(shop.folder, folder, ignore=shutil.ignore_patterns("ledger.db-*"))  # these come and go
     (folder / "attune.yaml").write_text("name: shop\nrecommender: {models: [popularity]}\n")
-    code, line = refused(capsys, "serve", "-w", str(folder), "--port", str(free_port()))
-    assert code == 2
+    with pytest.raises(ValueError, match="the release names") as told:
+        Served.of(Workspace.open(folder))
+    line = str(told.value)
+    assert "\n" not in line
     assert "the release names 'favourite'; known recommender models are" in line
     assert "package.module:Class in recommender.models of attune.yaml" in line
 

@@ -39,7 +39,7 @@ def test_an_error_in_the_log_has_its_type_and_place_and_no_words(caplog: pytest.
         ("/v1/customers/c000", "/v1/customers/{customer}"),
         ("/v1/pages/why.abc.def", "/v1/pages/{token}"),
         ("/v1/forms/0123abcd", "/v1/forms/{key}"),
-        ("/v1/customers/c000/more", "other"),
+        ("/v1/customers/c000/more", "/v1/customers/{customer}"),
         ("/v1/c000", "other"),
         ("/c000", "other"),
     ],
