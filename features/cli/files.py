@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 
 imports = typer.Typer(help="Bring data in.", no_args_is_help=True)
 
+MapOption = Annotated[Path | None, typer.Option("--map", help="What the columns are; without it one is proposed.")]
+ConsentOption = Annotated[str, typer.Option(help="Purposes the customers agreed to; default: those of the map.")]
+ProofOption = Annotated[str, typer.Option(help="What proves the consent.")]
+
 
 @imports.command("events")
 def import_events_file(
     file: Annotated[Path, typer.Argument(help="CSV or Parquet, one row per event or order line.")],
     workspace: WorkspaceOption = None,
-    map_file: Annotated[
-        Path | None, typer.Option("--map", help="What the columns are; without it one is proposed.")
-    ] = None,
-    consent: Annotated[str, typer.Option(help="Purposes the customers agreed to; default: those of the map.")] = "",
-    proof: Annotated[str, typer.Option(help="What proves the consent.")] = "",
+    map_file: MapOption = None,
+    consent: ConsentOption = "",
+    proof: ProofOption = "",
 ) -> None:
     """Import your own events; without --map, look at the file and propose a map.
 
@@ -44,8 +46,8 @@ def import_exposures(
     file: Annotated[Path, typer.Argument(help="CSV or Parquet, one row per exposure.")],
     workspace: WorkspaceOption = None,
     map_file: Annotated[Path | None, typer.Option("--map", help="Roles that cannot be guessed.")] = None,
-    consent: Annotated[str, typer.Option(help="Purposes the customers agreed to; default: those of the map.")] = "",
-    proof: Annotated[str, typer.Option(help="What proves the consent.")] = "",
+    consent: ConsentOption = "",
+    proof: ProofOption = "",
 ) -> None:
     """Import a campaign's log: who was given which arm, and what came of it.
 
@@ -60,11 +62,9 @@ def import_exposures(
 def import_traits_file(
     file: Annotated[Path, typer.Argument(help="CSV or Parquet, one row per customer.")],
     workspace: WorkspaceOption = None,
-    map_file: Annotated[
-        Path | None, typer.Option("--map", help="What the columns are; without it one is proposed.")
-    ] = None,
-    consent: Annotated[str, typer.Option(help="Purposes the customers agreed to; default: those of the map.")] = "",
-    proof: Annotated[str, typer.Option(help="What proves the consent.")] = "",
+    map_file: MapOption = None,
+    consent: ConsentOption = "",
+    proof: ProofOption = "",
 ) -> None:
     """Import what a CRM knows of customers; without --map, look at the file and propose a map.
 
