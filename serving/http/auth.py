@@ -108,7 +108,7 @@ class Keys:
 
     async def lists(self, origin: str | None) -> bool:
         """Whether pages of this origin may ask with any key."""
-        await self._look(None)
+        await self._look(origin)
         return origin in self._origins
 
     async def _unnamed(self, scope: Scope, headers: Headers, role: str) -> Asker:
@@ -130,10 +130,10 @@ class Keys:
             raise HttpError(401, "wrong_key", "the key is not one of this workspace, or was revoked")
         return key
 
-    async def _look(self, digest: str | None) -> None:
-        """Reads the keys where what is known is old or lacks this one; those who wait share one look."""
+    async def _look(self, told: str | None) -> None:
+        """Reads the keys where what is known is old or lacks this digest or origin; those who wait share one look."""
         asked = monotonic()
-        if asked - self._read <= FRESH_SECONDS and (not digest or digest in self._known):
+        if asked - self._read <= FRESH_SECONDS and (not told or told in self._known or told in self._origins):
             return
         async with self._lock:
             if self._began < asked:

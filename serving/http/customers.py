@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from serving.http.app import Routes
 
 ID = TypeAdapter[str](Id)
+WAIT_SECONDS = 2.0  # for those asked for before: one costs most of a second of one core, which decisions need too
 
 
 class Customers:
@@ -28,6 +30,7 @@ class Customers:
 
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
+        self._one = asyncio.Lock()
 
     def known(self) -> list[Route]:
         return [Route("/customers/{customer:path}", self.customer, methods=["GET"])]
@@ -37,8 +40,15 @@ class Customers:
         state, customer = self._routes.ready(), _checked(request.path_params["customer"])
         if state.workspace is None:
             raise HttpError(503, "no_workspace", "this service has no workspace, so it knows no customers")
-        found = await run_in_threadpool(_known, state, state.workspace, customer, self._routes.now())
-        return answer(found)
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._one.acquire()
+        except TimeoutError:
+            raise HttpError(503, "try_again", "customers are shown one at a time", {"retry-after": "1"}) from None
+        try:
+            return answer(await run_in_threadpool(_known, state, state.workspace, customer, self._routes.now()))
+        finally:
+            self._one.release()
 
 
 def _known(state: State, workspace: Workspace, customer: str, now: datetime) -> Known:
