@@ -25,6 +25,13 @@ SMALL = {  # effects are small beside the noise: default LightGBM overfits them 
     "max_bin": 63,
     "cat_smooth": 50.0,
 }
+FIXED = {
+    "num_threads": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "feature_pre_filter": False,  # a leaf's least size differs by model: no feature is left out because of it
+    "verbosity": -1,
+}
 
 
 class Base(Protocol):
@@ -58,7 +65,7 @@ class Linear:
     def variance(self, X: Matrix) -> Matrix:
         # Sandwich covariance; delta method for the links.
         rows = with_intercept(X)
-        variance: Matrix = np.einsum("ij,jk,ik->i", rows, self.covariance, rows)
+        variance: Matrix = ((rows @ self.covariance) * rows).sum(axis=1)
         expected = self.predict(X)
         slopes = {"none": np.ones(1), "log": expected, "logistic": expected * (1 - expected)}
         result: Matrix = slopes[self.link] ** 2 * variance
@@ -134,26 +141,29 @@ def fit_linear(X: Matrix, y: Matrix, weight: Matrix, *, family: Family) -> Linea
     return _fit_poisson(X, y, weight) if family == "count" and y.any() else _fit_ridge(X, y, weight)
 
 
-def fit_trees(X: Matrix, y: Matrix, weight: Matrix, *, family: Family, categories: list[int], seed: int) -> Trees:
-    """A small LightGBM on one thread; the same rows and seed give the same model."""
+def binned(X: Matrix, categories: list[int]) -> lightgbm.Dataset:
+    """The features as LightGBM reads them, which is as much work as a model; a model learns from rows of it."""
+    columns = categories or "auto"
+    data = lightgbm.Dataset(X, np.zeros(len(X)), categorical_feature=columns, params={**SMALL, **FIXED})
+    return data.construct()
+
+
+def fit_trees(
+    data: lightgbm.Dataset, rows: NDArray[np.intp], y: Matrix, weight: Matrix, *, family: Family, seed: int
+) -> Trees:
+    """A small LightGBM on one thread, of these rows in ascending order; the same rows and seed give the same model."""
     objective = "binary" if family == "binary" and 0 < y.mean() < 1 else "regression"
     parameters = tree_parameters(len(y), objective, seed)
-    data = lightgbm.Dataset(
-        X,
-        y,
-        weight=None if (weight == 1).all() else weight,
-        categorical_feature=categories or "auto",
-        params=parameters,
-        free_raw_data=True,
-    )
-    return Trees(lightgbm.train(parameters, data, num_boost_round=ROUNDS))
+    chosen = data.subset(rows).construct()
+    chosen.set_label(y)
+    chosen.set_weight(None if (weight == 1).all() else weight)
+    return Trees(lightgbm.train(parameters, chosen, num_boost_round=ROUNDS))
 
 
 def tree_parameters(rows: int, objective: str, seed: int) -> dict[str, Any]:
     """The parameters for this many rows: a leaf holds at most a twentieth of them."""
     leaf = max(5, min(int(SMALL["min_data_in_leaf"]), rows // 20))
-    fixed = {"num_threads": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}
-    return {**SMALL, **fixed, "min_data_in_leaf": leaf, "objective": objective, "seed": seed}
+    return {**SMALL, **FIXED, "min_data_in_leaf": leaf, "objective": objective, "seed": seed}
 
 
 def with_intercept(X: Matrix) -> Matrix:

@@ -21,7 +21,7 @@ class ClassTransformationLinear(PerOffer):
 
     def parts(self, rows: Rows) -> Parts:
         mean = np.full(len(rows.outcome), _mean(rows))
-        return {"effect": rows.fitter.amount(rows.X, doubly_robust(rows, mean, mean), rows.weight)}
+        return {"effect": rows.amount(rows.every, doubly_robust(rows, mean, mean), rows.weight)}
 
     def answer(self, parts: Parts, X: Matrix) -> tuple[Matrix, Matrix]:
         return parts["effect"].predict(X), np.sqrt(parts["effect"].variance(X))

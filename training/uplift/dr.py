@@ -15,7 +15,7 @@ class DRLinear(PerOffer):
     name = "dr-linear"
 
     def parts(self, rows: Rows) -> Parts:
-        return {"effect": rows.fitter.amount(rows.X, scores(rows), rows.weight)}
+        return {"effect": rows.amount(rows.every, scores(rows), rows.weight)}
 
     def answer(self, parts: Parts, X: Matrix) -> tuple[Matrix, Matrix]:
         return parts["effect"].predict(X), np.sqrt(parts["effect"].variance(X))

@@ -24,7 +24,7 @@ class RLinear(PerOffer):
         arm, pair = rows.treated - share, rows.pair
         weight = weight * arm**2
         scale = rows.weight[pair].sum() / weight[pair].sum()  # the penalty of the base then means the same everywhere
-        return {"effect": rows.fitter.amount(rows.X[pair], (outcome / arm)[pair], scale * weight[pair])}
+        return {"effect": rows.amount(pair, outcome / arm, scale * weight)}
 
     def answer(self, parts: Parts, X: Matrix) -> tuple[Matrix, Matrix]:
         return parts["effect"].predict(X), np.sqrt(parts["effect"].variance(X))

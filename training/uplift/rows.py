@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from features.exposures import CONTROL, Exposures
 from features.table import FeatureTable
-from training.uplift.bases import Base, Family, Matrix, family_of, fit_linear, fit_trees
+from training.uplift.bases import Base, Family, Matrix, binned, family_of, fit_linear, fit_trees
 from training.uplift.encoder import Encoder
 from training.uplift.folds import fold_numbers
 
@@ -20,30 +21,6 @@ MIN_ARM = 50  # people in an arm: below this neither an effect nor its error can
 MIN_PROBABILITY = 0.01  # an arm given more rarely would let single rows decide
 FOLDS = 5  # of the cross-fitting
 LARGE, FEW = 200_000, 3  # rows from which so few folds do: two thirds of them teach as much, in half the time
-
-
-@dataclass(frozen=True)
-class Fitter:
-    """How a base model is fitted: `linear` or `lightgbm`, with what it needs to know about the matrix."""
-
-    kind: str
-    family: Family
-    categories: list[int]
-    seed: int
-
-    def outcome(self, X: Matrix, y: Matrix, weight: Matrix, *, extra: int = 0) -> Base:
-        """A model of the outcome; `extra` columns stand before the features."""
-        return self._fit(X, y, weight, family=self.family, extra=extra)
-
-    def amount(self, X: Matrix, y: Matrix, weight: Matrix) -> Base:
-        """A model of a difference, whatever the outcome."""
-        return self._fit(X, y, weight, family="amount", extra=0)
-
-    def _fit(self, X: Matrix, y: Matrix, weight: Matrix, *, family: Family, extra: int) -> Base:
-        if self.kind == "linear":
-            return fit_linear(X, y, weight, family=family)
-        categories = [position + extra for position in self.categories]
-        return fit_trees(X, y, weight, family=family, categories=categories, seed=self.seed)
 
 
 @dataclass(frozen=True)
@@ -67,8 +44,18 @@ class Log:
         return cls(kind, encoder, encoded(kind, encoder, table), table, exposures, outcome, seed)
 
     @cached_property
-    def fitter(self) -> Fitter:
-        return Fitter(self.kind, family_of(self.outcome), self.encoder.category_positions, self.seed)
+    def family(self) -> Family:
+        return family_of(self.outcome)
+
+    @cached_property
+    def binned(self) -> lightgbm.Dataset:
+        return binned(self.X, self.encoder.category_positions)
+
+    def fitted(self, rows: NDArray[np.bool_], y: Matrix, weight: Matrix, *, family: Family) -> Base:
+        """A model of y, in these rows."""
+        if self.kind == "linear":
+            return fit_linear(self.X[rows], y[rows], weight[rows], family=family)
+        return fit_trees(self.binned, np.flatnonzero(rows), y[rows], weight[rows], family=family, seed=self.seed)
 
     @cached_property
     def probability(self) -> Matrix:
@@ -125,13 +112,18 @@ class Rows:
     def weight(self) -> Matrix:
         return self.log.exposures.weight
 
-    @property
-    def fitter(self) -> Fitter:
-        return self.log.fitter
-
     def model(self, chosen: NDArray[np.bool_]) -> Base:
         """A model of the outcome in the chosen rows."""
-        return self.fitter.outcome(self.X[chosen], self.outcome[chosen], self.weight[chosen])
+        return self.log.fitted(chosen, self.outcome, self.weight, family=self.log.family)
+
+    def amount(self, chosen: NDArray[np.bool_], y: Matrix, weight: Matrix) -> Base:
+        """A model of a difference y in the chosen rows, whatever the outcome."""
+        return self.log.fitted(chosen, y, weight, family="amount")
+
+    @property
+    def every(self) -> NDArray[np.bool_]:
+        """All rows."""
+        return np.ones(len(self.outcome), dtype=bool)
 
     def folds(self) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
         """Per fold: the rows to learn from, and the rows to answer for."""
@@ -151,8 +143,7 @@ class Rows:
         """Per row the outcome expected by models of the chosen rows of the other folds."""
         expected = np.zeros(len(self.outcome))
         for learn, ask in self.folds():
-            rows = learn & chosen
-            model = self.fitter.outcome(self.X[rows], self.outcome[rows], weight[rows])
+            model = self.log.fitted(learn & chosen, self.outcome, weight, family=self.log.family)
             expected[ask] = model.predict(self.X[ask])
         return expected
 

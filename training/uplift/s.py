@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.uplift.bases import Matrix
+from training.uplift.bases import Base, Matrix, binned, fit_linear, fit_trees
 from training.uplift.per_offer import Parts, PerOffer
 from training.uplift.rows import Rows
 
@@ -15,15 +15,16 @@ class SLinear(PerOffer):
     name = "s-linear"
 
     def parts(self, rows: Rows) -> Parts:
-        pair = rows.pair
-        X = self._with_arm(rows.X[pair], rows.treated[pair].astype(np.float64))
-        extra = X.shape[1] - rows.X.shape[1]
-        return {"outcome": rows.fitter.outcome(X, rows.outcome[pair], rows.weight[pair], extra=extra)}
+        X = self._with_arm(rows.X[rows.pair], rows.treated[rows.pair].astype(np.float64))
+        return {"outcome": self._fitted(rows, X, rows.outcome[rows.pair], rows.weight[rows.pair])}
 
     def answer(self, parts: Parts, X: Matrix) -> tuple[Matrix, Matrix]:
         model = parts["outcome"]
         treated, control = (model.predict(self._with_arm(X, np.full(len(X), arm))) for arm in (1.0, 0.0))
         return treated - control, np.full(len(X), np.nan)
+
+    def _fitted(self, rows: Rows, X: Matrix, y: Matrix, weight: Matrix) -> Base:
+        return fit_linear(X, y, weight, family=rows.log.family)
 
     def _with_arm(self, X: Matrix, arm: Matrix) -> Matrix:
         # Centred arm: the products then share the penalty evenly between the arms.
@@ -34,6 +35,10 @@ class SLinear(PerOffer):
 class SLightGBM(SLinear):
     name = "s-lightgbm"
     kind = "lightgbm"
+
+    def _fitted(self, rows: Rows, X: Matrix, y: Matrix, weight: Matrix) -> Base:
+        data = binned(X, [position + 1 for position in rows.log.encoder.category_positions])
+        return fit_trees(data, np.arange(len(y)), y, weight, family=rows.log.family, seed=self.seed)
 
     def _with_arm(self, X: Matrix, arm: Matrix) -> Matrix:
         return np.column_stack([arm, X])

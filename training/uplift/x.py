@@ -18,10 +18,7 @@ class XLinear(PerOffer):
         treated, control = rows.arms()
         difference = np.where(rows.treated, rows.outcome - control, treated - rows.outcome)
         arms = {"treated": rows.treated, "control": rows.control}
-        stages = {
-            name: rows.fitter.amount(rows.X[chosen], difference[chosen], rows.weight[chosen])
-            for name, chosen in arms.items()
-        }
+        stages = {name: rows.amount(chosen, difference, rows.weight) for name, chosen in arms.items()}
         return {**stages, "share": _share(rows)}
 
     def answer(self, parts: Parts, X: Matrix) -> tuple[Matrix, Matrix]:
