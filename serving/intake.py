@@ -87,6 +87,11 @@ class Intake:
         except TimeoutError:
             raise FullError("the ledger does not keep up") from None
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their transaction."""
+        return len(self._waiting)
+
     def close(self) -> None:
         """Commits what waits."""
         with self._more:

@@ -23,9 +23,12 @@ from serving.decisions.state import State
 from serving.http.answers import Asked, Decide, decided
 from serving.http.api import Door, Short
 from serving.http.app import Routes, assigned
+from serving.http.counters import BUCKETS
 from serving.http.errors import HttpError, checked
+from serving.http.gauges import Gauges
 from serving.http.headers import Headers
 from serving.http.server import ByRoute, patient, wordless
+from serving.http.stores import told
 from serving.watch import Watch, spare
 
 BUNDLED = Path(__file__).parent / "bundled"  # the item sides that a bento carries
@@ -53,6 +56,7 @@ cast(Any, instruments).RunnerTrafficMetricsMiddleware = outermost  # there is no
     workers=int(os.environ.get("ATTUNE_WORKERS", "1")),
     traffic={"timeout": TIMEOUT},
     logging={"access": {"enabled": False}},
+    metrics={"duration": {"buckets": list(BUCKETS)}},
     tracing={"excluded_urls": ".*"},  # its middleware costs a fifth of a millisecond per request
 )
 class Attune:
@@ -67,13 +71,20 @@ class Attune:
         else:
             routes.state = State.bundled(BUNDLED)
             spare()
+        self.gauges = Gauges(lambda: routes.state, routes.now)
+        self.gauges.start()
         wordless()  # only now: what stops the service from starting is told in words
 
     def __is_ready__(self) -> bool:
         return routes.state is not None
 
+    async def __metrics__(self, counted: str) -> str:
+        """BentoML's metrics and what we count, with what the stores say now."""
+        return counted if routes.state is None else counted + await told(routes.state, routes.now())
+
     @bentoml.on_shutdown
     def close(self) -> None:
+        self.gauges.end()
         if self.watch:
             self.watch.end()
         if routes.state and routes.state.intake:
