@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 
 import bentoml
 import orjson
-from bentoml._internal.server.http import instruments
+from bentoml._internal.server.http import instruments, traffic
 from bentoml.validators import ContentType
 from starlette.types import ASGIApp
 from threadpoolctl import threadpool_limits
@@ -29,10 +29,11 @@ from serving.http.gauges import Gauges
 from serving.http.headers import Headers
 from serving.http.server import ByRoute, patient, wordless
 from serving.http.stores import told
+from serving.http.timely import Timely
 from serving.watch import Watch, spare
 
 BUNDLED = Path(__file__).parent / "bundled"  # the item sides that a bento carries
-TIMEOUT = 5  # seconds; BentoML keeps a timer per request until it runs out
+TIMEOUT = 5  # seconds
 
 Json = Annotated[str, ContentType("application/json")]  # BentoML would rebuild a schema for every other answer
 routes = Routes(lambda: datetime.now(UTC))
@@ -47,6 +48,7 @@ def outermost(app: ASGIApp, **options: Any) -> ASGIApp:
 
 patient()
 cast(Any, instruments).RunnerTrafficMetricsMiddleware = outermost  # there is no setting for it
+cast(Any, traffic).TimeoutMiddleware = Timely  # nor for its words
 
 
 @bentoml.asgi_app(routes.pages(), path="/reports")
