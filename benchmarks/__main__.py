@@ -17,6 +17,7 @@ BENCHMARKS = {
     "features-incremental": "benchmarks.features_incremental",
     "segments": "benchmarks.segments",
     "serving": "benchmarks.serving",
+    "serving-soak": "benchmarks.serving_soak",
     "import": "benchmarks.import_",
     "ingest": "benchmarks.ingest",
     "ingest-kill": "benchmarks.ingest_kill",
@@ -45,12 +46,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--events", type=int, help="features, ingest: how many events; default 20 and 2 million")
     parser.add_argument("--hold-out", type=int, help="recommend-gowalla: 1 judges on a part of the training part")
+    parser.add_argument("--minutes", type=float, help="serving-soak: how long; default 60")
     given = parser.parse_args()
     figures = importlib.import_module(BENCHMARKS[given.name]).figures
     options: dict[str, Any] = {"seed": given.seed}
     if "data" in inspect.signature(figures).parameters:
         options["data"] = Path(given.data) if given.data else None
-    options |= {name: value for name in ("events", "hold_out") if (value := getattr(given, name))}
+    options |= {name: value for name in ("events", "hold_out", "minutes") if (value := getattr(given, name))}
     load = os.getloadavg()[0]
     found = figures(**options)
     print(json.dumps(described(given.name, found, load)))

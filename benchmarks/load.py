@@ -9,7 +9,8 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 
@@ -19,15 +20,19 @@ import orjson
 PART = 1 << 16  # bytes read at once
 PATIENCE = 0.05  # seconds that one look at the connections waits
 MOST = 256  # connections: of an open loop what is asked meanwhile waits for no answer
+UNANSWERED = 30.0  # seconds after the last request at which what is not answered has failed
+Right = Callable[[float, bytes, bytes], bool]  # when it was due, what was asked, the body of the answer
 
 
 @dataclass
 class Drive:
-    """What came of it: seconds from when each request was due to its answer, and how many were not answered by 200."""
+    """What came of it: seconds from when each request was due to its answer, and how many were not answered by 200,
+    or, where somebody looks at the answers, not rightly."""
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
     failed: int = 0
+    right: Right | None = None
 
     @property
     def rate(self) -> float:
@@ -53,10 +58,12 @@ class _Connection:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.due, self._read, self._needed = 0.0, b"", 0
+        self.asked = b""  # what is to be answered
 
     def ask(self, one: bytes, due: float) -> None:
-        self.due, self._read, self._needed = due, b"", 0
-        self.socket.sendall(one)
+        self.due, self._read, self._needed, self.asked = due, b"", 0, one
+        with suppress(OSError):  # who closed it is seen by reading
+            self.socket.sendall(one)
 
     def answered(self) -> bool:
         """Reads what has come; whether that is all of the answer."""
@@ -70,9 +77,10 @@ class _Connection:
             self._needed = end + 4 + int(length.split(b"\r\n", 1)[0])
         return bool(self._needed) and len(self._read) >= self._needed
 
-    @property
-    def good(self) -> bool:
-        return self._read[9:12] == b"200"
+    def good(self, right: Right | None) -> bool:
+        if self._read[9:12] != b"200":
+            return False
+        return right is None or right(self.due, self.asked, self._read.partition(b"\r\n\r\n")[2])
 
 
 class Client:
@@ -99,20 +107,26 @@ class Client:
         found.seconds = time.perf_counter() - start
         return found
 
-    def pace(self, requests: Sequence[bytes], rate: float, seconds: float, seed: int) -> Drive:
+    def pace(
+        self, requests: Sequence[bytes], rate: float, seconds: float, seed: int, right: Right | None = None
+    ) -> Drive:
         """Requests come by chance, so many a second, whether or not the earlier ones were answered."""
         gaps = np.random.default_rng(seed).exponential(1 / rate, int(rate * seconds))
-        start, found, each, asking = time.perf_counter(), Drive(), cycle(requests), 0
+        start, found, each, asking = time.perf_counter(), Drive(right=right), cycle(requests), 0
         due = deque((start + np.cumsum(gaps)).tolist())
+        end = due[-1] + UNANSWERED
         while due or asking:
             while due and due[0] <= time.perf_counter() and (self._free or len(self._known) < MOST):
-                one = self._free.pop() if self._free else self._opened()
+                one = self._free.popleft() if self._free else self._opened()
                 one.ask(next(each), due.popleft())
                 asking += 1
             wait = max(due[0] - time.perf_counter(), 0.0) if due else PATIENCE
             for one in self._came(found, min(wait, PATIENCE)):
                 self._free.append(one)
                 asking -= 1
+            if time.perf_counter() > end:
+                found.failed += asking
+                break
         found.seconds = time.perf_counter() - start
         return found
 
@@ -128,10 +142,29 @@ class Client:
         return one
 
     def _came(self, found: Drive, wait: float) -> Iterator[_Connection]:
-        """The connections whose answers are whole now."""
+        """The connections whose answers are whole now, or that were closed instead and are open again."""
         for number, _ in self._poll.poll(wait):
             one = self._known[number]
-            if one.answered():
+            try:
+                whole = one.answered()
+            except OSError:
+                again = self._again(one)
+                if one.asked:
+                    found.failed += 1
+                    yield again
+                continue
+            if whole:
                 found.latencies.append(time.perf_counter() - one.due)
-                found.failed += not one.good
+                found.failed += not one.good(found.right)
+                one.asked = b""
                 yield one
+
+    def _again(self, one: _Connection) -> _Connection:
+        """A new connection in the place of one that was closed."""
+        del self._known[one.socket.fileno()]
+        self._poll.unregister(one.socket)
+        one.socket.close()
+        fresh = self._opened()
+        if one in self._free:
+            self._free[self._free.index(one)] = fresh
+        return fresh

@@ -89,6 +89,6 @@ class Sender:
         except (OSError, http.client.HTTPException):
             connection.close()  # it opens again with the next request
             return False
-        if response.status not in (200, 429, 503):
+        if response.status not in (200, 429, 503, 504):
             raise RuntimeError(f"{response.status}: {answer[:300]!r}")
         return response.status == 200

@@ -23,10 +23,10 @@ STARTS = 3
 
 
 @contextmanager
-def ingesting(workspace: Workspace, port: int) -> Iterator[None]:
+def ingesting(workspace: Workspace, port: int, rate: int = EVENTS_A_SECOND) -> Iterator[None]:
     """Events come in, by a process of its own, while the block runs."""
     key = create(Ledger.at(workspace.ledger), "shop", SEND, datetime.now(UTC))
-    words = [sys.executable, "-m", "benchmarks.serving_beside", str(port), key]
+    words = [sys.executable, "-m", "benchmarks.serving_beside", str(port), key, str(rate)]
     process = subprocess.Popen(words)
     try:
         time.sleep(1)  # until it has begun
@@ -36,13 +36,13 @@ def ingesting(workspace: Workspace, port: int) -> Iterator[None]:
         process.wait(timeout=10)
 
 
-def bodies() -> Iterator[bytes]:
+def bodies(rate: int) -> Iterator[bytes]:
     """Batches at the rate."""
     number, started = 0, time.time()
     while True:
         yield from batches(range(number, number + BATCH), f"b{started}")
         number += BATCH
-        time.sleep(max(0.0, started + number / EVENTS_A_SECOND - time.time()))
+        time.sleep(max(0.0, started + number / rate - time.time()))
 
 
 def ready_ratio(workspace: Workspace) -> float:
@@ -74,4 +74,4 @@ def _seconds(start: Callable[[], Served]) -> float:
 
 
 if __name__ == "__main__":
-    Sender(int(sys.argv[1]), sys.argv[2], connections=1).send(bodies())
+    Sender(int(sys.argv[1]), sys.argv[2], connections=1).send(bodies(int(sys.argv[3])))

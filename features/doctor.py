@@ -60,6 +60,14 @@ def shown(checks: list[Check]) -> str:
     return "\n".join(f"{check.state:<6}  {check.what:<{width}}  {check.found}" for check in checks)
 
 
+def installed() -> str | None:
+    """The version of this Attune; None where it runs from its source."""
+    try:
+        return version("attune")
+    except PackageNotFoundError:
+        return None
+
+
 def _python() -> Check:
     found = ".".join(str(part) for part in sys.version_info[:3])
     return Check("python", FINE if sys.version_info >= (3, 11) else BROKEN, f"{found}; 3.11 or newer is needed")

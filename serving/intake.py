@@ -53,7 +53,7 @@ class Intake:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._waiting: list[_Waiting] = []
-        self._held, self._closing = 0, False
+        self._held, self._closing, self._fails = 0, False, False
         self._more = threading.Condition()
         self._writer = threading.Thread(target=self._run, name="intake", daemon=True)
         self._writer.start()
@@ -87,6 +87,11 @@ class Intake:
         except TimeoutError:
             raise FullError("the ledger does not keep up") from None
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their transaction."""
+        return len(self._waiting)
+
     def close(self) -> None:
         """Commits what waits."""
         with self._more:
@@ -105,8 +110,13 @@ class Intake:
         try:
             self._commit(group)
         except Exception as error:  # noqa: BLE001  # the edge of a thread: a full disk must not end it
-            log.error("%s requests with events were not taken: %s", len(group), error)
+            if not self._fails:
+                log.error("events are not taken, and sent again: %s", error)
+            self._fails = True
             return FullError("the ledger could not be written")  # where it is is nobody's business who sends
+        if self._fails:
+            log.warning("events are taken again")
+        self._fails = False
         return None
 
     def _next(self) -> list[_Waiting] | None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 
 import bentoml
 import orjson
-from bentoml._internal.server.http import instruments
+from bentoml._internal.server.http import instruments, traffic
 from bentoml.validators import ContentType
 from starlette.types import ASGIApp
 from threadpoolctl import threadpool_limits
@@ -23,13 +23,17 @@ from serving.decisions.state import State
 from serving.http.answers import Asked, Decide, decided
 from serving.http.api import Door, Short
 from serving.http.app import Routes, assigned
+from serving.http.counters import BUCKETS
 from serving.http.errors import HttpError, checked
+from serving.http.gauges import Gauges
 from serving.http.headers import Headers
 from serving.http.server import ByRoute, patient, wordless
+from serving.http.stores import told
+from serving.http.timely import Timely
 from serving.watch import Watch, spare
 
 BUNDLED = Path(__file__).parent / "bundled"  # the item sides that a bento carries
-TIMEOUT = 5  # seconds; BentoML keeps a timer per request until it runs out
+TIMEOUT = 5  # seconds
 
 Json = Annotated[str, ContentType("application/json")]  # BentoML would rebuild a schema for every other answer
 routes = Routes(lambda: datetime.now(UTC))
@@ -44,6 +48,7 @@ def outermost(app: ASGIApp, **options: Any) -> ASGIApp:
 
 patient()
 cast(Any, instruments).RunnerTrafficMetricsMiddleware = outermost  # there is no setting for it
+cast(Any, traffic).TimeoutMiddleware = Timely  # nor for its words
 
 
 @bentoml.asgi_app(routes.pages(), path="/reports")
@@ -53,6 +58,7 @@ cast(Any, instruments).RunnerTrafficMetricsMiddleware = outermost  # there is no
     workers=int(os.environ.get("ATTUNE_WORKERS", "1")),
     traffic={"timeout": TIMEOUT},
     logging={"access": {"enabled": False}},
+    metrics={"duration": {"buckets": list(BUCKETS)}},
     tracing={"excluded_urls": ".*"},  # its middleware costs a fifth of a millisecond per request
 )
 class Attune:
@@ -67,13 +73,20 @@ class Attune:
         else:
             routes.state = State.bundled(BUNDLED)
             spare()
+        self.gauges = Gauges(lambda: routes.state, routes.now)
+        self.gauges.start()
         wordless()  # only now: what stops the service from starting is told in words
 
     def __is_ready__(self) -> bool:
         return routes.state is not None
 
+    async def __metrics__(self, counted: str) -> str:
+        """BentoML's metrics and what we count, with what the stores say now."""
+        return counted if routes.state is None else counted + await told(routes.state, routes.now())
+
     @bentoml.on_shutdown
     def close(self) -> None:
+        self.gauges.end()
         if self.watch:
             self.watch.end()
         if routes.state and routes.state.intake:

@@ -99,15 +99,18 @@ def feature_table(
 def doctor(
     workspace: WorkspaceOption = None,
     port: Annotated[int, typer.Option(help="The port that the service would take.", min=1, max=65535)] = 3000,
+    url: Annotated[str | None, typer.Option(help="Ask a running service at this address instead.")] = None,
+    key: Annotated[str | None, typer.Option(envvar="ATTUNE_KEY", help="With --url: a key of the role read.")] = None,
 ) -> None:
-    """Say what is installed, reachable and stale; exit 1 when something is broken.
+    """Say what is installed, reachable and stale, here or of a running service; exit 1 when something is broken.
 
     Example: attune doctor -w shop
     """
     from features.doctor import BROKEN, checked, shown
+    from features.running import asked
 
     folder = workspace or Path(os.environ.get("ATTUNE_WORKSPACE") or ".")
-    checks = checked(folder, port=port, now=datetime.now(UTC))
+    checks = asked(url, key) if url else checked(folder, port=port, now=datetime.now(UTC))
     typer.echo(shown(checks))
     if any(check.state == BROKEN for check in checks):
         raise typer.Exit(1)

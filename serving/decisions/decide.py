@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from features.conditions.comparisons import nearest
-from features.decisions import Decision, Option
+from features.decisions import HELD, Decision, Option
 from features.slots import FOLDER, Content
 from serving.content.audience import Audience, audience, nobody
 from serving.content.elements import Drawn, drawn, unchanged
@@ -118,7 +118,7 @@ def _decision(
     models = [part.decision for part in parts if part.decision]
     said = [found.who.nobody and found.audience.reason, *(part.fallback for part in parts), *texts.fallbacks]
     held = found.audience.content if found.audience.held_out else None
-    asked: dict[str, Any] = {"slot": request.slot, "held_out_of": held.key if held else None}
+    asked: dict[str, Any] = {"slot": request.slot, HELD: held.key if held else None}
     asked |= {"item": request.item, "cart": request.cart, "anonymous": request.customer is None}
     return Decision(
         decision_id=decision_id,

@@ -60,6 +60,11 @@ class Journal:
             _write_whole(self._file, line(row))
             self._pending.append(row)
 
+    @property
+    def waiting(self) -> int:
+        """How many decisions are not in the ledger yet."""
+        return len(self._pending)
+
     def committed(self, decision_id: str) -> dict[str, Any] | None:
         """The row of this id in the ledger, or None."""
         with self._ledger.read() as connection:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from features.assignment import bucket
-from features.decisions import NOTHING, Decision
+from features.decisions import HELD, NOTHING, Decision
 from features.offers import HOLDOUT_SALT
 from features.workspace import OfferSettings
 from serving.decisions.changes import what_would_change, worth
@@ -33,10 +33,12 @@ def select(state: State, request: OfferRequest, decision_id: str, now: datetime)
     found = considered(state, state.uplift, request, now)
     policy = _policy(state.settings.offers, found)
     choice = policy.choose(found.options, _rng(decision_id))
-    if request.customer is not None and bucket(HOLDOUT_SALT, request.customer) < state.settings.offers.holdout:
+    held = request.customer is not None and bucket(HOLDOUT_SALT, request.customer) < state.settings.offers.holdout
+    if held:
         choice = certain(found.options, NOTHING)
     changes = what_would_change(found.weighed)
     asked = {"offers": request.offers, "channel": request.channel, "what_would_change": changes}
+    asked |= {HELD: HOLDOUT_SALT} if held else {}
     decision = Decision(
         decision_id=decision_id,
         kind="offer",

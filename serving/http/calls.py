@@ -58,6 +58,7 @@ STATUSES = {
     "413": "The body is too large",
     "415": "The body is in another encoding",
     "503": "Send the same again after Retry-After",
+    "504": "There was no answer in time: send the same again",
 }
 
 

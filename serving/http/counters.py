@@ -6,21 +6,28 @@ from functools import cache
 
 from prometheus_client import Counter, Histogram
 
-from features.decisions import Decision
+from features.decisions import HELD, Decision
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 DECISIONS = Counter(
     "attune_decisions", "Decisions that were answered for the first time.", ["kind", "policy", "fallback"]
 )
 SECONDS = Histogram(
-    "attune_answer_seconds", "From the checked request to the journalled decision.", ["kind"], buckets=BUCKETS
+    "attune_answer_seconds",
+    "From the checked request to the journalled decision.",
+    ["kind", "fallback"],
+    buckets=BUCKETS,
 )
+HELD_OUT = Counter("attune_held_out", "Decisions for customers of a holdout.", ["kind"])
 
 
 def count(decision: Decision, seconds: float) -> None:
     """Adds one decision, and what it took."""
-    _decisions(decision.kind, decision.policy, "yes" if decision.fallback else "no").inc()
-    _seconds(decision.kind).observe(seconds)
+    fallback = "yes" if decision.fallback else "no"
+    _decisions(decision.kind, decision.policy, fallback).inc()
+    _seconds(decision.kind, fallback).observe(seconds)
+    if decision.context.get(HELD):
+        _held_out(decision.kind).inc()
 
 
 @cache
@@ -29,5 +36,10 @@ def _decisions(kind: str, policy: str, fallback: str) -> Counter:
 
 
 @cache
-def _seconds(kind: str) -> Histogram:
-    return SECONDS.labels(kind)
+def _seconds(kind: str, fallback: str) -> Histogram:
+    return SECONDS.labels(kind, fallback)
+
+
+@cache
+def _held_out(kind: str) -> Counter:
+    return HELD_OUT.labels(kind)

@@ -174,6 +174,7 @@ def _signal(path: str, summary: str, example: dict[str, Any]) -> str:
 def _operation(path: str, summary: str, model: type[BaseModel] | None, example: Any) -> dict[str, Any]:
     statuses = {"200": "Found", "400": "The request is wrong", "404": "Not found", "405": "Not allowed"}
     statuses |= {"413": "The body is too large", "503": "Nothing can be answered"} | refusals(path)
+    statuses["504"] = "There was no answer in time"
     if model is not None or path in KEYED:
         statuses["408"] = "The body did not come in time"
     if path.startswith("/v1/receipts/"):

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from features.doctor import installed
 from features.ledger import identities
 from serving.decisions.challenge import age_days, too_old
 from serving.decisions.state import State
@@ -26,6 +27,8 @@ def readiness(state: State, now: datetime) -> dict[str, Any]:
             for kind, one in state.challengers.items()
         },
         "workspace_hash": state.workspace_hash,
+        "version": installed(),
+        "time": now.isoformat(),
         "refused": dict(state.refused),
         "degraded": list(_degraded(state, now)),
     }
