@@ -44,6 +44,7 @@ PAGE = """<!doctype html><title>shop</title>
 </script>
 <script src="{host}/v1/attune.js" data-key="{key}" {more}></script>
 """
+PATIENT = "AbortSignal.timeout = () => new AbortController().signal; Date.now = () => 0"
 AGREED = 'data-consent="personalisation, analytics"'
 pytestmark = pytest.mark.browser
 
@@ -118,7 +119,7 @@ def shop(place: Place, browser: Any, tmp_path: Path) -> Iterator[Shop]:
 @pytest.fixture
 def patient(shop: Shop) -> Shop:
     """The shop in a browser that never finds an answer late: for what is not about time, on a busy machine."""
-    shop.tab.add_init_script("AbortSignal.timeout = () => new AbortController().signal; Date.now = () => 0")
+    shop.tab.add_init_script(PATIENT)
     return shop
 
 
@@ -182,6 +183,16 @@ def test_a_click_bears_its_decision_and_is_a_view(patient: Shop) -> None:
     assert {("Experience Clicked", "block"), ("Experience Viewed", "block")} <= told
     clicked = [json.loads(one["properties"]) for one in events if one["name"] == "Experience Clicked"]
     assert clicked[0]["decision_id"] in patient.place.decided(patient.device)
+
+
+def test_without_consent_to_analytics_no_view_is_told(patient: Shop) -> None:
+    patient.open('data-consent="personalisation"')
+    patient.shown()
+    assert patient.text("h1") == "Hello"
+    patient.tab.wait_for_timeout(1500)
+    patient.tab.click("p a")
+    patient.tab.wait_for_timeout(500)
+    assert patient.names(1) == ["Identify"]
 
 
 def test_a_browser_keeps_its_id(patient: Shop) -> None:
