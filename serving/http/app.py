@@ -40,6 +40,7 @@ from serving.http.openapi import document, page
 from serving.http.pages import Pages
 from serving.http.ready import readiness
 from serving.http.roles import PAGES
+from serving.http.script import script
 from serving.http.signals import Signals
 from serving.http.slots import of_slot
 from serving.http.sources import Sources
@@ -87,6 +88,7 @@ class Routes:
             Route("/ready", self.readiness, methods=["GET"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),
             Route("/docs", self.docs, methods=["GET"]),
+            Route("/attune.js", script, methods=["GET"]),
         ]
 
     async def recommend(self, request: Request) -> Response:

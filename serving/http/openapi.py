@@ -21,6 +21,7 @@ from serving.decisions.requests import (
 )
 from serving.http import calls
 from serving.http.catalog import ItemsRequest
+from serving.http.found import FOUND
 from serving.http.schemes import SCHEMES, secured
 from serving.http.schemes import statuses as refusals
 
@@ -98,32 +99,6 @@ KEYED = (
     "/v1/forms/{key}",
     "/v1/receipts/{source}",
 )  # asked with a key or a signature; they decide nothing
-TEXT, NUMBER = {"type": ["string", "null"]}, {"type": ["number", "null"]}
-FLIP = {
-    "type": ["object", "null"],
-    "description": "The nearest flip: were the effect of `offer` `at`, not `effect`, `then` would win, not `best`.",
-    "properties": {name: {"type": "string"} for name in ("words", "offer", "best", "then")}
-    | {name: {"type": "number"} for name in ("effect", "at")},
-}
-ELEMENT = {
-    "type": "object",
-    "required": ["text", "variant", "probability"],
-    "properties": {"text": {"type": "string"}, "variant": {"type": "string"}, "probability": {"type": "number"}},
-}
-ANSWERS: dict[str, dict[str, Any]] = {  # by path, what is found beside how it came about
-    "/v1/offers/select": {
-        **dict.fromkeys(("offer", "name", "code"), TEXT),
-        **dict.fromkeys(("effect", "standard_error", "expected_profit"), NUMBER),
-        "what_would_change": FLIP,
-    },
-    "/v1/decide": {
-        **{name: {"type": "string"} for name in ("slot", "kind", "content")},
-        **dict.fromkeys(("offer", "code"), TEXT),
-        "held_out": {"type": "boolean"},
-        "elements": {"type": "object", "additionalProperties": ELEMENT},
-        "items": {"type": "array", "items": {"type": "object"}},
-    },
-}
 
 
 @cache
@@ -182,7 +157,7 @@ def _operation(path: str, summary: str, model: type[BaseModel] | None, example: 
     if model is not None and path not in KEYED:
         statuses["422"] = "The Idempotency-Key came with another body before"
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    found = {"application/json": {"schema": {"type": "object", "properties": ANSWERS.get(path, {})}}}
+    found = {"application/json": {"schema": FOUND.get(path, {"type": "object"})}}
     responses = {
         status: {"description": text, "content": found if status == "200" else error}
         for status, text in statuses.items()

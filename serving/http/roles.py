@@ -30,6 +30,7 @@ NEEDED = {
     "/v1/m": OPEN,
     "/v1/openapi.json": OPEN,
     "/v1/docs": OPEN,
+    "/v1/attune.js": OPEN,
     "/reports/signals": READ,
     "/api/recommend": DECIDE,
     "/api/offers/select": DECIDE,

@@ -1,0 +1,163 @@
+"""What is answered, field by field as it comes."""
+
+from typing import Any, NotRequired, TypedDict
+
+
+class Facts(TypedDict):
+    """How an answer came about. `fallback`: why it is not the model's own, or None."""
+
+    decision_id: str
+    reason: str
+    policy: str
+    probability: float
+    model: str | None
+    model_version: str | None
+    workspace_hash: str
+    fallback: str | None
+
+
+class Reason(TypedDict):
+    """Why an item is there, with the items that it cites."""
+
+    kind: str
+    text: str
+    cites: list[str]
+
+
+class Item(TypedDict):
+    item: str
+    name: str
+    score: float
+    reason: Reason
+
+
+class Items(Facts):
+    """Best first."""
+
+    items: list[Item]
+
+
+class Flip(TypedDict):
+    """Were the effect of `offer` `at`, not `effect`, `then` would win, not `best`."""
+
+    words: str
+    offer: str
+    effect: float
+    at: float
+    best: str
+    then: str
+
+
+class Offer(Facts):
+    """`offer` is None where silence is best."""
+
+    offer: str | None
+    name: str | None
+    code: str | None
+    effect: float | None
+    standard_error: float | None
+    expected_profit: float
+    what_would_change: Flip | None
+
+
+class Element(TypedDict):
+    """A text; HTML with its values escaped in slots of the kinds landing, web and email."""
+
+    text: str
+    variant: str
+    probability: float
+
+
+class Slot(Facts):
+    """What a slot shows: a text per element, items and an offer."""
+
+    slot: str
+    kind: str
+    content: str
+    held_out: bool
+    elements: dict[str, Element]
+    items: list[Item]
+    offer: str | None
+    code: str | None
+
+
+class Arm(Facts):
+    experiment: str
+    arm: str
+
+
+class Metric(TypedDict):
+    """The mean per customer, and but for the control how far it is from the control's."""
+
+    mean: float
+    difference: NotRequired[float]
+    lower: NotRequired[float | None]
+    upper: NotRequired[float | None]
+    p_value: NotRequired[float | None]
+    verdict: NotRequired[str]
+
+
+class ArmReport(TypedDict):
+    arm: str
+    customers: int
+    metrics: dict[str, Metric]
+
+
+class SampleRatio(TypedDict):
+    """Whether the arms are as large as their shares say."""
+
+    p_value: float
+    as_planned: bool
+
+
+class Report(TypedDict):
+    """The stored report of a test, and its age."""
+
+    experiment: str
+    description: str
+    computed_at: str
+    window_days: int
+    currency: str
+    control: str
+    arms: list[ArmReport]
+    sample_ratio: SampleRatio
+    window_open: int
+    saw_two_arms: int
+    unknown_arm: int
+    left_out: str
+    verdict: str
+    age_seconds: int
+
+
+class Customer(TypedDict):
+    """All that is known of a customer, and what would be decided now. `segments` is an object where a file is wrong."""
+
+    customer: str
+    ids: list[str]
+    stage: str | None
+    segments: list[str] | dict[str, Any]
+    traits: dict[str, Any]
+    profile: dict[str, Any]
+    features_as_of: str
+    models: list[dict[str, Any]]
+    consents: dict[str, bool]
+    consent_rows: list[dict[str, Any]]
+    last_events: list[dict[str, Any]]
+    last_decision: dict[str, Any] | None
+    would_recommend: dict[str, Any]
+    would_offer: dict[str, Any]
+
+
+class Reject(TypedDict):
+    event: NotRequired[int]
+    reason: NotRequired[str]
+
+
+class Taken(TypedDict):
+    """Events that are in the ledger now, were there before, or cannot be taken."""
+
+    success: bool
+    stored: NotRequired[int]
+    repeated: NotRequired[int]
+    rejected: NotRequired[int]
+    rejects: NotRequired[list[Reject]]

@@ -1,0 +1,88 @@
+"""What may be asked: a field that is not given, or None, is not sent."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Required, TypedDict
+
+Condition = Mapping[str, Any]  # over attributes of items: docs/conditions.md
+Bought = Literal["never", "only", "mixed"]
+
+
+class HistoryEntry(TypedDict, total=False):
+    """What a customer did with an item: bought it, unless `event` says what else. `time` is ISO 8601."""
+
+    item: Required[str]
+    event: str
+    time: str | None
+
+
+class Keyed(TypedDict, total=False):
+    """The same `idempotency_key` and fields get the same decision; only with one a dropped connection is retried."""
+
+    idempotency_key: str | None
+
+
+class Recommend(Keyed, total=False):
+    """A `history` is answered in place of what is known of the customer; `anonymous` is a device."""
+
+    customer: str | None
+    anonymous: str | None
+    history: Sequence[str | HistoryEntry] | None
+    k: int | None
+    exclude: Sequence[str] | None
+    where: Condition | None
+    include_bought: Bought | None
+    variety: float | None
+
+
+class Basket(Recommend, total=False):
+    cart: Required[Sequence[str]]
+
+
+class Similar(Keyed, total=False):
+    item: Required[str]
+    k: int | None
+    exclude: Sequence[str] | None
+    where: Condition | None
+
+
+class SelectOffer(Keyed, total=False):
+    """`features` are answered in place of what is known of the customer."""
+
+    customer: str | None
+    offers: Sequence[str] | None
+    channel: str | None
+    features: Mapping[str, float | str | None] | None
+
+
+class Decide(Keyed, total=False):
+    """`item` and `cart` are what is on the page."""
+
+    slot: Required[str]
+    customer: str | None
+    anonymous: str | None
+    item: str | None
+    cart: Sequence[str] | None
+
+
+class Assign(Keyed, total=False):
+    customer: str | None
+    anonymous: str | None
+
+
+class Sent(TypedDict, total=False):
+    """An event of a customer or of a device. It has a `message_id` of its own where none is given: it is kept once."""
+
+    customer: str | None
+    anonymous: str | None
+    message_id: str | None
+    timestamp: str | None
+    context: Mapping[str, Any] | None
+
+
+class Track(Sent, total=False):
+    event: Required[str]
+    properties: Mapping[str, Any] | None
+
+
+class Identify(Sent, total=False):
+    traits: Mapping[str, Any] | None

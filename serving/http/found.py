@@ -1,0 +1,91 @@
+"""Found: how OpenAPI describes what a route answers with 200; clients are checked against it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+STRING: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "number"}
+INTEGER: Schema = {"type": "integer"}
+BOOLEAN: Schema = {"type": "boolean"}
+NULL_STRING: Schema = {"type": ["string", "null"]}
+NULL_NUMBER: Schema = {"type": ["number", "null"]}
+ANY_OBJECT: Schema = {"type": "object"}
+
+
+def whole(**fields: Schema) -> Schema:
+    """An object that has all of these fields."""
+    return {"type": "object", "properties": fields, "required": sorted(fields)}
+
+
+def listed(one: Schema) -> Schema:
+    return {"type": "array", "items": one}
+
+
+def named(one: Schema) -> Schema:
+    """An object whose fields have names that nobody knows beforehand."""
+    return {"type": "object", "additionalProperties": one}
+
+
+FACTS = {  # what every answer says about its decision
+    **dict.fromkeys(("decision_id", "reason", "policy", "workspace_hash"), STRING),
+    **dict.fromkeys(("model", "model_version", "fallback"), NULL_STRING),
+    "probability": NUMBER,
+}
+ITEM = whole(item=STRING, name=STRING, score=NUMBER, reason=whole(kind=STRING, text=STRING, cites=listed(STRING)))
+ITEMS = whole(items=listed(ITEM), **FACTS)
+ELEMENT = whole(text=STRING, variant=STRING, probability=NUMBER)
+FLIP = whole(**dict.fromkeys(("words", "offer", "best", "then"), STRING), **dict.fromkeys(("effect", "at"), NUMBER)) | {
+    "type": ["object", "null"],
+    "description": "The nearest flip: were the effect of `offer` `at`, not `effect`, `then` would win, not `best`.",
+}
+OFFER = whole(
+    **dict.fromkeys(("offer", "name", "code"), NULL_STRING),
+    **dict.fromkeys(("effect", "standard_error"), NULL_NUMBER),
+    expected_profit=NUMBER,
+    what_would_change=FLIP,
+    **FACTS,
+)
+SLOT = whole(
+    **dict.fromkeys(("slot", "kind", "content"), STRING),
+    **dict.fromkeys(("offer", "code"), NULL_STRING),
+    held_out=BOOLEAN,
+    elements=named(ELEMENT),
+    items=listed(ITEM),
+    **FACTS,
+)
+METRIC = {  # of the control the mean alone
+    "type": "object",
+    "required": ["mean"],
+    "properties": {
+        **dict.fromkeys(("mean", "difference"), NUMBER),
+        **dict.fromkeys(("lower", "upper", "p_value"), NULL_NUMBER),
+        "verdict": STRING,
+    },
+}
+REPORT = whole(
+    **dict.fromkeys(("experiment", "description", "computed_at", "currency", "control", "verdict"), STRING),
+    **dict.fromkeys(("window_days", "window_open", "saw_two_arms", "unknown_arm", "age_seconds"), INTEGER),
+    arms=listed(whole(arm=STRING, customers=INTEGER, metrics=named(METRIC))),
+    sample_ratio=whole(p_value=NUMBER, as_planned=BOOLEAN),
+    left_out=STRING,
+)
+CUSTOMER = whole(
+    **dict.fromkeys(("customer", "features_as_of"), STRING),
+    ids=listed(STRING),
+    stage=NULL_STRING,
+    segments={"anyOf": [listed(STRING), ANY_OBJECT]},  # an object where a file of segments is wrong
+    consents=named(BOOLEAN),
+    **dict.fromkeys(("traits", "profile", "would_recommend", "would_offer"), ANY_OBJECT),
+    **dict.fromkeys(("models", "consent_rows", "last_events"), listed(ANY_OBJECT)),
+    last_decision={"type": ["object", "null"]},
+)
+FOUND: dict[str, Schema] = {
+    **dict.fromkeys(("/v1/recommend", "/v1/recommend/basket", "/v1/recommend/similar"), ITEMS),
+    "/v1/offers/select": OFFER,
+    "/v1/decide": SLOT,
+    "/v1/experiments/{key}/assign": whole(experiment=STRING, arm=STRING, **FACTS),
+    "/v1/experiments/{key}/report": REPORT,
+    "/v1/customers/{customer}": CUSTOMER,
+}
