@@ -153,12 +153,17 @@ def line(row: dict[str, Any]) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
-def read_segment(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """The rows whose checksum is right, and how many lines were torn; none where the segment is gone."""
+def read_segment(path: Path, holding: bytes = b"") -> tuple[list[dict[str, Any]], int]:
+    """The rows whose checksum is right, and how many lines were torn; none where the segment is gone.
+
+    Only of lines that hold these bytes: a segment has thousands.
+    """
     try:
-        return parse(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
         return [], 0
+    lines = content.split(b"\n")
+    return parse(content if not holding else b"\n".join(one for one in lines if holding in one))
 
 
 def parse(content: bytes) -> tuple[list[dict[str, Any]], int]:
@@ -218,7 +223,7 @@ def _touched(folder: Path) -> int | None:
 def find(folder: Path, ledger: Ledger, decision_id: str) -> dict[str, Any] | None:
     """The decision's row, also one that is still in a segment; None when there is none."""
     for path in folder.glob(f"*{SEGMENT}"):
-        for candidate in read_segment(path)[0]:
+        for candidate in read_segment(path, decision_id.encode())[0]:
             if candidate["decision_id"] == decision_id:
                 return _decoded(candidate)
     with ledger.read() as connection:  # last: what left its segment meanwhile is in the ledger
@@ -227,7 +232,7 @@ def find(folder: Path, ledger: Ledger, decision_id: str) -> dict[str, Any] | Non
 
 def _row_of(connection: Connection, decision_id: str) -> dict[str, Any] | None:
     row = connection.execute(select(decisions).where(decisions.c.decision_id == decision_id)).mappings().first()
-    return None if row is None else _decoded(dict(row))
+    return None if row is None else _decoded({str(name): value for name, value in row.items()})  # as JSON takes them
 
 
 def _row(decision: Decision) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from features.decisions import Decision
+from features.decisions import RETRY, Decision
 from serving.decisions import offers, recommend
 from serving.decisions.challenge import answering, noted, shadowed
 from serving.decisions.journal import Journal
@@ -33,7 +33,6 @@ Answer = dict[str, Any]
 Decide = Callable[[State, Any, str, datetime], tuple[Decision, Answer]]
 MAX_KEY = 255  # characters of an Idempotency-Key
 LIGHT: dict[Decide, Callable[[State, Any], bool]] = {recommend.recommend: recommend.light, offers.select: offers.light}
-RETRY = "retry"  # in the context of a decision that was kept: the body's fingerprint and the answer
 
 
 @dataclass(frozen=True)

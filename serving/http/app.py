@@ -34,6 +34,7 @@ from serving.experiments.report import stored
 from serving.http.answers import Asked, Decide, answered, near
 from serving.http.auth import Keys
 from serving.http.customers import Customers
+from serving.http.decisions import Decisions
 from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.guarded import asker_of, guarded, preflight
 from serving.http.openapi import document, page
@@ -83,6 +84,7 @@ class Routes:
             *self.sources.known(),
             *self.signals.routes(),
             *Customers(self).known(),
+            *Decisions(self).known(),
             *Pages(self).known(),
             Route("/ready", self.readiness, methods=["GET"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),

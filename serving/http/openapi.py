@@ -88,6 +88,13 @@ ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None, dict[str, Any] | None
     ),
     ("get", "/v1/experiments/{key}/report", "The stored report of a test, and its age.", None, None),
     ("get", "/v1/customers/{customer}", "All that is known of a customer.", None, None),
+    (
+        "get",
+        "/v1/decisions/{decision}",
+        "The whole row of a decision: what was considered, chosen, and why.",
+        None,
+        None,
+    ),
     ("get", "/v1/ready", "The releases that answer and their ages, what was refused, which store fails.", None, None),
     ("get", "/v1/pages/{token}", "The page behind a signed link: unsubscribe, preferences, why.", None, None),
     ("post", "/v1/pages/{token}", "Does what the page's form says; unsubscribes with one click.", None, None),
@@ -110,7 +117,25 @@ ELEMENT = {
     "required": ["text", "variant", "probability"],
     "properties": {"text": {"type": "string"}, "variant": {"type": "string"}, "probability": {"type": "number"}},
 }
+OPTION = {
+    "type": "object",
+    "properties": {
+        "key": {"type": "string"},
+        **dict.fromkeys(("score", "probability"), NUMBER),
+        "eligible": {"type": "boolean"},
+        "reason": TEXT,
+    },
+}
 ANSWERS: dict[str, dict[str, Any]] = {  # by path, what is found beside how it came about
+    "/v1/decisions/{decision}": {
+        **{name: {"type": "string"} for name in ("decision_id", "kind", "policy", "workspace_hash", "reason")},
+        "time": {"type": "string", "description": "UTC without a zone."},
+        **dict.fromkeys(("customer", "model", "model_version", "fallback"), TEXT),
+        "probability": {"type": "number"},
+        "options": {"type": "array", "items": OPTION, "description": "What was considered, with its score."},
+        "chosen": {"type": "array", "items": {"type": "string"}},
+        "context": {"type": "object", "description": "What was asked, and what is the kind's own."},
+    },
     "/v1/offers/select": {
         **dict.fromkeys(("offer", "name", "code"), TEXT),
         **dict.fromkeys(("effect", "standard_error", "expected_profit"), NUMBER),

@@ -19,6 +19,7 @@ NEEDED = {
     "/v1/experiments/{key}/assign": DECIDE,
     "/v1/experiments/{key}/report": READ,
     "/v1/customers/{customer}": READ,
+    "/v1/decisions/{decision}": READ,
     "/v1/ready": READ,
     "/v1/catalog/items": CATALOG,
     "/v1/forms/{key}": SEND,  # the key is in the path
