@@ -17,7 +17,7 @@ import os
 import tempfile
 import threading
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ GROUP_SECONDS = 0.2  # a decision is in the ledger this long after its answer
 ROTATE_BYTES = 8_000_000  # a segment that long is replaced by one with the lines that are not committed yet
 COLUMNS = tuple(map(str, decisions.columns.keys()))  # plain texts, as JSON takes them
 PACKED = ("options", "chosen", "context")  # as JSON
+ID_AT = len(b'12345678 {"decision_id":"')  # where a line says its decision's id, the first of the columns
+LOOKUP = 500  # decision ids per query
 
 
 class Journal:
@@ -63,12 +65,12 @@ class Journal:
     def committed(self, decision_id: str) -> dict[str, Any] | None:
         """The row of this id in the ledger, or None."""
         with self._ledger.read() as connection:
-            return _row_of(connection, decision_id)
+            return rows_of(connection, [decision_id]).get(decision_id)
 
     def keep(self, decision_id: str, made: Callable[[Connection], Decision]) -> dict[str, Any]:
         """The ledger's row of this id: the one that was there first, else that of a decision made now."""
         with self._ledger.write() as connection:
-            first = _row_of(connection, decision_id)
+            first = rows_of(connection, [decision_id]).get(decision_id)
             if first is not None:
                 return first
             row = _nameless(connection, [_row(made(connection))])[0]
@@ -153,17 +155,16 @@ def line(row: dict[str, Any]) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
-def read_segment(path: Path, holding: bytes = b"") -> tuple[list[dict[str, Any]], int]:
-    """The rows whose checksum is right, and how many lines were torn; none where the segment is gone.
+def read_segment(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The rows whose checksum is right, and how many lines were torn; none where the segment is gone."""
+    return parse(_content(path))
 
-    Only of lines that hold these bytes: a segment has thousands.
-    """
+
+def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
-        return [], 0
-    lines = content.split(b"\n")
-    return parse(content if not holding else b"\n".join(one for one in lines if holding in one))
+        return b""
 
 
 def parse(content: bytes) -> tuple[list[dict[str, Any]], int]:
@@ -222,17 +223,33 @@ def _touched(folder: Path) -> int | None:
 
 def find(folder: Path, ledger: Ledger, decision_id: str) -> dict[str, Any] | None:
     """The decision's row, also one that is still in a segment; None when there is none."""
-    for path in folder.glob(f"*{SEGMENT}"):
-        for candidate in read_segment(path, decision_id.encode())[0]:
-            if candidate["decision_id"] == decision_id:
-                return _decoded(candidate)
+    return find_all(folder, ledger, [decision_id]).get(decision_id)
+
+
+def find_all(folder: Path, ledger: Ledger, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The rows of these ids, as far as there are any."""
+    found = {row["decision_id"]: _decoded(row) for row in _waiting(folder, {one.encode() for one in ids})}
     with ledger.read() as connection:  # last: what left its segment meanwhile is in the ledger
-        return _row_of(connection, decision_id)
+        return found | rows_of(connection, [one for one in ids if one not in found])
 
 
-def _row_of(connection: Connection, decision_id: str) -> dict[str, Any] | None:
-    row = connection.execute(select(decisions).where(decisions.c.decision_id == decision_id)).mappings().first()
-    return None if row is None else _decoded({str(name): value for name, value in row.items()})  # as JSON takes them
+def _waiting(folder: Path, ids: set[bytes]) -> Iterator[dict[str, Any]]:
+    """The rows of these ids in the segments; no other line is read."""
+    for path in folder.glob(f"*{SEGMENT}"):
+        lines = _content(path).split(b"\n")
+        yield from parse(b"\n".join(one for one in lines if one[ID_AT : one.find(b'"', ID_AT)] in ids))[0]
+
+
+def rows_of(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The ledger's rows of these ids."""
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(ids), LOOKUP):
+        query = select(decisions).where(decisions.c.decision_id.in_(ids[start : start + LOOKUP]))
+        for row in connection.execute(query).mappings():
+            found[row["decision_id"]] = _decoded(
+                {str(name): value for name, value in row.items()}
+            )  # as JSON takes them
+    return found
 
 
 def _row(decision: Decision) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from serving.http.decisions import Decisions
 from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.guarded import asker_of, guarded, preflight
 from serving.http.openapi import document, page
+from serving.http.outcomes import Outcomes
 from serving.http.pages import Pages
 from serving.http.ready import readiness
 from serving.http.roles import PAGES
@@ -85,6 +86,7 @@ class Routes:
             *self.signals.routes(),
             *Customers(self).known(),
             *Decisions(self).known(),
+            *Outcomes(self).known(),
             *Pages(self).known(),
             Route("/ready", self.readiness, methods=["GET"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),

@@ -91,13 +91,18 @@ def stored() -> Iterator[None]:
 
 def parsed(content: bytes, model: type[BaseModel]) -> Any:
     """The bytes as this model."""
+    return checked(loaded(content), model)
+
+
+def loaded(content: bytes) -> dict[str, Any]:
+    """The bytes as an object."""
     try:
         raw = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise HttpError(400, "not_json", f"the body is not JSON: {error}") from None
     if not isinstance(raw, dict):
         raise HttpError(400, "bad_request", f"the body is a {type(raw).__name__}, an object is needed")
-    return checked(raw, model)
+    return raw
 
 
 def id_of(request: Request, name: str) -> str:

@@ -155,7 +155,7 @@ ANSWERS: dict[str, dict[str, Any]] = {  # by path, what is found beside how it c
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = {"Error": ERROR}
+    schemas: dict[str, Any] = {"Error": ERROR} | calls.schemas()
     for method, path, summary, model, example in ROUTES:
         paths.setdefault(path, {})[method] = _operation(path, summary, model, example)
         schemas |= {} if model is None else _schema(model).get("$defs", {})

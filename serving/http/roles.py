@@ -22,6 +22,7 @@ NEEDED = {
     "/v1/decisions/{decision}": READ,
     "/v1/ready": READ,
     "/v1/catalog/items": CATALOG,
+    "/v1/outcomes": SEND,
     "/v1/forms/{key}": SEND,  # the key is in the path
     "/v1/receipts/{source}": SIGNED,
     "/v1/pages/{token}": SIGNED,
