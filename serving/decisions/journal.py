@@ -55,17 +55,26 @@ class Journal:
         self._writer = threading.Thread(target=self._run, name="journal", daemon=True)
         self._writer.start()
 
-    def append(self, decision: Decision) -> None:
-        """Returns once the decision has been handed to the operating system."""
-        row = _row(decision)
+    def append(self, *made: Decision) -> None:
+        """Returns once the decisions have been handed to the operating system, with one write: all of them or none."""
+        rows = [_row(decision) for decision in made]
+        lines = b"".join(map(line, rows))
         with self._lock:
-            _write_whole(self._file, line(row))
-            self._pending.append(row)
+            _write_whole(self._file, lines)
+            self._pending += rows
 
     def committed(self, decision_id: str) -> dict[str, Any] | None:
         """The row of this id in the ledger, or None."""
+        return self.all_committed([decision_id]).get(decision_id)
+
+    def all_committed(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The rows of these ids in the ledger, as far as there are any."""
         with self._ledger.read() as connection:
-            return rows_of(connection, [decision_id]).get(decision_id)
+            return rows_of(connection, ids)
+
+    def keep_all(self, made: Iterable[Decision]) -> None:
+        """Commits the decisions in one transaction; of an id that is in the ledger already the first stays."""
+        store(self._ledger, map(_row, made))
 
     def keep(self, decision_id: str, made: Callable[[Connection], Decision]) -> dict[str, Any]:
         """The ledger's row of this id: the one that was there first, else that of a decision made now."""

@@ -33,6 +33,7 @@ from serving.decisions.state import State
 from serving.experiments.report import stored
 from serving.http.answers import Asked, Decide, answered, near
 from serving.http.auth import Keys
+from serving.http.batch import Batch
 from serving.http.customers import Customers
 from serving.http.decisions import Decisions
 from serving.http.errors import HttpError, answer, body_of, refused
@@ -85,6 +86,7 @@ class Routes:
             *self.sources.known(),
             *self.signals.routes(),
             *Customers(self).known(),
+            *Batch(self).known(),
             *Decisions(self).known(),
             *Outcomes(self).known(),
             *Pages(self).known(),

@@ -14,6 +14,7 @@ from features.sources.receipts import Receipt
 from serving.decisions.requests import (
     AssignRequest,
     BasketRequest,
+    BatchRequest,
     DecideRequest,
     OfferRequest,
     RecommendRequest,
@@ -52,6 +53,13 @@ ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None, dict[str, Any] | None
         {"cart": ["i0001", "i0002"], "customer": "c000007", "k": 3},
     ),
     ("post", "/v1/recommend/similar", "The items most like this one.", SimilarRequest, {"item": "i0001", "k": 3}),
+    (
+        "post",
+        "/v1/recommend/batch",
+        "The best items for each of many customers.",
+        BatchRequest,
+        {"customers": ["c000007", "c000008"], "k": 3},
+    ),
     ("post", "/v1/offers/select", "An offer or nothing.", OfferRequest, {"customer": "c000007"}),
     (
         "post",
@@ -135,6 +143,13 @@ ANSWERS: dict[str, dict[str, Any]] = {  # by path, what is found beside how it c
         "options": {"type": "array", "items": OPTION, "description": "What was considered, with its score."},
         "chosen": {"type": "array", "items": {"type": "string"}},
         "context": {"type": "object", "description": "What was asked, and what is the kind's own."},
+    },
+    "/v1/recommend/batch": {
+        "answers": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "Per customer, in their order, what /v1/recommend answers.",
+        }
     },
     "/v1/offers/select": {
         **dict.fromkeys(("offer", "name", "code"), TEXT),

@@ -14,6 +14,7 @@ NEEDED = {
     "/v1/recommend": DECIDE,
     "/v1/recommend/basket": DECIDE,
     "/v1/recommend/similar": DECIDE,
+    "/v1/recommend/batch": DECIDE,
     "/v1/offers/select": DECIDE,
     "/v1/decide": DECIDE,
     "/v1/experiments/{key}/assign": DECIDE,
