@@ -14,6 +14,7 @@ from features.ledger import metadata
 NOTHING = "nothing"  # the choice of silence
 HELD = "held_out_of"  # in the context: the holdout that the customer is in, where that decided
 SHADOW = "shadow"  # a kind: what a challenger that answers nobody would have answered
+RETRY = "retry"  # in the context of a decision that was kept: the body's fingerprint and the answer
 
 
 @dataclass(frozen=True, slots=True)

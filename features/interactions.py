@@ -225,6 +225,16 @@ class Interactions:
         return sparse.csr_matrix((values.astype(np.float32), (self.customer, self.item)), shape=shape)
 
 
+def stacked(histories: Sequence[Interactions]) -> Interactions:
+    """The histories of one customer each as rows of one table, without their lines."""
+    ids = [one.items[one.item] for one in histories]
+    items, item = np.unique(np.concatenate(ids), return_inverse=True)
+    customer = np.repeat(np.arange(len(histories), dtype=np.int32), [len(own) for own in ids])
+    pairs: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in histories]) for name in PAIR[2:]}
+    names = np.arange(len(histories)).astype(np.str_)
+    return Interactions(names, items, customer, item.astype(np.int32), **pairs)
+
+
 def event_weights(settings: InteractionSettings) -> dict[str, float]:
     """What each event counts, by name; a refund takes off what the order gave."""
     weights = {name: float(weight) for name, weight in sorted(settings.weights.items()) if weight > 0}

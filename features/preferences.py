@@ -2,7 +2,8 @@
 
 Libraries repeat it with each event, so a word is added only where it differs from the last one of the same source: what
 the customer withdrew elsewhere is not granted again by a banner that still remembers a yes. Nor by an event that comes
-late: a word from before the last one of its source, and a yes from before a no of any source, is not news.
+late: a word from before the last one of its source, and a yes from before a no of any source, is not news. What an
+`Unsubscribed` says is no memory of a banner: it always counts.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, insert, select
 
 from features.consent import EVERYTHING, PURPOSES, consents
 from features.erased import erased_among
+from features.events import UNSUBSCRIBED
 
 MARK = '"consent"'  # most rows say nothing, and need no reading
 WORD = tuple(consents.c[name] for name in ("customer", "source", "purpose", "granted", "time"))
@@ -64,7 +66,7 @@ def _news(row: Mapping[str, Any], said: Said) -> list[dict[str, Any]]:
     """The words of this row that are news, which `said` has heard from then on."""
     who, words = _whose(row), []
     for purpose, granted in _consent(row).items():
-        if said.is_news(who, row["source"], purpose, granted=granted, time=row["time"]):
+        if row["name"] == UNSUBSCRIBED or said.is_news(who, row["source"], purpose, granted=granted, time=row["time"]):
             said.hear(who, row["source"], purpose, granted=granted, time=row["time"])
             proof = f"context.consent of message {row['message_id']}"
             word = {"customer": who, "purpose": purpose, "granted": granted, "source": row["source"]}

@@ -27,6 +27,9 @@ from features.table import FeatureTable, add_traits, derived
 from features.workspace import Settings
 
 STORED = "SELECT kept, states.sequence, body FROM customer_states AS states, state_marks WHERE customer = ?"
+STORED_EACH = (
+    "SELECT customer, kept, states.sequence, body FROM customer_states AS states, state_marks WHERE customer IN ({})"
+)
 OTHER = -1  # the code of a name without a meaning
 ROWS = pa.schema(
     {
@@ -98,6 +101,16 @@ def state_of(ledger: Ledger, customer: str) -> Stored:
         return Stored(CustomerState())
     _, sequence, body = kept[0]
     return Stored(CustomerState.unpacked(body), sequence)
+
+
+def states_each(ledger: Ledger, customers: Sequence[str]) -> dict[str, Stored]:
+    """`state_of` each of these customers."""
+    found = dict.fromkeys(customers, Stored(CustomerState()))
+    for some in batched(customers):
+        for customer, kept, sequence, body in ledger.look(STORED_EACH.format(", ".join("?" * len(some))), some):
+            if readable(kept):
+                found[customer] = Stored(CustomerState.unpacked(body), sequence)
+    return found
 
 
 def _signals(connection: Connection, after: Mapping[str, int], named: Mapping[str, str]) -> dict[str, list[Signal]]:

@@ -32,6 +32,17 @@ def answering(state: State, customer: str | None) -> State:
     return stocked(state.variants[kinds]) if kinds else state
 
 
+def answering_each(state: State, customers: Sequence[str]) -> list[tuple[State, list[int]]]:
+    """The states that answer these customers, each with the places of its own."""
+    if not state.challengers:
+        return [(state, list(range(len(customers))))]
+    places: dict[tuple[str, ...], list[int]] = {}
+    for place, customer in enumerate(customers):
+        kinds = tuple(kind for kind, drawn in _arms(state, customer).items() if drawn == CHALLENGER)
+        places.setdefault(kinds, []).append(place)
+    return [(stocked(state.variants[kinds]) if kinds else state, mine) for kinds, mine in places.items()]
+
+
 def noted(state: State, by: State, decision: Decision, answer: Answer, now: datetime) -> tuple[Decision, Answer]:
     """What `by` decided and answers, with the arms that it belongs to, and said to be of an old model where it is."""
     if decision.model is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from features.decisions import NOTHING
+from features.decisions import NOTHING, RETRY
 from features.ledger import Ledger
 from features.workspace import Workspace
 from serving.decisions.journal import find
@@ -35,7 +35,7 @@ def _lines(row: Mapping[str, Any], rules: str) -> Iterator[str]:
     yield f"fallback      {row['fallback'] or OWN}"
     changed = "" if row["workspace_hash"] == rules else f" (the workspace is {rules} now: its files have changed)"
     yield f"workspace     {row['workspace_hash']}{changed}"
-    asked = {name: value for name, value in row["context"].items() if name != "retry"}  # the answer, kept for a retry
+    asked = {name: value for name, value in row["context"].items() if name != RETRY}
     changes, code = asked.pop("what_would_change", None), asked.pop("code", None)
     if code:
         yield f"code          {code}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,14 +23,16 @@ DAYS = 30  # how long an answer is remembered that somebody took no notice of
 LOOKED = 200  # the customer's newest decisions, of whatever kind: bounds what an answer costs
 UNREADABLE = (OSError, RuntimeError, SQLAlchemyError)
 # the word of one who bears one id, as `consent.allows` says it; whoever bears several is asked for there
-QUERY = f"""
-SELECT EXISTS (SELECT 1 FROM aliases WHERE previous = ? OR customer = ?),
-       (SELECT granted FROM consents WHERE customer = ? AND purpose = '{PURPOSE}' AND time <= ?
+LOOKS = f"""
+       EXISTS (SELECT 1 FROM aliases WHERE previous = WHO OR customer = WHO),
+       (SELECT granted FROM consents WHERE customer = WHO AND purpose = '{PURPOSE}' AND time <= ?
            AND address IS NULL AND channel IS NULL AND topic IS NULL ORDER BY id DESC LIMIT 1),
-       EXISTS (SELECT 1 FROM events WHERE customer = ?),
-       EXISTS (SELECT 1 FROM customer_states WHERE customer = ?),
-       (SELECT count(*) FROM (SELECT 1 FROM decisions WHERE customer = ? AND time >= ? LIMIT {LOOKED}) AS newest)
+       EXISTS (SELECT 1 FROM events WHERE customer = WHO),
+       EXISTS (SELECT 1 FROM customer_states WHERE customer = WHO),
+       (SELECT count(*) FROM (SELECT 1 FROM decisions WHERE customer = WHO AND time >= ? LIMIT {LOOKED}) AS newest)
 """
+QUERY = f"SELECT {LOOKS.replace('WHO', '?')}"
+MANY = f"WITH asked (who) AS (VALUES ALL_OF_THEM) SELECT asked.who, {LOOKS.replace('WHO', 'asked.who')} FROM asked"
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,28 @@ def glance(state: State, customer: str, now: datetime) -> Glance:
         return Glance([customer])
 
 
+def glances(state: State, customers: Sequence[str], now: datetime) -> list[Glance]:
+    """`glance` at each of at most some thousand customers, by one query for all that bear one id."""
+    nobody = [Glance([customer]) for customer in customers]
+    if state.ledger is None or not customers:
+        return nobody
+    once, today = list(dict.fromkeys(customers)), utc(now)
+    query = MANY.replace("ALL_OF_THEM", ", ".join(["(?)"] * len(once)))
+    try:
+        rows = state.ledger.look(query, (*once, today, today - timedelta(days=DAYS)))
+        found = {customer: _told(state.ledger, customer, told, today) for customer, *told in rows}
+    except UNREADABLE:
+        return nobody
+    return [found[customer] for customer in customers]
+
+
 def _looked(ledger: Ledger, customer: str, now: datetime) -> Glance:
     given = (customer, customer, customer, now, customer, customer, customer, now - timedelta(days=DAYS))
-    ((aliased, granted, waits, kept, shown),) = ledger.look(QUERY, given)
+    return _told(ledger, customer, ledger.look(QUERY, given)[0], now)
+
+
+def _told(ledger: Ledger, customer: str, told: Sequence[Any], now: datetime) -> Glance:
+    aliased, granted, waits, kept, shown = told
     if not aliased:
         return Glance([customer], bool(granted), bool(waits or kept), shown)
     with ledger.read() as connection:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import cast
 
 from features.identity import ids_of
 from features.interactions import Interactions, event_weights
+from features.ledger import Ledger
 from features.workspace import InteractionSettings
 from serving.decisions.folded import Did, folded, history
 from serving.decisions.glance import UNREADABLE, Glance, glance
-from serving.decisions.lately import lately, visited
+from serving.decisions.lately import lately, lately_each, visited
 from serving.decisions.requests import HistoryEntry
 from serving.decisions.state import State
 from training.recommenders.base import Recommender
 from training.release import Release
 
 POPULAR = "what is popular"
+TOGETHER = 100  # customers of whom what they did is read at once: each may have done a thousand things
 
 
 def history_of(
@@ -35,13 +38,27 @@ def history_of(
     if who is None:
         return described([], settings, now), f"no customer and no history were given: {POPULAR}"
     known = _known(release, who.ids)
-    if not who.agreed:
-        why = "is not known to the model" if known is None else "has not agreed to personalisation"
-        return described([], settings, now), f"the customer {why}: {POPULAR}"
-    lived = _lived(state, release, known, who, settings, now)
-    if lived is None:
-        return described([], settings, now), f"the customer is not known to the model: {POPULAR}"
-    return lived, _unheard(lived, release.recommender) if known is None else None
+    did = _since(state, who, None if known is None else release.as_of, settings) if who.agreed else []
+    return _lived(state, release, known, who, did, now)
+
+
+def histories_each(
+    state: State, release: Release, looks: Sequence[Glance], now: datetime
+) -> list[tuple[Interactions | None, str | None]]:
+    """What `history_of` gives for each of these customers, who bear one id; None for what the release knows as it is.
+
+    What they did since is looked up for all at once.
+    """
+    settings = release.weighed or state.settings.interactions
+    known = {} if release.interactions is None else release.interactions.position
+    active = {who.ids[0]: release.as_of if who.ids[0] in known else None for who in looks if who.agreed and who.did}
+    did = _since_each(state, active, settings)
+    found: list[tuple[Interactions | None, str | None]] = []
+    for who in looks:
+        since = did.get(who.ids[0], [])
+        plain = who.agreed and who.ids[0] in known and not since
+        found.append((None, None) if plain else _lived(state, release, _known(release, who.ids), who, since, now))
+    return found
 
 
 def person(state: State, customer: str) -> list[str]:
@@ -91,18 +108,19 @@ def _known(release: Release, ids: Sequence[str]) -> Interactions | None:
 
 
 def _lived(
-    state: State,
-    release: Release,
-    known: Interactions | None,
-    who: Glance,
-    settings: InteractionSettings,
-    now: datetime,
-) -> Interactions | None:
-    """What is known with all that was done since; None where nobody knows anything."""
-    did = _since(state, who, None if known is None else release.as_of, settings)
+    state: State, release: Release, known: Interactions | None, who: Glance, did: Sequence[Did], now: datetime
+) -> tuple[Interactions, str | None]:
+    """What is known with all that was done since, of a customer who agreed; and why it is nothing of that."""
+    settings = release.weighed or state.settings.interactions
+    if not who.agreed:
+        why = "is not known to the model" if known is None else "has not agreed to personalisation"
+        return described([], settings, now), f"the customer {why}: {POPULAR}"
     if known is not None:
-        return folded(known, did, settings, now)
-    return history(did, settings, now) if did else None
+        return folded(known, did, settings, now), None
+    if not did:
+        return described([], settings, now), f"the customer is not known to the model: {POPULAR}"
+    lived = history(did, settings, now)
+    return lived, _unheard(lived, release.recommender)
 
 
 def _since(state: State, who: Glance, known: datetime | None, settings: InteractionSettings) -> list[Did]:
@@ -110,6 +128,21 @@ def _since(state: State, who: Glance, known: datetime | None, settings: Interact
     if state.ledger is None or not who.did:
         return []
     return _weighing(partial(lately, state.ledger, who.ids, known), settings)
+
+
+def _since_each(
+    state: State, known: Mapping[str, datetime | None], settings: InteractionSettings
+) -> dict[str, list[Did]]:
+    """The same of each of these customers; nothing where the ledger cannot be read."""
+    found: dict[str, list[Did]] = {}
+    customers, weights = list(known), event_weights(settings)
+    for start in range(0, len(customers) if state.ledger else 0, TOGETHER):
+        some = {customer: known[customer] for customer in customers[start : start + TOGETHER]}
+        try:
+            found |= lately_each(cast(Ledger, state.ledger), some)
+        except UNREADABLE:
+            return {}
+    return {customer: [one for one in did if one.event in weights] for customer, did in found.items()}
 
 
 def _weighing(look: Callable[[], list[Did]], settings: InteractionSettings) -> list[Did]:

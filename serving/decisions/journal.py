@@ -17,7 +17,7 @@ import os
 import tempfile
 import threading
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ GROUP_SECONDS = 0.2  # a decision is in the ledger this long after its answer
 ROTATE_BYTES = 8_000_000  # a segment that long is replaced by one with the lines that are not committed yet
 COLUMNS = tuple(map(str, decisions.columns.keys()))  # plain texts, as JSON takes them
 PACKED = ("options", "chosen", "context")  # as JSON
+ID_AT = len(b'12345678 {"decision_id":"')  # where a line says its decision's id, the first of the columns
+LOOKUP = 500  # decision ids per query
 
 
 class Journal:
@@ -53,12 +55,13 @@ class Journal:
         self._writer = threading.Thread(target=self._run, name="journal", daemon=True)
         self._writer.start()
 
-    def append(self, decision: Decision) -> None:
-        """Returns once the decision has been handed to the operating system."""
-        row = _row(decision)
+    def append(self, *made: Decision) -> None:
+        """Returns once the decisions have been handed to the operating system, with one write: all of them or none."""
+        rows = [_row(decision) for decision in made]
+        lines = b"".join(map(line, rows))
         with self._lock:
-            _write_whole(self._file, line(row))
-            self._pending.append(row)
+            _write_whole(self._file, lines)
+            self._pending += rows
 
     @property
     def waiting(self) -> int:
@@ -67,13 +70,21 @@ class Journal:
 
     def committed(self, decision_id: str) -> dict[str, Any] | None:
         """The row of this id in the ledger, or None."""
+        return self.all_committed([decision_id]).get(decision_id)
+
+    def all_committed(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The rows of these ids in the ledger, as far as there are any."""
         with self._ledger.read() as connection:
-            return _row_of(connection, decision_id)
+            return rows_of(connection, ids)
+
+    def keep_all(self, made: Iterable[Decision]) -> None:
+        """Commits the decisions in one transaction; of an id that is in the ledger already the first stays."""
+        store(self._ledger, map(_row, made))
 
     def keep(self, decision_id: str, made: Callable[[Connection], Decision]) -> dict[str, Any]:
         """The ledger's row of this id: the one that was there first, else that of a decision made now."""
         with self._ledger.write() as connection:
-            first = _row_of(connection, decision_id)
+            first = rows_of(connection, [decision_id]).get(decision_id)
             if first is not None:
                 return first
             row = _nameless(connection, [_row(made(connection))])[0]
@@ -160,10 +171,14 @@ def line(row: dict[str, Any]) -> bytes:
 
 def read_segment(path: Path) -> tuple[list[dict[str, Any]], int]:
     """The rows whose checksum is right, and how many lines were torn; none where the segment is gone."""
+    return parse(_content(path))
+
+
+def _content(path: Path) -> bytes:
     try:
-        return parse(path.read_bytes())
+        return path.read_bytes()
     except FileNotFoundError:
-        return [], 0
+        return b""
 
 
 def parse(content: bytes) -> tuple[list[dict[str, Any]], int]:
@@ -222,17 +237,33 @@ def _touched(folder: Path) -> int | None:
 
 def find(folder: Path, ledger: Ledger, decision_id: str) -> dict[str, Any] | None:
     """The decision's row, also one that is still in a segment; None when there is none."""
-    for path in folder.glob(f"*{SEGMENT}"):
-        for candidate in read_segment(path)[0]:
-            if candidate["decision_id"] == decision_id:
-                return _decoded(candidate)
+    return find_all(folder, ledger, [decision_id]).get(decision_id)
+
+
+def find_all(folder: Path, ledger: Ledger, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The rows of these ids, as far as there are any."""
+    found = {row["decision_id"]: _decoded(row) for row in _waiting(folder, {one.encode() for one in ids})}
     with ledger.read() as connection:  # last: what left its segment meanwhile is in the ledger
-        return _row_of(connection, decision_id)
+        return found | rows_of(connection, [one for one in ids if one not in found])
 
 
-def _row_of(connection: Connection, decision_id: str) -> dict[str, Any] | None:
-    row = connection.execute(select(decisions).where(decisions.c.decision_id == decision_id)).mappings().first()
-    return None if row is None else _decoded(dict(row))
+def _waiting(folder: Path, ids: set[bytes]) -> Iterator[dict[str, Any]]:
+    """The rows of these ids in the segments; no other line is read."""
+    for path in folder.glob(f"*{SEGMENT}"):
+        lines = _content(path).split(b"\n")
+        yield from parse(b"\n".join(one for one in lines if one[ID_AT : one.find(b'"', ID_AT)] in ids))[0]
+
+
+def rows_of(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The ledger's rows of these ids."""
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(ids), LOOKUP):
+        query = select(decisions).where(decisions.c.decision_id.in_(ids[start : start + LOOKUP]))
+        for row in connection.execute(query).mappings():
+            found[row["decision_id"]] = _decoded(
+                {str(name): value for name, value in row.items()}
+            )  # as JSON takes them
+    return found
 
 
 def _row(decision: Decision) -> dict[str, Any]:

@@ -8,16 +8,17 @@ Two queries by index. The ledger is read first: an event that leaves it in betwe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from features.events import utc
 from features.ledger import Ledger
-from features.states.served import state_of
+from features.states.served import state_of, states_each
 from features.states.state import EPOCH, MICROSECOND, Row, Signal, micros, signal_of
+from features.states.store import Stored
 from serving.decisions.folded import Did
-from serving.decisions.seen import of_device, waiting
+from serving.decisions.seen import Rows, of_device, waiting, waiting_each
 
 
 def lately(ledger: Ledger, ids: Sequence[str], known: datetime | None) -> list[Did]:
@@ -26,7 +27,17 @@ def lately(ledger: Ledger, ids: Sequence[str], known: datetime | None) -> list[D
     None: everything that is still told.
     """
     live = waiting(ledger, ids)
-    stored = state_of(ledger, ids[0])
+    return _new(live, state_of(ledger, ids[0]), known)
+
+
+def lately_each(ledger: Ledger, known: Mapping[str, datetime | None]) -> dict[str, list[Did]]:
+    """What `lately` gives for each of these customers, who bear one id; and since when nothing is known."""
+    live, stored = waiting_each(ledger, list(known)), states_each(ledger, list(known))
+    return {customer: _new(live[customer], stored[customer], moment) for customer, moment in known.items()}
+
+
+def _new(live: Rows, stored: Stored, known: datetime | None) -> list[Did]:
+    """What is in the state and in the live events above it that was not known yet."""
     new = _signals(row for row in live if row["sequence"] > stored.sequence)
     rows = [*stored.state.rows, *(Row(*one[:5]) for one in (*stored.state.early, *new))]
     after = None if known is None else micros(utc(known))

@@ -15,7 +15,7 @@ from features.interactions import Interactions
 from serving.decisions.fatigue import tired
 from serving.decisions.glance import Glance, glance
 from serving.decisions.histories import described, history_of, history_on
-from serving.decisions.requests import BasketRequest, RecommendRequest, SimilarRequest
+from serving.decisions.requests import BasketRequest, BatchRequest, RecommendRequest, SimilarRequest
 from serving.decisions.state import State
 from serving.decisions.where import fitted, fitting, gone
 from training.recommenders import reasons as why
@@ -36,7 +36,7 @@ class UnavailableError(Exception):
 
 def recommend(state: State, request: RecommendRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
     """The best items for a customer or a history; without either, or without consent, what is popular."""
-    release, model = _released(state)
+    release, model = released(state)
     asked = _asked(state, release, model, request, now)
     moment = now.replace(tzinfo=None)
 
@@ -45,7 +45,7 @@ def recommend(state: State, request: RecommendRequest, decision_id: str, now: da
 
     rankings = _rested(ranked, request.k, asked)
     reasons = model.reasons(asked.history, rankings, as_of=moment)[0]
-    return _decided(
+    return decided(
         state,
         release,
         "recommend",
@@ -73,7 +73,7 @@ def light(state: State, request: RecommendRequest) -> bool:
 
 def basket(state: State, request: BasketRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
     """What completes a cart, never an item of it; where nothing is known to go with it, what is popular."""
-    release, model = _released(state)
+    release, model = released(state)
     asked = _asked(state, release, model, request, now)
 
     def ranked(k: int, items: ItemFilter) -> Rankings:
@@ -87,12 +87,12 @@ def basket(state: State, request: BasketRequest, decision_id: str, now: datetime
         "the model knows of nothing allowed that goes with the cart: what is popular" if alone and reasons else None
     )
     context = {"cart": request.cart} | asked.context
-    return _decided(state, release, "basket", request.customer, rankings, reasons, fallback, decision_id, now, context)
+    return decided(state, release, "basket", request.customer, rankings, reasons, fallback, decision_id, now, context)
 
 
 def similar(state: State, request: SimilarRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
     """The items most like this one; an unknown item is answered with what is popular."""
-    release, model = _released(state)
+    release, model = released(state)
     unwanted = np.array([*request.exclude, request.item], np.str_)
     items = ItemFilter(fitting(state.catalog, request.where), gone(state.catalog), [unwanted])
     rankings = model.similar(request.item, request.k, items=items)
@@ -108,10 +108,10 @@ def similar(state: State, request: SimilarRequest, decision_id: str, now: dateti
         fallback = f"the model does not know the item {request.item!r}: what is popular"
     context = {"item": request.item, "k": request.k, "exclude": request.exclude}
     context |= {} if request.where is None else {"where": request.where}
-    return _decided(state, release, "similar", None, rankings, reasons, fallback, decision_id, now, context)
+    return decided(state, release, "similar", None, rankings, reasons, fallback, decision_id, now, context)
 
 
-def _released(state: State) -> tuple[Release, Recommender]:
+def released(state: State) -> tuple[Release, Recommender]:
     if state.recommender is None or state.recommender.recommender is None:
         raise UnavailableError("no recommender is released; run `attune promote recommender latest`")
     return state.recommender, state.recommender.recommender
@@ -140,9 +140,14 @@ def _asked(state: State, release: Release, model: Recommender, request: Recommen
     items = _without(items, np.array(request.exclude, np.str_))
     bored = tired(state, who, history, now)
     bored = bored if fits is None or not len(bored) else bored[np.isin(bored, fits)]
+    context = context_of(request, mode, variety) | {"tired": bored.tolist()}
+    return _Asked(history, fallback, items, bored, variety, context)
+
+
+def context_of(request: RecommendRequest | BatchRequest, mode: str, variety: float) -> dict[str, Any]:
+    """What was asked, as the decision keeps it."""
     context = {"k": request.k, "exclude": request.exclude, "include_bought": mode, "variety": variety}
-    context |= {} if request.where is None else {"where": request.where}
-    return _Asked(history, fallback, items, bored, variety, context | {"tired": bored.tolist()})
+    return context if request.where is None else context | {"where": request.where}
 
 
 def _history(
@@ -173,7 +178,7 @@ def _without(items: ItemFilter, ids: NDArray[np.str_]) -> ItemFilter:
     return replace(items, excluded_each=[np.concatenate([*(items.excluded_each or []), ids])])
 
 
-def _decided(  # noqa: PLR0913, PLR0917  # one decision has this many parts
+def decided(  # noqa: PLR0913, PLR0917  # one decision has this many parts
     state: State,
     release: Release,
     kind: str,
@@ -225,5 +230,6 @@ def facts(decision: Decision) -> Answer:
 
 def worded(state: State, item: str, reason: Reason) -> Answer:
     """The reason for a person: its kind, a text, and the items it cites."""
-    others = [state.catalog.name(cited) for cited in reason.cites if cited != item]
-    return {"kind": reason.kind, "text": why.worded(reason.kind, others), "cites": list(reason.cites)}
+    others = [cited for cited in reason.cites if cited != item][: why.NAMED]
+    text = why.worded(reason.kind, [state.catalog.name(one) for one in others])
+    return {"kind": reason.kind, "text": text, "cites": list(reason.cites)}

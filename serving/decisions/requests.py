@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from features.conditions.grammar import of_items, parsed
 from features.events import MAX_CUSTOMER, ORDERED, utc
 from features.workspace import Bought
 
 MAX_K = 1000
+MAX_CUSTOMERS = 1_000  # of a batch
+MAX_ANSWERED = 50_000  # items, of a batch: more would not be answered in time
 MAX_CART = 100  # each item of it is compared with all of the catalogue
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # PostgreSQL stores no NUL, and one line of text holds no line break
 
@@ -92,6 +94,27 @@ class RecommendRequest(Request):
     where: Where | None = None
     include_bought: Bought | None = None
     variety: Variety | None = None
+
+
+class BatchRequest(Request):
+    """`POST /v1/recommend/batch`. What is asked is the same for all customers, and as for `POST /v1/recommend`."""
+
+    customers: list[Id] = Field(min_length=1, max_length=MAX_CUSTOMERS)
+    k: int = Field(default=10, ge=1, le=MAX_K)
+    exclude: list[Id] = Field(default=[], max_length=10_000)
+    where: Where | None = None
+    include_bought: Bought | None = None
+    variety: Variety | None = None
+
+    @model_validator(mode="after")
+    def _answerable(self) -> Self:
+        if (items := len(self.customers) * self.k) > MAX_ANSWERED:
+            raise ValueError(f"customers x k == {items}, at most {MAX_ANSWERED} items are answered at once")
+        return self
+
+    def of(self, customer: str) -> RecommendRequest:
+        """What is asked for one of them."""
+        return RecommendRequest(customer=customer, **self.model_dump(exclude={"customers"}))
 
 
 class BasketRequest(RecommendRequest):

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from features.decisions import Decision
+from features.decisions import RETRY, Decision
 from serving.decisions import offers, recommend
 from serving.decisions.challenge import answering, noted, shadowed
 from serving.decisions.journal import Journal
@@ -33,7 +33,6 @@ Answer = dict[str, Any]
 Decide = Callable[[State, Any, str, datetime], tuple[Decision, Answer]]
 MAX_KEY = 255  # characters of an Idempotency-Key
 LIGHT: dict[Decide, Callable[[State, Any], bool]] = {recommend.recommend: recommend.light, offers.select: offers.light}
-RETRY = "retry"  # in the context of a decision that was kept: the body's fingerprint and the answer
 
 
 @dataclass(frozen=True)
@@ -76,23 +75,28 @@ def decided(state: State, asked: Asked, now: datetime) -> Answer:
     if asked.key is not None and state.journal is not None:
         return _once(state, state.journal, asked, now)
     # without a journal nothing is remembered: a key and a body together still fix the draw
-    decision_id = _fresh(now) if asked.key is None else _id(asked.name, asked.key, asked.body)
+    decision_id = fresh(now) if asked.key is None else id_of_key(asked.name, asked.key, asked.body)
     answer: Answer = _first(state, asked, decision_id, now)["answer"]
     return answer
 
 
 def _once(state: State, journal: Journal, asked: Asked, now: datetime) -> Answer:
     """The key's answer from the ledger, which all workers share and which outlives them."""
-    decision_id = _id(asked.name, str(asked.key))
-    with _durable():
+    decision_id = id_of_key(asked.name, str(asked.key))
+    with durable():
         row = journal.committed(decision_id)
     first = _first(state, asked, decision_id, now) if row is None else row["context"][RETRY]
+    return same(asked, first)
+
+
+def same(asked: Asked, first: dict[str, Any]) -> Answer:
+    """The answer that was kept under the key, for the same body."""
     if first["body"] != asked.body:
         raise HttpError(
             422, "key_reused", f"Idempotency-Key {asked.key!r} came with another body before; use a new key"
         )
-    same: Answer = first["answer"]
-    return same
+    answer: Answer = first["answer"]
+    return answer
 
 
 def _first(state: State, asked: Asked, decision_id: str, now: datetime) -> dict[str, Any]:
@@ -101,7 +105,7 @@ def _first(state: State, asked: Asked, decision_id: str, now: datetime) -> dict[
     while True:
         decision, answer = _decide(state, asked, decision_id, now)
         try:
-            with _durable():
+            with durable():
                 kept = _written(state, asked, decision, answer)
         except UsedUpError:
             continue
@@ -130,8 +134,15 @@ def _written(state: State, asked: Asked, decision: Decision, answer: Answer) -> 
 
 def _decide(state: State, asked: Asked, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
     by = answering(state, getattr(asked.request, "customer", None))
-    try:
+    with refusing():
         return noted(state, by, *asked.decide(by, asked.request, decision_id, now), now)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """What cannot be decided is an error with a status."""
+    try:
+        yield
     except UnavailableError as error:
         raise HttpError(503, "unavailable", str(error)) from None
     except BrokenModelError as error:
@@ -141,7 +152,7 @@ def _decide(state: State, asked: Asked, decision_id: str, now: datetime) -> tupl
 
 
 @contextmanager
-def _durable() -> Iterator[None]:
+def durable() -> Iterator[None]:
     try:
         yield
     except (OSError, SQLAlchemyError) as error:
@@ -149,12 +160,12 @@ def _durable() -> Iterator[None]:
         raise HttpError(503, "not_journalled", message) from None
 
 
-def _fresh(now: datetime) -> str:
+def fresh(now: datetime) -> str:
     """An id of 32 digits that nobody can guess; those of one time stand together in the ledger's index."""
     return f"{int(now.timestamp() * 1e6):014x}{os.urandom(9).hex()}"
 
 
-def _id(*parts: str) -> str:
+def id_of_key(*parts: str) -> str:
     return _digest(":".join(parts).encode())[:32]
 
 

@@ -33,10 +33,13 @@ from serving.decisions.state import State
 from serving.experiments.report import stored
 from serving.http.answers import Asked, Decide, answered, near
 from serving.http.auth import Keys
+from serving.http.batch import Batch
 from serving.http.customers import Customers
+from serving.http.decisions import Decisions
 from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.guarded import asker_of, guarded, preflight
 from serving.http.openapi import document, page
+from serving.http.outcomes import Outcomes
 from serving.http.pages import Pages
 from serving.http.ready import readiness
 from serving.http.roles import PAGES
@@ -84,6 +87,9 @@ class Routes:
             *self.sources.known(),
             *self.signals.routes(),
             *Customers(self).known(),
+            *Batch(self).known(),
+            *Decisions(self).known(),
+            *Outcomes(self).known(),
             *Pages(self).known(),
             Route("/ready", self.readiness, methods=["GET"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),

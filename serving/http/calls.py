@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from serving.decisions.outcomes import MAX_OUTCOMES, Outcome
 from serving.http.schemes import secured, statuses
 
+BATCH = "Many events at once; one that cannot be taken costs none of the others."
+OUTCOMES = "What came of decisions, one outcome or many."
+OUTCOME = {"outcome": "order", "id": "order-17", "customer": "c000007", "value": 25.9, "currency": "EUR"}
 ID = {"type": ["string", "number", "null"], "maxLength": 256}
 TIME = {"type": ["string", "null"], "format": "date-time"}
 OBJECT = {"type": ["object", "null"]}
@@ -65,17 +69,32 @@ STATUSES = {
 def shown() -> list[tuple[str, str, dict[str, Any]]]:
     """Path, summary and an example for each route."""
     single = [(f"/v1/{kind}", call[0], _example(call[3])) for kind, call in CALLS.items()]
-    return [*single, ("/v1/batch", "Many events at once.", _batch_example())]
+    return [*single, ("/v1/batch", "Many events at once.", _batch_example()), ("/v1/outcomes", OUTCOMES, OUTCOME)]
 
 
 def paths() -> dict[str, Any]:
     """The routes as OpenAPI's paths."""
-    found = {f"/v1/{kind}": {"post": _operation(kind)} for kind in CALLS}
-    batch = _operation("batch")
-    return {**found, "/v1/batch": {"post": batch}, "/v1/import": {"post": {**batch, "operationId": "import"}}}
+    found = {kind: _operation(kind, call[0], _body(kind), _example(call[3])) for kind, call in CALLS.items()}
+    found["batch"] = batch = _operation("batch", BATCH, _batch(), _batch_example())
+    found |= {"import": {**batch, "operationId": "import"}, "outcomes": _outcomes()}
+    return {f"/v1/{name}": {"post": operation} for name, operation in found.items()}
 
 
-def _operation(kind: str) -> dict[str, Any]:
+def schemas() -> dict[str, Any]:
+    """The schemas that the routes name."""
+    own = Outcome.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**own.pop("$defs"), "Outcome": own}
+
+
+def _outcomes() -> dict[str, Any]:
+    one = {"$ref": "#/components/schemas/Outcome"}
+    many = {"type": "array", "items": one, "minItems": 1, "maxItems": MAX_OUTCOMES}
+    several = {"type": "object", "required": ["outcomes"], "properties": {"outcomes": many}}
+    either = {"anyOf": [one, several | {"additionalProperties": False}]}
+    return _operation("outcomes", OUTCOMES, either, OUTCOME)
+
+
+def _operation(kind: str, summary: str, schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
     error = {"$ref": "#/components/schemas/Error"}
     answers = {
         status: {
@@ -84,11 +103,7 @@ def _operation(kind: str) -> dict[str, Any]:
         }
         for status, text in (STATUSES | statuses(f"/v1/{kind}")).items()
     }
-    schema, example = (_batch(), _batch_example()) if kind == "batch" else (_body(kind), _example(CALLS[kind][3]))
     content = {"application/json": {"schema": schema, "example": example}}
-    summary = (
-        "Many events at once; one that cannot be taken costs none of the others." if kind == "batch" else CALLS[kind][0]
-    )
     body = {"required": True, "content": content}
     return {
         "summary": summary,

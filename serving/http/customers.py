@@ -6,7 +6,6 @@ import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,14 +13,12 @@ from starlette.routing import Route
 
 from features.workspace import Workspace
 from serving.decisions.known import Known, known
-from serving.decisions.requests import Id
 from serving.decisions.state import State
-from serving.http.errors import HttpError, answer
+from serving.http.errors import HttpError, answer, id_of
 
 if TYPE_CHECKING:
     from serving.http.app import Routes
 
-ID = TypeAdapter[str](Id)
 WAIT_SECONDS = 2.0  # for those asked for before: one costs most of a second of one core, which decisions need too
 
 
@@ -37,7 +34,7 @@ class Customers:
 
     async def customer(self, request: Request) -> Response:
         """Who it is, what it said and did, and what would be decided now; nothing is journalled."""
-        state, customer = self._routes.ready(), _checked(request.path_params["customer"])
+        state, customer = self._routes.ready(), id_of(request, "customer")
         if state.workspace is None:
             raise HttpError(503, "no_workspace", "this service has no workspace, so it knows no customers")
         try:
@@ -56,11 +53,3 @@ def _known(state: State, workspace: Workspace, customer: str, now: datetime) -> 
     if found is None:
         raise HttpError(404, "not_found", f"nothing is known of the customer {customer!r}")
     return found
-
-
-def _checked(customer: str) -> str:
-    try:
-        return ID.validate_python(customer)
-    except ValidationError as error:
-        said = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise HttpError(400, "bad_request", f"customer == {customer!r:.80}: {said}") from None

@@ -9,16 +9,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from serving.decisions.requests import Id
 from serving.decisions.requests import Request as Body
 
 MAX_BODY = 1 << 20  # bytes
 BODY_SECONDS = 4  # for a body to come in: below the service's own limit, so that who is slow is told
 MAX_MESSAGE = 500  # characters; what was given may be as long as a body
+ID = TypeAdapter[str](Id)
 
 
 class HttpError(Exception):
@@ -89,13 +91,28 @@ def stored() -> Iterator[None]:
 
 def parsed(content: bytes, model: type[BaseModel]) -> Any:
     """The bytes as this model."""
+    return checked(loaded(content), model)
+
+
+def loaded(content: bytes) -> dict[str, Any]:
+    """The bytes as an object."""
     try:
         raw = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise HttpError(400, "not_json", f"the body is not JSON: {error}") from None
     if not isinstance(raw, dict):
         raise HttpError(400, "bad_request", f"the body is a {type(raw).__name__}, an object is needed")
-    return checked(raw, model)
+    return raw
+
+
+def id_of(request: Request, name: str) -> str:
+    """The id that the path holds under this name."""
+    given = request.path_params[name]
+    try:
+        return ID.validate_python(given)
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise HttpError(400, "bad_request", f"{name} == {given!r:.80}: {said}") from None
 
 
 def checked(raw: dict[str, Any], model: type[BaseModel]) -> Any:

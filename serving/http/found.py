@@ -81,11 +81,25 @@ CUSTOMER = whole(
     **dict.fromkeys(("models", "consent_rows", "last_events"), listed(ANY_OBJECT)),
     last_decision={"type": ["object", "null"]},
 )
+OPTION = whole(
+    key=STRING, eligible=BOOLEAN, reason=NULL_STRING, **dict.fromkeys(("score", "probability"), NULL_NUMBER)
+)
+DECISION = whole(
+    **FACTS,
+    kind=STRING,
+    time=STRING | {"description": "UTC without a zone."},
+    customer=NULL_STRING,
+    options=listed(OPTION) | {"description": "What was considered, with its score."},
+    chosen=listed(STRING),
+    context=ANY_OBJECT | {"description": "What was asked, and what is the kind's own."},
+)
 FOUND: dict[str, Schema] = {
     **dict.fromkeys(("/v1/recommend", "/v1/recommend/basket", "/v1/recommend/similar"), ITEMS),
+    "/v1/recommend/batch": whole(answers=listed(ITEMS)),
     "/v1/offers/select": OFFER,
     "/v1/decide": SLOT,
     "/v1/experiments/{key}/assign": whole(experiment=STRING, arm=STRING, **FACTS),
     "/v1/experiments/{key}/report": REPORT,
     "/v1/customers/{customer}": CUSTOMER,
+    "/v1/decisions/{decision}": DECISION,
 }

@@ -14,6 +14,7 @@ from features.sources.receipts import Receipt
 from serving.decisions.requests import (
     AssignRequest,
     BasketRequest,
+    BatchRequest,
     DecideRequest,
     OfferRequest,
     RecommendRequest,
@@ -53,6 +54,13 @@ ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None, dict[str, Any] | None
         {"cart": ["i0001", "i0002"], "customer": "c000007", "k": 3},
     ),
     ("post", "/v1/recommend/similar", "The items most like this one.", SimilarRequest, {"item": "i0001", "k": 3}),
+    (
+        "post",
+        "/v1/recommend/batch",
+        "The best items for each of many customers.",
+        BatchRequest,
+        {"customers": ["c000007", "c000008"], "k": 3},
+    ),
     ("post", "/v1/offers/select", "An offer or nothing.", OfferRequest, {"customer": "c000007"}),
     (
         "post",
@@ -89,6 +97,13 @@ ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None, dict[str, Any] | None
     ),
     ("get", "/v1/experiments/{key}/report", "The stored report of a test, and its age.", None, None),
     ("get", "/v1/customers/{customer}", "All that is known of a customer.", None, None),
+    (
+        "get",
+        "/v1/decisions/{decision}",
+        "The whole row of a decision: what was considered, chosen, and why.",
+        None,
+        None,
+    ),
     ("get", "/v1/ready", "The releases that answer and their ages, what was refused, which store fails.", None, None),
     ("get", "/v1/pages/{token}", "The page behind a signed link: unsubscribe, preferences, why.", None, None),
     ("post", "/v1/pages/{token}", "Does what the page's form says; unsubscribes with one click.", None, None),
@@ -105,7 +120,7 @@ KEYED = (
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = {"Error": ERROR}
+    schemas: dict[str, Any] = {"Error": ERROR} | calls.schemas()
     for method, path, summary, model, example in ROUTES:
         paths.setdefault(path, {})[method] = _operation(path, summary, model, example)
         schemas |= {} if model is None else _schema(model).get("$defs", {})

@@ -5,7 +5,7 @@ body -> inflated -> parsed -> key -> rows and rejects -> intake -> 200 once all 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from features.events import utc
 from features.keys import SEND
+from features.rejects import Reject
 from features.sources.sdk import MADE, MAX_EVENTS, Call, parsed, taken
 from features.workspace import Settings
 from serving.decisions.state import State
@@ -41,6 +42,7 @@ RETRY_SECONDS = 1
 LARGE = 100_000  # bytes: what takes longer than some milliseconds
 AGE = 86_400  # seconds for which a browser remembers what it may send
 Handler = Callable[[Request], Awaitable[Response]]
+Lost = Sequence[tuple[int, Reject]]  # their places
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,12 @@ class Signals:
     def routes(self) -> list[Route]:
         """One for each word a library sends to, each also asked by browsers beforehand."""
         kinds = {**dict.fromkeys(BATCHES), **{kind: kind for kind in MADE}, **SHORT}
-        routes = [_route(f"/{path}", self._taking(kind)) for path, kind in kinds.items()]
-        return [*routes, _route("/m", _dropped)]
+        routes = [route(f"/{path}", self._taking(kind)) for path, kind in kinds.items()]
+        return [*routes, route("/m", _dropped)]
 
     def _taking(self, kind: str | None) -> Handler:
         async def take(request: Request) -> Response:
-            state, asker = _with_ledger(self._ready()), None
+            state, asker = with_ledger(self._ready()), None
             if in_header(dict(request.scope["headers"])):  # before the body is looked at
                 asker = await self._admitted(request, kind)
             with state.intake.room() as hold:
@@ -80,21 +82,32 @@ class Signals:
         return take
 
     async def _admitted(self, request: Request, kind: str | None, told: str | None = None) -> Asker:
-        keys, pages = _with_ledger(self._ready()).keys, kind not in (None, "alias")  # as `PAGES` says
+        keys, pages = with_ledger(self._ready()).keys, kind not in (None, "alias")  # as `PAGES` says
         return await keys.admitted(request.scope, SEND, now=self._now(), pages=pages, told=told)
 
     async def _take(self, content: bytes, body: dict[str, Any], kind: str | None, asker: Asker) -> Response:
-        state = _with_ledger(self._ready())
+        state = with_ledger(self._ready())
         events = _events(body) if kind is None else [{**body, "type": kind}]
         asker.require_own(body.get("userId"))
         call = Call.of(body if kind is None else {}, asker.source, utc(self._now()), state.settings)
         found, lost = await _reckoned(content, taken, events, call)
         stored = await state.intake.add(Parcel(found, [reject for _, reject in lost]))
-        if kind is not None and lost:
-            raise HttpError(400, "rejected", lost[0][1].reason)
-        counts = {"stored": stored, "repeated": len(found) - stored, "rejected": len(lost)}
-        reasons = {"rejects": [{"event": at, "reason": one.reason} for at, one in lost[:NAMED]]} if lost else {}
-        return answer({"success": True, **counts, **reasons})
+        if kind is not None:
+            require_taken(lost)
+        return counted(stored, found, lost)
+
+
+def require_taken(lost: Lost) -> None:
+    """400 for a single event that could not be taken."""
+    if lost:
+        raise HttpError(400, "rejected", lost[0][1].reason)
+
+
+def counted(stored: int, found: Sequence[Any], lost: Lost) -> Response:
+    """What became of many events."""
+    counts = {"stored": stored, "repeated": len(found) - stored, "rejected": len(lost)}
+    reasons = {"rejects": [{"event": at, "reason": one.reason} for at, one in lost[:NAMED]]} if lost else {}
+    return answer({"success": True, **counts, **reasons})
 
 
 async def _reckoned(content: bytes, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -104,13 +117,13 @@ async def _reckoned(content: bytes, function: Callable[..., Any], *arguments: An
     return function(*arguments)
 
 
-def _with_ledger(state: State) -> Writing:
+def with_ledger(state: State) -> Writing:
     if state.intake is None or state.keys is None:
         raise HttpError(503, "unavailable", "a bento has no ledger to keep events in; run `attune serve -w WORKSPACE`")
     return Writing(state.keys, state.intake, state.settings)
 
 
-def _route(path: str, handler: Handler) -> Route:
+def route(path: str, handler: Handler) -> Route:
     """The handler, for pages of any origin: a key says who sends, not where the page came from."""
 
     async def answered(request: Request) -> Response:

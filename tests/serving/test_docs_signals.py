@@ -26,7 +26,7 @@ def key(shop: Workspace) -> str:
 
 def test_every_curl_line_is_taken(service: httpx.Client, key: str) -> None:
     lines = re.findall(r"^curl .*$", PAGE, flags=re.MULTILINE)
-    assert len(lines) == 3
+    assert len(lines) == 5
     for line in lines:
         ours = line.replace(OURS, str(service.base_url).rstrip("/")).replace("WRITE_KEY", key)
         done = subprocess.run(["bash", "-c", ours], capture_output=True, text=True, check=True)

@@ -25,8 +25,8 @@ from features.interactions import Interactions
 from training.recommenders.base import Reason
 from training.recommenders.directions import cosines, lengths
 from training.recommenders.factor_scorer import FactorScorer
-from training.recommenders.fold_in import FoldIn
-from training.recommenders.reasons import because
+from training.recommenders.fold_in import FoldIn, shaped
+from training.recommenders.reasons import POPULAR, Alike, because, because_each
 from training.recommenders.scorer import Places, Scores
 from training.recommenders.search import Space, Span
 
@@ -65,6 +65,21 @@ class Als(FactorScorer):
         if not len(history):
             return because(history, places, np.empty((0, len(places))))
         return because(history, places, self._folding.toward(history.item, self._confidence(history), places))
+
+    def explain_each(
+        self, histories: Interactions, places: Sequence[Places], as_of: datetime | None
+    ) -> Sequence[Sequence[Reason]]:
+        if len(places) == 1:
+            return super().explain_each(histories, places, as_of)
+        found: list[Sequence[Reason]] = [[POPULAR] * len(some) for some in places]
+        confidence, bought = self._confidence(histories), histories.purchases > 0
+        for rows, pairs, some in shaped(histories.starts, places):
+            item = histories.item[pairs]
+            terms = self._folding.toward_each(item, confidence[pairs], some)
+            said = because_each(Alike(self.items_, item, bought[pairs], some), terms)
+            for row, reasons in zip(rows.tolist(), said, strict=True):
+                found[row] = reasons
+        return found
 
     def likeness(self, place: int) -> Scores:
         """Whether the factors point the same way: the cosine."""

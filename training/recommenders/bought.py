@@ -12,6 +12,7 @@ model a tenth of its Recall@10 or more, leaving out the durable nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,4 +29,9 @@ def allowed(mode: Bought, bought: Sequence[NDArray[np.str_]], model: Recommender
         return ItemFilter(required_each=bought)
     if mode == "never":
         return ItemFilter(excluded_each=bought)
-    return ItemFilter(excluded_each=[ids[model.chance_of_repeat(ids) < REPLENISHABLE] for ids in bought])
+    if len(bought) < 2:
+        return ItemFilter(excluded_each=[ids[model.chance_of_repeat(ids) < REPLENISHABLE] for ids in bought])
+    durable = model.chance_of_repeat(np.concatenate(bought)) < REPLENISHABLE
+    ends = np.cumsum([len(ids) for ids in bought]).tolist()
+    parts = zip(bought, pairwise([0, *ends]), strict=True)
+    return ItemFilter(excluded_each=[ids[durable[start:end]] for ids, (start, end) in parts])

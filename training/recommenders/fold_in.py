@@ -8,7 +8,7 @@ Histories of one length are solved together: a loop over customers in Python wou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,11 +67,36 @@ class FoldIn:
         matrix = self.gram + (near * (confidence - 1)[:, None]).T @ near
         return np.asarray(confidence[:, None] * (near @ np.linalg.solve(matrix, aim)), np.float32)
 
+    def toward_each(self, item: NDArray[np.int32], confidence: Factors, places: NDArray[Any]) -> Factors:
+        """The same for histories of one length and as many places each (histories, history, places)."""
+        near, aim = self.factors[item], self.factors[places].transpose(0, 2, 1)
+        if item.shape[1] < len(self.gram):
+            through = self.through[item]
+            matrix = (through @ near.transpose(0, 2, 1)) * (confidence - 1)[:, None, :]
+            every = np.arange(item.shape[1])
+            matrix[:, every, every] += 1
+            found = np.linalg.solve(matrix, through @ aim)
+        else:
+            matrix = self.gram + (near * (confidence - 1)[:, :, None]).transpose(0, 2, 1) @ near
+            found = near @ np.linalg.solve(matrix, aim)
+        return np.asarray(confidence[:, :, None] * found, np.float32)
+
     def _by_factors(self, item: NDArray[np.int32], confidence: Factors) -> Factors:
         near = self.factors[item]
         matrix = self.gram + (near * (confidence - 1)[:, :, None]).transpose(0, 2, 1) @ near
         toward = confidence[:, None, :] @ near
         return np.asarray(np.linalg.solve(matrix, toward.transpose(0, 2, 1))[:, :, 0], np.float32)
+
+
+def shaped(
+    starts: NDArray[np.int64], places: Sequence[NDArray[Any]]
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int64], NDArray[Any]]]:
+    """As `_alike`, with the places (rows, count): rows whose histories have one length and as many places each."""
+    counts = np.array([len(some) for some in places])
+    for rows, pairs in _alike(starts):
+        for count in np.unique(counts[rows][counts[rows] > 0]).tolist():
+            here = counts[rows] == count
+            yield rows[here], pairs[here], np.array([places[row] for row in rows[here].tolist()])
 
 
 def _alike(starts: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int64]]]:

@@ -14,12 +14,13 @@ Filters, exactly k, ties, filling by popularity, unknown items and files are wri
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, partial
+from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,12 @@ class Scorer(ABC):
         """A reason per item at these places of `items_`, each scored above 0. One customer's history."""
         return [POPULAR] * len(places)
 
+    def explain_each(
+        self, histories: Interactions, places: Sequence[Places], as_of: datetime | None
+    ) -> Sequence[Sequence[Reason]]:
+        """What `explain` says of each history."""
+        return [self.explain(history, some, as_of) for history, some in zip(histories.each(), places, strict=True)]
+
     def likeness(self, place: int) -> Scores:
         """Per item of the model how like the item at this place of `items_` it is."""
         return np.zeros(len(self.items_), dtype=np.float32)
@@ -146,9 +153,18 @@ class Scorer(ABC):
         return np.where(self.items_[place] == ids, self.chance_[place], np.float32(0))
 
     def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:
+        if not len(rankings):
+            return []
         known = aligned(histories, self.items_)
-        answers = zip(known.each(), rankings.items, rankings.scores, strict=True)
-        return [self._reasons(history, ids, scores, as_of) for history, ids, scores in answers]
+        ids, scored = _joined(rankings.items), _joined(rankings.scores) > 0
+        places = self.items_.searchsorted(ids[scored])
+        ends = np.cumsum([np.count_nonzero(scores > 0) for scores in rankings.scores]).tolist()
+        explained = self.explain_each(known, [places[start:end] for start, end in pairwise([0, *ends])], as_of)
+        own: Iterator[Reason] = chain.from_iterable(explained)
+        otherwise = () if scored.all() else filled_by(self.chance_of_repeat(ids))
+        pairs = zip(scored.tolist(), otherwise, strict=True)
+        said = (next(own) if one else other for one, other in pairs) if otherwise else own
+        return [list(islice(said, len(ids))) for ids in rankings.items]
 
     def save(self, folder: Path) -> None:
         stored.write(folder, self)
@@ -157,15 +173,9 @@ class Scorer(ABC):
     def load(cls, folder: Path) -> Self:
         return stored.read(folder, cls)
 
-    def _reasons(self, history: Interactions, ids: Ids, scores: Scores, as_of: datetime | None) -> list[Reason]:
-        scored = np.flatnonzero(scores > 0)
-        places = self.items_.searchsorted(ids[scored])
-        if len(scored) == len(ids):
-            return list(self.explain(history, places, as_of))
-        said = filled_by(self.chance_of_repeat(ids))
-        for slot, reason in zip(scored.tolist(), self.explain(history, places, as_of), strict=True):
-            said[slot] = reason
-        return said
+
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def popularity(interactions: Interactions) -> Scores:
