@@ -143,8 +143,8 @@ def fit_linear(X: Matrix, y: Matrix, weight: Matrix, *, family: Family) -> Linea
 
 def binned(X: Matrix, categories: list[int]) -> lightgbm.Dataset:
     """The features as LightGBM reads them, which is as much work as a model; a model learns from rows of it."""
-    columns = categories or "auto"
-    data = lightgbm.Dataset(X, np.zeros(len(X)), categorical_feature=columns, params={**SMALL, **FIXED})
+    labels = np.zeros(len(X))  # each model has its own
+    data = lightgbm.Dataset(X, labels, categorical_feature=categories or "auto", params={**SMALL, **FIXED})
     return data.construct()
 
 
@@ -154,7 +154,7 @@ def fit_trees(
     """A small LightGBM on one thread, of these rows in ascending order; the same rows and seed give the same model."""
     objective = "binary" if family == "binary" and 0 < y.mean() < 1 else "regression"
     parameters = tree_parameters(len(y), objective, seed)
-    chosen = data.subset(rows).construct()
+    chosen = data.subset(rows).construct()  # type: ignore[arg-type]  # arrays are lists to it
     chosen.set_label(y)
     chosen.set_weight(None if (weight == 1).all() else weight)
     return Trees(lightgbm.train(parameters, chosen, num_boost_round=ROUNDS))
