@@ -27,6 +27,7 @@ from serving.http.counters import BUCKETS
 from serving.http.errors import HttpError, checked
 from serving.http.gauges import Gauges
 from serving.http.headers import Headers
+from serving.http.logs import Requests, wanted, written
 from serving.http.server import ByRoute, patient, wordless
 from serving.http.stores import told
 from serving.http.timely import Timely
@@ -43,10 +44,13 @@ mounted = routes.app()
 
 def outermost(app: ASGIApp, **options: Any) -> ASGIApp:
     """Around what BentoML does, or the short way past it, its metrics by route and what every answer tells."""
-    return Headers(ByRoute(Short(app, mounted, routes.straight), COUNTING, **options))
+    counted = Headers(ByRoute(Short(app, mounted, routes.straight), COUNTING, **options))
+    return Requests(counted) if wanted() else counted
 
 
 patient()
+if wanted():
+    written()
 cast(Any, instruments).RunnerTrafficMetricsMiddleware = outermost  # there is no setting for it
 cast(Any, traffic).TimeoutMiddleware = Timely  # nor for its words
 
