@@ -27,7 +27,7 @@ from serving.http.counters import BUCKETS
 from serving.http.errors import HttpError, checked
 from serving.http.gauges import Gauges
 from serving.http.headers import Headers
-from serving.http.logs import Requests, wanted, written
+from serving.http.logs import Requests, note, wanted, written
 from serving.http.server import ByRoute, patient, wordless
 from serving.http.stores import told
 from serving.http.timely import Timely
@@ -116,6 +116,7 @@ def _answered(name: str, decide: Decide, model: Any, request: dict[str, Any], ct
     try:
         asked = Asked(name, decide, checked(request, model), ctx.request.headers.get("idempotency-key"))
         answer = decided(routes.ready(), asked, routes.now())
+        note(answer["decision_id"])
     except HttpError as error:
         ctx.response.status_code, answer = error.status, error.body
     return orjson.dumps(answer).decode()

@@ -27,7 +27,6 @@ from serving.decisions.shelf import stocked
 from serving.decisions.state import State
 from serving.http.counters import count
 from serving.http.errors import HttpError
-from serving.http.logs import note
 from training.recommenders.guarded import BrokenModelError
 
 Answer = dict[str, Any]
@@ -78,7 +77,6 @@ def decided(state: State, asked: Asked, now: datetime) -> Answer:
         return _once(state, state.journal, asked, now)
     # without a journal nothing is remembered: a key and a body together still fix the draw
     decision_id = _fresh(now) if asked.key is None else _id(asked.name, asked.key, asked.body)
-    note(decision_id)
     answer: Answer = _first(state, asked, decision_id, now)["answer"]
     return answer
 
@@ -86,7 +84,6 @@ def decided(state: State, asked: Asked, now: datetime) -> Answer:
 def _once(state: State, journal: Journal, asked: Asked, now: datetime) -> Answer:
     """The key's answer from the ledger, which all workers share and which outlives them."""
     decision_id = _id(asked.name, str(asked.key))
-    note(decision_id)
     with _durable():
         row = journal.committed(decision_id)
     first = _first(state, asked, decision_id, now) if row is None else row["context"][RETRY]

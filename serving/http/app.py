@@ -36,6 +36,7 @@ from serving.http.auth import Keys
 from serving.http.customers import Customers
 from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.guarded import asker_of, guarded, preflight
+from serving.http.logs import note
 from serving.http.openapi import document, page
 from serving.http.pages import Pages
 from serving.http.ready import readiness
@@ -170,7 +171,9 @@ class Routes:
         state, asker = self.ready(), asker_of(request)
         body = asker.own(await body_of(request, model))
         asked = Asked(asker.named(name), decide, body, request.headers.get("idempotency-key"))
-        return answer(await answered(state, asked, self.now()))
+        found = await answered(state, asked, self.now())
+        note(found["decision_id"])
+        return answer(found)
 
 
 def assigned(key: str, state: State, request: Any, decision_id: str, now: datetime) -> Any:
