@@ -8,6 +8,7 @@ FOLDER/serving/bundled/attune.yaml, offers.yaml, experiments/, segments/, slots/
 FOLDER/serving/bundled/PACKAGE        the code of a recommender of the user's own, where the champion is one
 FOLDER/serving/bundled/workspace.json the hash of the workspace that it was made from
 FOLDER/pyproject.toml                 what is built
+FOLDER/Containerfile                  an image of the folder, or of the bento
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def write(workspace: Workspace, folder: Path) -> list[str]:
         shutil.copytree(ROOT / package, folder / package, ignore=skipped)
     shutil.copyfile(ROOT / "pyproject.toml", folder / "pyproject.toml")
     shutil.copyfile(ROOT / "requirements.lock", folder / "requirements.lock")
+    shutil.copyfile(ROOT / "docs" / "operations" / "Containerfile", folder / "Containerfile")
     bundled = folder / "serving" / "bundled"
     for kind, release in releases.items():
         item_side(release, bundled / kind, own)

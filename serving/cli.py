@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.exceptions import TyperException
@@ -40,6 +40,9 @@ def serve(
     port: Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)] = 3000,
     host: Annotated[str, typer.Option(help="The address to listen on; beyond this host only with keys.")] = "127.0.0.1",
     workers: Annotated[int, typer.Option(help="How many processes answer.", min=1, max=64)] = 1,
+    log: Annotated[
+        Literal["text", "json"], typer.Option(envvar="ATTUNE_LOG", help="json: a line per request.")
+    ] = "text",
 ) -> None:
     """Answer over HTTP from the workspace's releases; Ctrl-C ends it.
 
@@ -47,7 +50,7 @@ def serve(
     """
     from serving.process import run
 
-    run(opened(workspace), host=host, port=port, workers=workers)
+    run(opened(workspace), host=host, port=port, workers=workers, log=log)
 
 
 @app.command()

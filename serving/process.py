@@ -14,9 +14,10 @@ from features.ledger import Ledger
 from features.workspace import Workspace
 from serving.decisions.served import Served
 from serving.decisions.state import State
+from serving.http.logs import VARIABLE as LOG
 
 
-def run(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
+def run(workspace: Workspace, *, host: str, port: int, workers: int, log: str) -> None:
     """Replaces this process by BentoML's, after the port and all that its workers will read were found good."""
     if not _inside(host):
         _require_key(workspace, host)
@@ -24,6 +25,7 @@ def run(workspace: Workspace, *, host: str, port: int, workers: int) -> None:
     State.read(workspace, Served.readable(workspace))  # without what is wrong with releases: `GET /v1/ready` says that
     os.environ["ATTUNE_WORKSPACE"] = str(workspace.folder)
     os.environ["ATTUNE_WORKERS"] = str(workers)
+    os.environ[LOG] = log
     os.environ["BENTOML_HOME"] = str(_home(port))
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")

@@ -27,6 +27,7 @@ from serving.http.counters import BUCKETS
 from serving.http.errors import HttpError, checked
 from serving.http.gauges import Gauges
 from serving.http.headers import Headers
+from serving.http.logs import Requests, note, wanted, written
 from serving.http.server import ByRoute, patient, wordless
 from serving.http.stores import told
 from serving.http.timely import Timely
@@ -43,10 +44,13 @@ mounted = routes.app()
 
 def outermost(app: ASGIApp, **options: Any) -> ASGIApp:
     """Around what BentoML does, or the short way past it, its metrics by route and what every answer tells."""
-    return Headers(ByRoute(Short(app, mounted, routes.straight), COUNTING, **options))
+    counted = Headers(ByRoute(Short(app, mounted, routes.straight), COUNTING, **options))
+    return Requests(counted) if wanted() else counted
 
 
 patient()
+if wanted():
+    written()
 cast(Any, instruments).RunnerTrafficMetricsMiddleware = outermost  # there is no setting for it
 cast(Any, traffic).TimeoutMiddleware = Timely  # nor for its words
 
@@ -112,6 +116,7 @@ def _answered(name: str, decide: Decide, model: Any, request: dict[str, Any], ct
     try:
         asked = Asked(name, decide, checked(request, model), ctx.request.headers.get("idempotency-key"))
         answer = decided(routes.ready(), asked, routes.now())
+        note(answer["decision_id"])
     except HttpError as error:
         ctx.response.status_code, answer = error.status, error.body
     return orjson.dumps(answer).decode()

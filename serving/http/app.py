@@ -38,6 +38,7 @@ from serving.http.customers import Customers
 from serving.http.decisions import Decisions
 from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.guarded import asker_of, guarded, preflight
+from serving.http.logs import note
 from serving.http.openapi import document, page
 from serving.http.outcomes import Outcomes
 from serving.http.pages import Pages
@@ -178,7 +179,9 @@ class Routes:
         state, asker = self.ready(), asker_of(request)
         body = asker.own(await body_of(request, model))
         asked = Asked(asker.named(name), decide, body, request.headers.get("idempotency-key"))
-        return answer(await answered(state, asked, self.now()))
+        found = await answered(state, asked, self.now())
+        note(found["decision_id"])
+        return answer(found)
 
 
 def assigned(key: str, state: State, request: Any, decision_id: str, now: datetime) -> Any:

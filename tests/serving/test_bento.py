@@ -1,5 +1,6 @@
 """A bento answers from an empty directory, without a workspace, with the code that it carries."""
 
+import json
 import os
 import re
 import subprocess
@@ -16,6 +17,7 @@ from serving.bundle import write
 from training.policies.prices import FILE as PLAN
 from training.policies.prices import Prices
 
+CONTAINER = Path(__file__).parents[2] / "docs" / "operations" / "Containerfile"
 SITE = Path(bentoml.__file__).parent.parent
 
 
@@ -76,7 +78,9 @@ def test_a_bento_answers_with_a_stated_fallback(shop: Workspace, tmp_path: Path)
         build, cwd=tmp_path / "context", env=environment, capture_output=True, text=True, check=False
     )
     assert built.returncode == 0, built.stderr[-2000:]
-    with bento(python, empty, environment) as client:
+    (source,) = (tmp_path / "home" / "bentos" / "attune").glob("*/src")
+    assert {path for path in copied() if not (source / path).exists()} == set()
+    with bento([python, "-m", "bentoml", "serve", "attune:latest"], empty, environment) as client:
         answer = client.post("/v1/recommend", json={"customer": "c001", "k": 3}).json()
         assert len(answer["items"]) == 3
         assert "not known" in answer["fallback"]
@@ -100,7 +104,29 @@ def test_a_bento_answers_with_a_stated_fallback(shop: Workspace, tmp_path: Path)
         assert client.post("/v1/offers/select", **keyed).json() == client.post("/v1/offers/select", **keyed).json()
 
 
-def bento(python: str, empty: Path, environment: dict[str, str]):
+@pytest.mark.slow
+def test_the_container_file_copies_what_is_there_and_its_command_answers(shop: Workspace, tmp_path: Path) -> None:
+    write(shop, tmp_path / "image")
+    assert {path for path in copied() if not (tmp_path / "image" / path).exists()} == set()
+    python, *words = json.loads(re.findall(r"^CMD (.*)$", CONTAINER.read_text(), flags=re.MULTILINE)[0])
+    assert python == "python"
+    told = dict(re.findall(r"(\w+)=(\S+)", re.findall(r"^ENV (.*)$", CONTAINER.read_text(), flags=re.MULTILINE)[0]))
+    assert told.keys() == {"BENTOML_DO_NOT_TRACK", "BENTOML_HOME", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+    environment = {name: value for name, value in os.environ.items() if name not in ("ATTUNE_WORKSPACE", "PYTHONPATH")}
+    environment |= told | {"BENTOML_HOME": str(tmp_path / "home"), "ATTUNE_DECIDE_KEY": "of the platform"}
+    command = [sys.executable, *words[: words.index("--host")]]
+    with bento(command, tmp_path / "image", environment) as client:
+        assert client.post("/v1/recommend", json={"k": 3}).status_code == 401
+        asked = client.post("/v1/recommend", json={"k": 3}, auth=("of the platform", ""))
+    assert len(asked.json()["items"]) == 3
+
+
+def copied() -> list[str]:
+    """What the container file copies."""
+    return re.findall(r"^COPY (\S+) ", CONTAINER.read_text(), flags=re.MULTILINE)
+
+
+def bento(serve: list[str], folder: Path, environment: dict[str, str]):
     from contextlib import contextmanager
 
     @contextmanager
@@ -111,10 +137,10 @@ def bento(python: str, empty: Path, environment: dict[str, str]):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        command = [python, "-m", "bentoml", "serve", "attune:latest", "--host", "127.0.0.1", "--port", str(port)]
-        log = empty.parent / "bento.log"
+        command = [*serve, "--host", "127.0.0.1", "--port", str(port)]
+        log = folder.parent / "bento.log"
         with log.open("wb") as out:
-            process = subprocess.Popen(command, cwd=empty, env=environment, stdout=out, stderr=out)
+            process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
                 deadline = time.monotonic() + 60
