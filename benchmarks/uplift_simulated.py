@@ -65,7 +65,7 @@ def ours(log: Log, fresh: Log, seed: int) -> dict[str, Array]:
     table, exposures, asked = log.table, log.exposures, fresh.table
     found = out_of_fold(tuple(CANDIDATES), table, exposures, log.outcome, folds=FOLDS, seed=seed)
     models: dict[str, Any] = {SELECTOR: Selector(seed).learn(found, table, exposures)}
-    for group in of_a_kind(tuple(CANDIDATES)):
+    for group in of_a_kind(tuple(found.prediction)):
         models |= together(group, table, exposures, log.outcome, seed)
     return {name: model.effect(asked).effect[:, 0] for name, model in models.items()}
 
@@ -82,7 +82,7 @@ def theirs(log: Log, fresh: Log, there: Peers, seed: int) -> dict[str, Array]:
 def compared(told: Told) -> dict[str, Any]:
     """Of one world: the means, the regret against the best candidate and the differences to each peer."""
     mean = {name: float(np.mean([one[name] for one in told])) for name in told[0]}
-    best = max(CANDIDATES, key=mean.__getitem__)
+    best = max((name for name in CANDIDATES if name in mean), key=mean.__getitem__)
     against = {name: paired(told, SELECTOR, name) for name in PEERS if name in mean}
     regret = paired(told, best, SELECTOR)
     return {

@@ -56,6 +56,7 @@ from training.release import MODEL, save_model
 from training.uplift import BASELINES, CANDIDATES, COMPARED
 from training.uplift.baseline import FOLDER as BASELINE
 from training.uplift.baseline import Baseline
+from training.uplift.candidates import suited
 from training.uplift.customer_effects import CustomerEffects
 from training.uplift.out_of_fold import OutOfFold
 from training.uplift.per_offer import PerOffer
@@ -103,7 +104,12 @@ def judged(
 
     `compare`: names of `COMPARED`, judged in the same folds and nothing else.
     """
-    _check_names(names, compare, binary=is_binary(outcome_of(log, outcome)))
+    y = outcome_of(log, outcome)
+    _check_names(names, compare, binary=is_binary(y))
+    if not suited(names, y):
+        raise ValueError(
+            f"learner == {names[0]!r} is of amounts most of which are 0; {outcome!r} is none (uplift.learners)"
+        )
     candidates = list(dict.fromkeys([*names, *BASELINES]))
     oof = predictions_out_of_fold(log, outcome, [*candidates, *dict.fromkeys(compare)], folds=folds, seed=seed)
     model, chosen = _chosen(log, oof, names, seed)

@@ -17,9 +17,11 @@ Link = Literal["logistic", "log", "none"]
 
 PENALTY = 1.0  # of a standardised coefficient: matters below some hundred rows, vanishes above
 ROUNDS = 60
-SMALL = {  # effects are small beside the noise: default LightGBM overfits them (docs/uplift.md)
+FEW_ROUNDS, MANY_ROUNDS, MANY = 40, 80, 50_000  # of a difference, which is mostly noise; from so many rows on more
+DEEP = 8  # leaves: of trees that have to split by the arm too
+SMALL = {  # effects are small beside the noise: default LightGBM overfits them, and deeper trees do (docs/uplift.md)
     "learning_rate": 0.05,
-    "num_leaves": 8,
+    "num_leaves": 4,
     "min_data_in_leaf": 200,
     "lambda_l2": 10.0,
     "max_bin": 63,
@@ -148,16 +150,24 @@ def binned(X: Matrix, categories: list[int]) -> lightgbm.Dataset:
     return data.construct()
 
 
-def fit_trees(
-    data: lightgbm.Dataset, rows: NDArray[np.intp], y: Matrix, weight: Matrix, *, family: Family, seed: int
+def fit_trees(  # what LightGBM needs to know
+    data: lightgbm.Dataset,
+    rows: NDArray[np.intp],
+    y: Matrix,
+    weight: Matrix,
+    *,
+    family: Family,
+    seed: int,
+    leaves: int = int(SMALL["num_leaves"]),
 ) -> Trees:
     """A small LightGBM on one thread, of these rows in ascending order; the same rows and seed give the same model."""
     objective = "binary" if family == "binary" and 0 < y.mean() < 1 else "regression"
-    parameters = tree_parameters(len(y), objective, seed)
+    parameters = tree_parameters(len(y), objective, seed) | {"num_leaves": leaves}
+    rounds = ROUNDS if family != "amount" else FEW_ROUNDS if len(y) < MANY else MANY_ROUNDS
     chosen = data.subset(rows).construct()  # type: ignore[arg-type]  # arrays are lists to it
     chosen.set_label(y)
     chosen.set_weight(None if (weight == 1).all() else weight)
-    return Trees(lightgbm.train(parameters, chosen, num_boost_round=ROUNDS))
+    return Trees(lightgbm.train(parameters, chosen, num_boost_round=rounds))
 
 
 def tree_parameters(rows: int, objective: str, seed: int) -> dict[str, Any]:

@@ -57,8 +57,15 @@ def blended(found: OutOfFold, offer: int, stack: Stack, weights: Matrix, effects
 
 
 def _average(found: OutOfFold, offer: int) -> tuple[float, float]:
+    # Of steady scores; how far all scores are from them, beyond their noise, is an error too.
+    share = found.people / found.people.sum()
+    value, error = _mean(found.steady[:, offer], share, found)
+    apart, noise = _mean(found.score[:, offer] - found.steady[:, offer], share, found)
+    return value, float(np.sqrt(error**2 + max(apart**2 - noise**2, 0.0)))
+
+
+def _mean(score: Matrix, share: Matrix, found: OutOfFold) -> tuple[float, float]:
     # Errors are summed per customer first.
-    score, share = found.score[:, offer], found.people / found.people.sum()
     value = float(share @ score)
     return value, float(np.sqrt((np.bincount(found.unit, share * (score - value)) ** 2).sum()))
 

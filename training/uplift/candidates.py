@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
+from training.uplift.bases import Matrix, family_of
 from training.uplift.class_transformation import ClassTransformationLightGBM, ClassTransformationLinear
 from training.uplift.constant import Constant
 from training.uplift.dr import DRLightGBM, DRLinear
@@ -10,6 +15,7 @@ from training.uplift.r import RLightGBM, RLinear
 from training.uplift.response import ResponseLinear
 from training.uplift.s import SLightGBM, SLinear
 from training.uplift.t import TLightGBM, TLinear
+from training.uplift.two_part import TwoPartLightGBM, TwoPartLinear
 from training.uplift.x import XLightGBM, XLinear
 
 CANDIDATES: dict[str, type[PerOffer]] = {
@@ -25,7 +31,16 @@ CANDIDATES: dict[str, type[PerOffer]] = {
     "r-lightgbm": RLightGBM,
     "class-linear": ClassTransformationLinear,
     "class-lightgbm": ClassTransformationLightGBM,
+    "two-part-linear": TwoPartLinear,
+    "two-part-lightgbm": TwoPartLightGBM,
     "response-linear": ResponseLinear,
     "constant": Constant,
 }
 BASELINES = ("response-linear", "constant")
+TWO_PART = (TwoPartLinear.name, TwoPartLightGBM.name)
+
+
+def suited(names: Sequence[str], outcome: Matrix) -> list[str]:
+    """Those that this outcome can be learned by: two parts are of amounts, most of which are 0."""
+    two = family_of(outcome) == "amount" and outcome.min() >= 0 and np.mean(outcome == 0) >= 0.5
+    return [name for name in names if two or name not in TWO_PART]

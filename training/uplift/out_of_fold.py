@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,8 @@ from features.exposures import CONTROL, Exposures
 from features.table import FeatureTable
 from training.metrics.uplift import Trial
 from training.uplift.base import Effects
-from training.uplift.bases import Matrix
-from training.uplift.candidates import CANDIDATES
+from training.uplift.bases import Matrix, family_of
+from training.uplift.candidates import CANDIDATES, suited
 from training.uplift.compared import COMPARED
 from training.uplift.dr import doubly_robust
 from training.uplift.folds import fold_numbers
@@ -24,6 +25,7 @@ from training.uplift.rows import Log, Rows, check, encoded, folds_of
 
 KINDS = ("lightgbm", "linear")  # the longest work first
 JUDGED = {**CANDIDATES, **COMPARED}
+CAP = 0.95  # share of the amounts above 0 that count as they are in weights and averages
 Task = tuple[list[str], NDArray[np.bool_]]  # candidates of one kind, and the rows they learn from
 
 
@@ -47,6 +49,23 @@ class OutOfFold:
     prediction: Mapping[str, Matrix]
     standard_error: Mapping[str, Matrix]
 
+    @cached_property
+    def steady(self) -> Matrix:
+        """The score of amounts up to `CAP`, scaled to the mean of all: a few large ones would decide; else the score.
+
+        As large as the score where an offer changes large amounts as it does others.
+        """
+        y = self.outcome
+        if family_of(y) != "amount" or y.min() < 0:
+            return self.score
+        most = np.minimum(y, np.quantile(y[y > 0], CAP))
+        less = most * (np.average(y, weights=self.people) / np.average(most, weights=self.people)) - y
+        sign = np.column_stack(
+            [np.where(self.arm == offer, 1.0, -1.0 * (self.arm == CONTROL)) for offer in self.offers]
+        )
+        result: Matrix = self.score + sign * (less * self.weight / self.people)[:, None]
+        return result
+
     def trial(self, offer: str) -> tuple[NDArray[np.bool_], Trial]:
         """The rows of this offer and of none, and the trial that they are."""
         rows = np.isin(self.arm, [offer, CONTROL])
@@ -56,8 +75,9 @@ class OutOfFold:
 def out_of_fold(
     names: Sequence[str], table: FeatureTable, exposures: Exposures, outcome: Matrix, *, folds: int, seed: int
 ) -> OutOfFold:
-    """The effects by these candidates, and the doubly robust score that they are judged by."""
+    """The effects by these candidates, those that suit the outcome, and the doubly robust score that judges them."""
     check(table, exposures, outcome)
+    names = suited(names, outcome)
     folds = folds_of(len(outcome), folds)
     fold, unit = fold_numbers(table, exposures, outcome, folds=folds, seed=seed), units(table)
     tasks = [(group, fold != number) for group in of_a_kind(names) for number in range(folds)]

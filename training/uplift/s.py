@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.uplift.bases import Base, Matrix, binned, fit_linear, fit_trees
+from training.uplift.bases import DEEP, Base, Matrix, binned, fit_linear, fit_trees
 from training.uplift.per_offer import Parts, PerOffer
 from training.uplift.rows import Rows
 
@@ -38,7 +38,8 @@ class SLightGBM(SLinear):
 
     def _fitted(self, rows: Rows, X: Matrix, y: Matrix, weight: Matrix) -> Base:
         data = binned(X, [position + 1 for position in rows.log.encoder.category_positions])
-        return fit_trees(data, np.arange(len(y)), y, weight, family=rows.log.family, seed=self.seed)
+        every = np.arange(len(y))
+        return fit_trees(data, every, y, weight, family=rows.log.family, seed=self.seed, leaves=DEEP)
 
     def _with_arm(self, X: Matrix, arm: Matrix) -> Matrix:
         return np.column_stack([arm, X])

@@ -48,6 +48,7 @@ class Selector:
 
     def learn(self, found: OutOfFold, table: FeatureTable, exposures: Exposures) -> Self:
         """As `fit`, where the candidates' effects out of fold are known already."""
+        self.candidates = tuple(name for name in self.candidates if name in found.prediction)
         stacks = [_stack(found, self.candidates, offer) for offer in range(len(found.offers))]
         kept = np.flatnonzero(np.max([stack.weights for stack in stacks], axis=0) > 0)
         names = [self.candidates[number] for number in kept]
@@ -120,6 +121,7 @@ class Selector:
 
 def selected(found: OutOfFold, candidates: Sequence[str]) -> Matrix:
     """Per row what the selector says when its weights and its factor are learned without the row's fold."""
+    candidates = [name for name in candidates if name in found.prediction]
     result = np.empty_like(found.score)
     for offer in range(len(found.offers)):
         centred = centred_in(_predictions(found, candidates, offer), found.people, found.fold)
@@ -127,14 +129,14 @@ def selected(found: OutOfFold, candidates: Sequence[str]) -> Matrix:
             rows = found.fold == number
             stack = _stack(found, candidates, offer, ~rows)
             result[rows, offer] = stack.factor * (centred[rows] @ stack.weights)
-    return result + np.average(found.score, axis=0, weights=found.people)
+    return result + np.average(found.steady, axis=0, weights=found.people)
 
 
 def _stack(
     found: OutOfFold, candidates: Sequence[str], offer: int, rows: NDArray[np.bool_] | slice = slice(None)
 ) -> Stack:
     predictions = _predictions(found, candidates, offer)[rows]
-    return stacked(found.score[rows, offer], predictions, found.people[rows], found.fold[rows])
+    return stacked(found.steady[rows, offer], predictions, found.people[rows], found.fold[rows])
 
 
 def _predictions(found: OutOfFold, candidates: Sequence[str], offer: int) -> Matrix:

@@ -1,9 +1,10 @@
 """Stack: weights of several predictions of an effect, and how far their sum is to be believed.
 
-The weights minimise the doubly robust loss of the sum over w >= 0, sum w <= 1 (the rest is the average effect). The
-loss is so noisy that its minimum alone picks what was lucky: weights are drawn towards a prior, the harder the more
-noise there is. The prior is by exponential weights (Leung and Barron 2006), near an even mean where the predictions
-cannot be told apart and near the best one where they can.
+Each prediction is first scaled to its own calibration, drawn towards 1. The weights then minimise the doubly robust
+loss of the sum over w >= 0 (the average effect stays as it is). The loss is so noisy that its minimum alone picks what
+was lucky: weights are drawn towards a prior, the harder the more noise there is. The prior is by exponential weights
+(Leung and Barron 2006), near an even mean where the predictions cannot be told apart and near the best one where they
+can.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from training.uplift.bases import Matrix
 
 SPREAD = 0.2  # standard deviation of a weight about its prior: of .05 to 1 the smallest regret in ten simulated worlds
 LEAST = 0.05  # share of the weights below which a prediction is not worth its model
-TRUST = 0.3  # standard deviation of the factor about 1: each prediction is scaled to its own calibration already
+OWN, MOST = 0.3, 2.0  # standard deviation of a prediction's calibration about 1, and the most that it may be
+TRUST = 0.1  # of the factor about 1: the scaled predictions' sum is exaggerated where they are all lucky, and rarely
 HEAT = 16.0  # temperature of the prior; the 4 of theory picks the lucky ones where effects are weak
 
 
@@ -83,23 +85,17 @@ def _weights(score: Matrix, centred: Matrix, weight: Matrix) -> Matrix:
 
 
 def _drawn(gram: Matrix, gain: Matrix, noise: float) -> Matrix:
-    squared = np.diag(gram)
-    own = np.clip(gain / squared, 0.0, 1.0)  # first each to its own calibration, so that one that exaggerates can help
+    squared, alike = np.diag(gram), noise / OWN**2
+    own = np.clip((gain + alike) / (squared + alike), 0.0, MOST)  # so that one that exaggerates can help
     alone = own * (2 * gain - own * squared)  # how much smaller than that of the average effect its loss is
     prior = np.exp((alone - alone.max()) / (HEAT * noise))
     pull = noise / SPREAD**2
     drawn = gram * np.outer(own, own) + pull * np.eye(len(gram))
-    return own * _least(drawn, own * gain + pull * prior / prior.sum(), own)
+    return own * _least(drawn, own * gain + pull * prior / prior.sum())
 
 
-def _least(gram: Matrix, gain: Matrix, own: Matrix) -> Matrix:
-    """The w >= 0, sum own w <= 1 that minimises w gram w - 2 gain w."""
+def _least(gram: Matrix, gain: Matrix) -> Matrix:
+    """The w >= 0 that minimises w gram w - 2 gain w."""
     scale = float(np.trace(gram))
     root = np.linalg.cholesky(gram / scale + 1e-9 * np.eye(len(gram)))
-    goal = np.linalg.solve(root, gain / scale)
-    free, _ = nnls(root.T, goal)
-    if own @ free <= 1:
-        return np.asarray(free)
-    # A heavy row makes the sum 1 where it would be more.
-    bound, _ = nnls(np.vstack([root.T, 1e3 * own]), np.append(goal, 1e3))
-    return np.asarray(bound / (own @ bound))
+    return np.asarray(nnls(root.T, np.linalg.solve(root, gain / scale))[0])
