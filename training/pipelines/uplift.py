@@ -16,7 +16,7 @@ What a run leaves in `workspace.runs / run_id` (the report reads it; per-custome
   expected without an offer, one row per customer; without `customers` where the log names none, one row per row.
 - `evaluation.json`, aggregates only: `log`, `outcome`, `metric`, `unit`, `model`, `baseline`, `difference`, `lower`,
   `upper` (of `chosen` against the better baseline, mean over the offers), `verdict`, `split`, `chosen_learner`,
-  `weights` (per offer what each learner weighs in the choice; the rest to 1 is the average effect),
+  `weights` (per offer what each learner weighs in the choice; what is missing to 1 is the average effect),
   `checks` (per offer `predictability`, `sample_ratio`: a p-value or null, `largest_difference`: the largest
   standardised mean difference, `without_overlap`: a share, `few_outcomes`: arms, `smallest_effect` per customer,
   `telling` and `different`: features that may be from after the offer, and `warnings`), and `offers`: per offer

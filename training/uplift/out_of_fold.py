@@ -25,7 +25,7 @@ from training.uplift.rows import Log, Rows, check, encoded, folds_of
 
 KINDS = ("lightgbm", "linear")  # the longest work first
 JUDGED = {**CANDIDATES, **COMPARED}
-CAP = 0.95  # share of the amounts above 0 that count as they are in weights and averages
+CAP = 5.0  # times the median of those above 0: the most that an amount counts in weights and averages
 Task = tuple[list[str], NDArray[np.bool_]]  # candidates of one kind, and the rows they learn from
 
 
@@ -58,7 +58,7 @@ class OutOfFold:
         y = self.outcome
         if family_of(y) != "amount" or y.min() < 0:
             return self.score
-        most = np.minimum(y, np.quantile(y[y > 0], CAP))
+        most = np.minimum(y, CAP * np.median(y[y > 0]))
         less = most * (np.average(y, weights=self.people) / np.average(most, weights=self.people)) - y
         sign = np.column_stack(
             [np.where(self.arm == offer, 1.0, -1.0 * (self.arm == CONTROL)) for offer in self.offers]

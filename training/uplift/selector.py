@@ -80,7 +80,7 @@ class Selector:
         return self.effect(one_row(values))
 
     def weights(self) -> dict[str, dict[str, float]]:
-        """Per offer what each candidate weighs, after shrinking; the rest to 1 is the average effect."""
+        """Per offer what each candidate weighs; below 1 in all, the rest is the average effect."""
         return {
             offer: {name: blend.factor * weight for name, weight in zip(self.models_, blend.weights, strict=True)}
             for offer, blend in zip(self.offers_, self.blends_, strict=True)

@@ -11,7 +11,7 @@ from training.uplift.rows import Rows
 
 
 class TwoPartLinear(PerOffer):
-    """effect(x) = (P1(x) - P0(x)) a(x), P the chance of some outcome by arm, a its amount whatever the arm (Cragg 1971).
+    """effect(x) = (P1(x) - P0(x)) a(x): P the chance of an outcome in each arm, a its amount in any (Cragg 1971).
 
     An offer that changes how much is bought, and not whether, is not seen; for that a few large amounts decide less.
     """

@@ -44,10 +44,10 @@ def test_an_exaggeration_is_shrunk_to_what_the_score_bears_out() -> None:
     assert found.factor * found.weights[0] == pytest.approx(0.25, abs=0.03)
 
 
-def test_understatement_is_not_exaggerated() -> None:
+def test_an_understatement_is_raised_to_what_the_score_bears_out() -> None:
     truth = draws(1)
     found = stacked(seen(truth[:, 0]), truth / 3, ONES, FOLD)
-    assert (found.factor, found.weights[0]) == (1.0, 1.0)
+    assert found.factor * found.weights[0] == pytest.approx(3, abs=0.1)
 
 
 def test_where_there_is_nothing_most_is_shrunk_to_the_average() -> None:
@@ -56,7 +56,7 @@ def test_where_there_is_nothing_most_is_shrunk_to_the_average() -> None:
         predictions = draws(6, seed) / 10
         found = stacked(seen(np.zeros(ROWS), seed=100 + seed), predictions, ONES, FOLD)
         left.append(found.factor * found.weights.sum())
-    assert np.mean(left) < 0.1
+    assert np.mean(left) < 0.35  # of predictions that claim little; what claims much is shrunk to nothing
 
 
 def test_constant_predictions_weigh_nothing() -> None:
