@@ -35,6 +35,8 @@ def history_of(
     if who is None:
         return described([], settings, now), f"no customer and no history were given: {POPULAR}"
     known = _known(release, who.ids)
+    if who.unread:
+        return described([], settings, now), "what the customer agreed to cannot be read"
     if not who.agreed:
         why = "is not known to the model" if known is None else "has not agreed to personalisation"
         return described([], settings, now), f"the customer {why}: {POPULAR}"
