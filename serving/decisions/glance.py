@@ -39,13 +39,15 @@ MANY = f"WITH asked (who) AS (VALUES ALL_OF_THEM) SELECT asked.who, {LOOKS.repla
 class Glance:
     """Every id of the customer's person, the one that it bears first; whether it agreed to personalisation.
 
-    `did`: events of it may wait in the ledger, or a state; `shown`: how many decisions of the last days there may be.
+    `did`: events of it may wait in the ledger, or a state; `shown`: how many decisions of the last days there may be;
+    `unread`: nobody knows.
     """
 
     ids: Sequence[str]
     agreed: bool = False
     did: bool = False
     shown: int = 0
+    unread: bool = False
 
 
 def glance(state: State, customer: str, now: datetime) -> Glance:
@@ -55,7 +57,7 @@ def glance(state: State, customer: str, now: datetime) -> Glance:
     try:
         return _looked(state.ledger, customer, utc(now))
     except UNREADABLE:
-        return Glance([customer])
+        return Glance([customer], unread=True)
 
 
 def glances(state: State, customers: Sequence[str], now: datetime) -> list[Glance]:

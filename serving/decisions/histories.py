@@ -112,6 +112,8 @@ def _lived(
 ) -> tuple[Interactions, str | None]:
     """What is known with all that was done since, of a customer who agreed; and why it is nothing of that."""
     settings = release.weighed or state.settings.interactions
+    if who.unread:
+        return described([], settings, now), "what the customer agreed to cannot be read"
     if not who.agreed:
         why = "is not known to the model" if known is None else "has not agreed to personalisation"
         return described([], settings, now), f"the customer {why}: {POPULAR}"

@@ -92,7 +92,7 @@ def test_a_ledger_that_cannot_be_read_is_no_consent(tmp_path: Path) -> None:
     assert glance(state, "ann", NOW).agreed
     with ledger.write() as connection:
         connection.execute(text("DROP TABLE consents"))
-    assert glance(state, "ann", NOW) == Glance(["ann"])
+    assert glance(state, "ann", NOW) == Glance(["ann"], unread=True)
 
 
 def decided(number: int) -> dict[str, object]:
