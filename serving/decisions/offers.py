@@ -37,6 +37,7 @@ def select(state: State, request: OfferRequest, decision_id: str, now: datetime)
         choice = certain(found.options, NOTHING)
     changes = what_would_change(found.weighed)
     asked = {"offers": request.offers, "channel": request.channel, "what_would_change": changes}
+    asked |= {} if request.features is None else {"features": dict(request.features)}
     decision = Decision(
         decision_id=decision_id,
         kind="offer",
