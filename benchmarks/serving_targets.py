@@ -20,6 +20,8 @@ from features.workspace import Workspace
 WORKERS = 2
 ASKED = 20_000  # different requests of each kind
 EXCLUDED = 20
+BATCHED, BATCHES = 1_000, 200  # customers in one, and how many: of few somebody would be shown the same again and again
+CONNECTIONS = 16
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 WHERE = {
     "all": [{"item": "price", "at_most": 60.0}, {"item": "category", "in": [f"category {one}" for one in range(6)]}]
@@ -33,6 +35,7 @@ class Target:
 
     served: Served
     requests: Sequence[bytes]
+    connections: int = CONNECTIONS
 
 
 def ours(
@@ -50,8 +53,16 @@ def ours(
         "recommend": Target(served, _all("/v1/recommend", seen)),
         "filtered": Target(served, _all("/v1/recommend", filtered)),
         "offers": Target(served, _all("/v1/offers/select", offers)),
+        "batch": Target(served, _batches(asking(customers, rng, BATCHES * BATCHED)), WORKERS),
         "million": Target(million, _all("/v1/recommend", seen)),
     }
+
+
+def _batches(rows: Rows) -> list[bytes]:
+    """The customers of these requests, so many together."""
+    starts = range(0, len(rows), BATCHED)
+    many = [[row["customer"] for row in rows[start : start + BATCHED]] for start in starts]
+    return _all("/v1/recommend/batch", [{"customers": some, "include_bought": "never"} for some in many])
 
 
 def peers(arrays: Path, customers: int, rng: np.random.Generator, stack: ExitStack) -> dict[str, Target]:
@@ -67,9 +78,9 @@ def peers(arrays: Path, customers: int, rng: np.random.Generator, stack: ExitSta
     return found
 
 
-def asking(customers: int, rng: np.random.Generator) -> Rows:
+def asking(customers: int, rng: np.random.Generator, many: int = ASKED) -> Rows:
     """Customers by chance."""
-    return [{"customer": f"{one:08}"} for one in rng.integers(customers, size=ASKED)]
+    return [{"customer": f"{one:08}"} for one in rng.integers(customers, size=many)]
 
 
 def bare(arrays: Path) -> Served:

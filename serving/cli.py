@@ -105,6 +105,21 @@ def explain(
 
 
 @app.command()
+def replay(
+    decision: Annotated[str, typer.Argument(help="A decision's id, as an answer named it.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Make a decision again as of its moment, by the release that made it, and say whether it is the same.
+
+    Example: attune replay 3f2c0a9be1d94c5f8a7b6c5d4e3f2a1b -w shop
+    """
+    from serving.decisions.replay import replay as made_again
+
+    for line in made_again(opened(workspace), decision):
+        typer.echo(line)
+
+
+@app.command()
 def preview(
     slot: Annotated[str | None, typer.Argument(help="The slot's key, as its file in slots/ is named.")] = None,
     workspace: WorkspaceOption = None,

@@ -39,6 +39,7 @@ def select(state: State, request: OfferRequest, decision_id: str, now: datetime)
     changes = what_would_change(found.weighed)
     asked = {"offers": request.offers, "channel": request.channel, "what_would_change": changes}
     asked |= {HELD: HOLDOUT_SALT} if held else {}
+    asked |= {} if request.features is None else {"features": dict(request.features)}
     decision = Decision(
         decision_id=decision_id,
         kind="offer",

@@ -140,7 +140,7 @@ def _asked(state: State, release: Release, model: Recommender, request: Recommen
     items = _without(items, np.array(request.exclude, np.str_))
     bored = tired(state, who, history, now)
     bored = bored if fits is None or not len(bored) else bored[np.isin(bored, fits)]
-    context = context_of(request, mode, variety) | {"tired": bored.tolist()}
+    context = context_of(request, mode, variety) | _own(request) | {"tired": bored.tolist()}
     return _Asked(history, fallback, items, bored, variety, context)
 
 
@@ -148,6 +148,13 @@ def context_of(request: RecommendRequest | BatchRequest, mode: str, variety: flo
     """What was asked, as the decision keeps it."""
     context = {"k": request.k, "exclude": request.exclude, "include_bought": mode, "variety": variety}
     return context if request.where is None else context | {"where": request.where}
+
+
+def _own(request: RecommendRequest) -> dict[str, Any]:
+    """What else was asked for one: without it the decision could not be made again."""
+    if request.history is not None:
+        return {"history": [one if isinstance(one, str) else one.model_dump(mode="json") for one in request.history]}
+    return {"device": True} if request.customer is None and request.anonymous is not None else {}
 
 
 def _history(

@@ -17,11 +17,12 @@ PAGE = Path(__file__).parents[2] / "docs" / "service.md"
 
 def test_every_curl_line_of_the_page_is_answered(service: httpx.Client) -> None:
     lines = re.findall(r"^curl .*$", PAGE.read_text(), flags=re.MULTILINE)
-    assert len(lines) == 10
+    assert len(lines) == 11
     for line in lines:
         ours = line.replace("http://127.0.0.1:3000", str(service.base_url).rstrip("/"))
         done = subprocess.run(["bash", "-c", ours], capture_output=True, text=True, check=True)
-        told = "releases" if line.endswith("/v1/ready") else "decision_id"
+        other = "answers" if "/recommend/batch" in line else "decision_id"
+        told = "releases" if line.endswith("/v1/ready") else other
         assert told in json.loads(done.stdout), line
 
 
