@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -64,8 +66,16 @@ def test_a_call_can_be_awaited(
 
 
 def test_the_stored_report_is_read(place: Place) -> None:
-    with Client(place.url, place.keys[READ]) as client, pytest.raises(RefusedError, match="attune report experiment"):
-        client.report(TEST)
+    with Client(place.url, place.keys[DECIDE]) as client:
+        for number in range(40):
+            client.assign(TEST, customer=f"c{number:03}")
+    time.sleep(1)  # the journal commits in groups
+    command = [sys.executable, "-m", "serving.cli", "report", "experiment", TEST, "-w", str(place.workspace.folder)]
+    subprocess.run(command, capture_output=True, check=True)
+    with Client(place.url, place.keys[READ]) as client:
+        report = client.report(TEST)
+    conforms(place, "/v1/experiments/{key}/report", report)
+    assert [arm["arm"] for arm in report["arms"]] == ["control", "treatment"]
 
 
 def test_every_call_is_tried_here() -> None:
