@@ -18,8 +18,11 @@ from features.history import record
 from features.identity import ALIASED, PREVIOUS, alias_rows
 from features.ledger import Ledger
 from features.workspace import Settings
-from serving.decisions.glance import PURPOSE, Glance, glance
+from serving.decisions.fatigue import shown_each
+from serving.decisions.glance import PURPOSE, Glance, glance, glances
 from serving.decisions.journal import store
+from serving.decisions.lately import lately, lately_each
+from serving.decisions.seen import waiting_each
 from serving.decisions.state import State
 
 NOW = datetime(2026, 3, 1)  # UTC without a zone
@@ -64,6 +67,8 @@ def test_it_agrees_where_the_ledger_says_so(state: State, said: list[dict[str, o
         told = glance(state, customer, NOW)
         assert told.agreed == allows(ledger, customer, purpose=PURPOSE, as_of=NOW)
         assert set(told.ids) == (set(WHO) if merged and customer in WHO else {customer})
+    many = ["eve", *WHO, "eve"]
+    assert glances(state, many, NOW) == [glance(state, customer, NOW) for customer in many]
 
 
 def test_what_another_connection_committed_is_seen_by_the_next_look(state: State) -> None:
@@ -77,6 +82,10 @@ def test_what_another_connection_committed_is_seen_by_the_next_look(state: State
     assert glance(state, "ann", NOW) == Glance(["ann"], agreed=True, did=True)
     store(other, [decided(number) for number in range(3)])
     assert glance(state, "ann", NOW).shown == 3
+    assert glances(state, ["ann", "bob"], NOW) == [glance(state, "ann", NOW), Glance(["bob"])]
+    assert len(shown_each(state, ["ann", "bob"], NOW)["ann"]) == 3
+    assert [row["item"] for row in waiting_each(other, ["ann", "bob"])["ann"]] == ["tea"]
+    assert lately_each(other, {"ann": None, "bob": NOW}) == {"ann": lately(other, ["ann"], None), "bob": []}
     told = orjson.dumps({PREVIOUS: "old"}).decode()
     record(other, [Event("s", "m2", ALIASED, NOW, NOW, customer="ann", properties=told)])
     assert list(glance(state, "old", NOW).ids) == ["ann", "old"]
