@@ -23,6 +23,7 @@ NOW = datetime.now(UTC)
 TEST = "checkout-badge"
 CALLS: list[tuple[str, str, tuple[str, ...], dict[str, Any], str]] = [
     (DECIDE, "recommend", (), {"customer": "c000", "k": 3, "history": ["green", {"item": "mocha"}]}, "/v1/recommend"),
+    (DECIDE, "recommend_batch", (), {"customers": ["c000", "c001"], "k": 2}, "/v1/recommend/batch"),
     (DECIDE, "basket", (), {"cart": ["green"], "include_bought": "mixed"}, "/v1/recommend/basket"),
     (DECIDE, "similar", (), {"item": "green", "exclude": ["white"]}, "/v1/recommend/similar"),
     (DECIDE, "select_offer", (), {"features": {"tenure": 1.0}, "offers": ["coupon"]}, "/v1/offers/select"),
@@ -30,6 +31,7 @@ CALLS: list[tuple[str, str, tuple[str, ...], dict[str, Any], str]] = [
     (DECIDE, "assign", (TEST,), {"customer": "c000"}, "/v1/experiments/{key}/assign"),
     (READ, "customer", ("c000",), {}, "/v1/customers/{customer}"),
     (SEND, "track", (), {"event": "Signed Up", "customer": "c000"}, "/v1/track"),
+    (SEND, "outcomes", (), {"outcomes": [{"outcome": "order", "customer": "c000", "value": 5.0}]}, "/v1/outcomes"),
     (SEND, "identify", (), {"customer": "c000", "traits": {"city": "Bonn"}}, "/v1/identify"),
 ]
 CALL = ("role", "name", "given", "asked", "path")
@@ -74,9 +76,18 @@ def test_the_stored_report_is_read(place: Place) -> None:
     assert [arm["arm"] for arm in report["arms"]] == ["control", "treatment"]
 
 
+def test_a_decision_is_read_back(place: Place) -> None:
+    with Client(place.url, place.keys[DECIDE]) as client:
+        decided = client.recommend(customer="c000", k=2)
+    with Client(place.url, place.keys[READ]) as client:
+        row = client.decision(decided["decision_id"])
+    conforms(place, "/v1/decisions/{decision}", row)
+    assert row["chosen"] == [item["item"] for item in decided["items"]]
+
+
 def test_every_call_is_tried_here() -> None:
     named = {name for name, one in inspect.getmembers(Calls) if isinstance(one, Endpoint)}
-    assert named == {name for _, name, *_ in CALLS} | {"report"}
+    assert named == {name for _, name, *_ in CALLS} | {"report", "decision"}
 
 
 def test_a_customer_may_hold_a_slash(place: Place) -> None:
