@@ -81,9 +81,7 @@ CUSTOMER = whole(
     **dict.fromkeys(("models", "consent_rows", "last_events"), listed(ANY_OBJECT)),
     last_decision={"type": ["object", "null"]},
 )
-OPTION = whole(
-    key=STRING, eligible=BOOLEAN, reason=NULL_STRING, **dict.fromkeys(("score", "probability"), NULL_NUMBER)
-)
+OPTION = whole(key=STRING, eligible=BOOLEAN, reason=NULL_STRING, **dict.fromkeys(("score", "probability"), NULL_NUMBER))
 DECISION = whole(
     **FACTS,
     kind=STRING,

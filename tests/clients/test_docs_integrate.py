@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import Place
-from tests.clients.test_page import PATIENT, browser, site  # noqa: F401  # a fixture that pytest finds by its name
+from tests.clients.conftest import PATIENT, Place, site
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "integrate.md").read_text(encoding="utf-8")
@@ -40,7 +39,7 @@ def told(place: Place, name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.browser
-def test_every_example_does_what_the_page_says(place: Place, browser: Any, tmp_path: Path) -> None:  # noqa: F811  # see above
+def test_every_example_does_what_the_page_says(place: Place, browser: Any, tmp_path: Path) -> None:
     with site(tmp_path) as address, browser.new_context() as context:
         exported = shell(place, tmp_path, address.rstrip("/"))
         assert exported["DECISION"] in {one["decision_id"] for one in told(place, "Experience Viewed")}

@@ -37,6 +37,12 @@ class Items(Facts):
     items: list[Item]
 
 
+class Batch(TypedDict):
+    """Per customer, in their order."""
+
+    answers: list[Items]
+
+
 class Flip(TypedDict):
     """Were the effect of `offer` `at`, not `effect`, `then` would win, not `best`."""
 
@@ -146,6 +152,27 @@ class Customer(TypedDict):
     last_decision: dict[str, Any] | None
     would_recommend: dict[str, Any]
     would_offer: dict[str, Any]
+
+
+class Option(TypedDict):
+    """What was considered."""
+
+    key: str
+    score: float | None
+    probability: float | None
+    eligible: bool
+    reason: str | None
+
+
+class Decision(Facts):
+    """The whole row of a decision. `time` is UTC without a zone; `context` is what was asked, and the kind's own."""
+
+    kind: str
+    time: str
+    customer: str | None
+    options: list[Option]
+    chosen: list[str]
+    context: dict[str, Any]
 
 
 class Reject(TypedDict):

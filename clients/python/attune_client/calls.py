@@ -35,6 +35,11 @@ def recommend(**asked: Unpack[requests.Recommend]) -> Call[answers.Items]:
     return _asked("/v1/recommend", asked)
 
 
+def recommend_batch(**asked: Unpack[requests.RecommendBatch]) -> Call[answers.Batch]:
+    """The best items for each of many customers."""
+    return _asked("/v1/recommend/batch", asked)
+
+
 def basket(**asked: Unpack[requests.Basket]) -> Call[answers.Items]:
     """What completes a cart."""
     return _asked("/v1/recommend/basket", asked)
@@ -68,6 +73,17 @@ def report(experiment: str) -> Call[answers.Report]:
 def customer(customer: str) -> Call[answers.Customer]:
     """All that is known of a customer."""
     return _read(f"/v1/customers/{_part(customer)}")
+
+
+def decision(decision_id: str) -> Call[answers.Decision]:
+    """The whole row of a decision."""
+    return _read(f"/v1/decisions/{_part(decision_id)}")
+
+
+def outcomes(**sent: Unpack[requests.Outcomes]) -> Call[answers.Taken]:
+    """What came of decisions."""
+    told = [{"id": str(uuid4())} | _given(one) for one in sent["outcomes"]]
+    return Call("POST", "/v1/outcomes", {"outcomes": told}, {}, again=True)
 
 
 def track(**sent: Unpack[requests.Track]) -> Call[answers.Taken]:

@@ -47,6 +47,7 @@ class Calls:
     """What both clients can ask."""
 
     recommend = Endpoint(calls.recommend)
+    recommend_batch = Endpoint(calls.recommend_batch)
     basket = Endpoint(calls.basket)
     similar = Endpoint(calls.similar)
     select_offer = Endpoint(calls.select_offer)
@@ -54,6 +55,8 @@ class Calls:
     assign = Endpoint(calls.assign)
     report = Endpoint(calls.report)
     customer = Endpoint(calls.customer)
+    decision = Endpoint(calls.decision)
+    outcomes = Endpoint(calls.outcomes)
     track = Endpoint(calls.track)
     identify = Endpoint(calls.identify)
 

@@ -5,6 +5,7 @@ from typing import Any, Literal, Required, TypedDict
 
 Condition = Mapping[str, Any]  # over attributes of items: docs/conditions.md
 Bought = Literal["never", "only", "mixed"]
+Word = Literal["order", "refund", "view", "add", "remove", "delivered", "open", "click", "unsubscribe", "seen"]
 
 
 class HistoryEntry(TypedDict, total=False):
@@ -27,6 +28,17 @@ class Recommend(Keyed, total=False):
     customer: str | None
     anonymous: str | None
     history: Sequence[str | HistoryEntry] | None
+    k: int | None
+    exclude: Sequence[str] | None
+    where: Condition | None
+    include_bought: Bought | None
+    variety: float | None
+
+
+class RecommendBatch(Keyed, total=False):
+    """The same is asked for each of up to 1,000 customers."""
+
+    customers: Required[Sequence[str]]
     k: int | None
     exclude: Sequence[str] | None
     where: Condition | None
@@ -86,3 +98,38 @@ class Track(Sent, total=False):
 
 class Identify(Sent, total=False):
     traits: Mapping[str, Any] | None
+
+
+class Line(TypedDict, total=False):
+    """A line of an order: so many units of an item, each at `price`."""
+
+    item: Required[str]
+    quantity: float
+    price: float | None
+
+
+class Outcome(TypedDict, total=False):
+    """What came of a decision: an `outcome`, or an `event` of any other name. `value` is of all its units."""
+
+    outcome: Word | None
+    event: str | None
+    decision_id: str | None
+    customer: str | None
+    anonymous: str | None
+    id: str | None
+    time: str | None
+    value: float | None
+    currency: str | None
+    item: str | None
+    quantity: float | None
+    lines: Sequence[Line] | None
+    order_id: str | None
+    channel: str | None
+    campaign: str | None
+    properties: Mapping[str, Any]
+
+
+class Outcomes(TypedDict, total=False):
+    """Up to 1,000, each kept once under its `id`; it has one of its own where none is given."""
+
+    outcomes: Required[Sequence[Outcome]]
