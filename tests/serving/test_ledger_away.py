@@ -50,6 +50,8 @@ def test_decisions_go_on_without_the_ledger_and_are_in_it_later(
         answers = {path: client.post(path, json=body) for path, body in ASKED.items()}
         assert {path: one.status_code for path, one in answers.items()} == dict.fromkeys(ASKED, 200)
         assert "agreed to cannot be read" in answers["/v1/recommend"].json()["fallback"]
+        (one,) = client.post("/v1/recommend/batch", json={"customers": ["c000"]}).json()["answers"]
+        assert "agreed to cannot be read" in one["fallback"]
         keyed = client.post("/v1/recommend", json={}, headers={"Idempotency-Key": "a"})
         assert (keyed.status_code, keyed.json()["code"]) == (503, "not_journalled")
         assert client.get("/readyz").status_code == 200
