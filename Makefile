@@ -35,7 +35,7 @@ demo: .venv/.ready ## run the whole main job on a simulated shop; SERVE=1 leaves
 	@$(BIN)/python examples/demo.py $(if $(SERVE),--serve)
 
 test: .venv/.ready-dev ## run the tests
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=15
 
 check: lint types floors test ## what a reviewer runs: lint, types, floors, tests with the documentation and the notebooks
 
