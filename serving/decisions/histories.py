@@ -12,36 +12,34 @@ from features.workspace import InteractionSettings
 from serving.decisions.folded import Did, folded, history
 from serving.decisions.glance import UNREADABLE, Glance, glance
 from serving.decisions.lately import lately, visited
+from serving.decisions.pace import LetDownError
 from serving.decisions.requests import HistoryEntry
 from serving.decisions.state import State
-from training.recommenders.base import Recommender
 from training.release import Release
-
-POPULAR = "what is popular"
 
 
 def history_of(
     state: State,
-    release: Release,
+    release: Release | None,
     who: Glance | None,
     given: Sequence[str | HistoryEntry] | None,
     now: datetime,
 ) -> tuple[Interactions, str | None]:
     """The history to answer for: the one that was given, else that of a customer who agreed; and why it is neither."""
-    settings = release.weighed or state.settings.interactions  # as the model learned it, also where it was tuned
+    settings = weighing(state, release)
     if given is not None:
         told = described(given, settings, now)
-        return told, _unheard(told, release.recommender)
+        return told, _unheard(told, release)
     if who is None:
-        return described([], settings, now), f"no customer and no history were given: {POPULAR}"
+        return described([], settings, now), "no customer and no history were given"
     known = _known(release, who.ids)
     if not who.agreed:
         why = "is not known to the model" if known is None else "has not agreed to personalisation"
-        return described([], settings, now), f"the customer {why}: {POPULAR}"
+        return described([], settings, now), f"the customer {why}"
     lived = _lived(state, release, known, who, settings, now)
     if lived is None:
-        return described([], settings, now), f"the customer is not known to the model: {POPULAR}"
-    return lived, _unheard(lived, release.recommender) if known is None else None
+        return described([], settings, now), "the customer is not known to the model"
+    return lived, _unheard(lived, release) if known is None else None
 
 
 def person(state: State, customer: str) -> list[str]:
@@ -71,18 +69,23 @@ def _check(entries: Sequence[HistoryEntry], settings: InteractionSettings) -> No
             raise ValueError(f"history.{place}.event == {entry.event!r:.80}, must be one of {known}")
 
 
-def history_on(state: State, release: Release, device: str, now: datetime) -> tuple[Interactions, str | None]:
+def history_on(state: State, release: Release | None, device: str, now: datetime) -> tuple[Interactions, str | None]:
     """The history of a device on which nobody has identified, with the consent given there; and why it says nothing."""
-    settings = release.weighed or state.settings.interactions
+    settings = weighing(state, release)
     if state.ledger is None or not glance(state, device, now).agreed:
-        return described([], settings, now), f"the visitor has not agreed to personalisation: {POPULAR}"
+        return described([], settings, now), "the visitor has not agreed to personalisation"
     told = history(_weighing(partial(visited, state.ledger, device), settings), settings, now)
-    return told, _unheard(told, release.recommender)
+    return told, _unheard(told, release)
 
 
-def _known(release: Release, ids: Sequence[str]) -> Interactions | None:
+def weighing(state: State, release: Release | None) -> InteractionSettings:
+    """How events weigh: as the model learned it, also where it was tuned."""
+    return (None if release is None else release.weighed) or state.settings.interactions
+
+
+def _known(release: Release | None, ids: Sequence[str]) -> Interactions | None:
     """What the release knows of the person who bears these ids."""
-    known = release.interactions
+    known = None if release is None else release.interactions
     found = [] if known is None else [one for one in ids if one in known.position]
     if known is None or not found:
         return None
@@ -92,14 +95,14 @@ def _known(release: Release, ids: Sequence[str]) -> Interactions | None:
 
 def _lived(
     state: State,
-    release: Release,
+    release: Release | None,
     known: Interactions | None,
     who: Glance,
     settings: InteractionSettings,
     now: datetime,
 ) -> Interactions | None:
     """What is known with all that was done since; None where nobody knows anything."""
-    did = _since(state, who, None if known is None else release.as_of, settings)
+    did = _since(state, who, None if known is None or release is None else release.as_of, settings)
     if known is not None:
         return folded(known, did, settings, now)
     return history(did, settings, now) if did else None
@@ -122,12 +125,13 @@ def _weighing(look: Callable[[], list[Did]], settings: InteractionSettings) -> l
     return [one for one in did if one.event in weights]
 
 
-def _unheard(history: Interactions, model: Recommender | None) -> str | None:
+def _unheard(history: Interactions, release: Release | None) -> str | None:
     """Why a history that was given says nothing to the model."""
     if not len(history):
-        return f"the history is empty: {POPULAR}"
-    if (
-        model is not None and not model.chance_of_repeat(history.items[history.item]).any()
-    ):  # above 0 for every item that is known
-        return f"the model knows no item of the history: {POPULAR}"
-    return None
+        return "the history is empty"
+    model = None if release is None else release.recommender
+    try:  # above 0 for every item that is known
+        unknown = model is not None and not model.chance_of_repeat(history.items[history.item]).any()
+    except LetDownError:  # the step that asks it next says so
+        return None
+    return "the model knows no item of the history" if unknown else None

@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from features.conditions.grammar import of_items, parsed
 from features.events import MAX_CUSTOMER, ORDERED, utc
+from features.placements import MAX_IDS, MAX_K, Boost, Items, Pinned, Variety, once
 from features.workspace import Bought
 
-MAX_K = 1000
 MAX_CART = 100  # each item of it is compared with all of the catalogue
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # PostgreSQL stores no NUL, and one line of text holds no line break
 
@@ -64,20 +63,33 @@ Entry = Annotated[Annotated[Id, Tag("(id)")] | Annotated[HistoryEntry, Tag("(obj
 History = Annotated[list[Entry], Field(max_length=10_000)]
 
 
-def _of_items(raw: dict[str, Any]) -> dict[str, Any]:
-    of_items(parsed(raw, "where"))
-    return raw
+class Page(Request):
+    """What the page shows: its items and the cart's are not recommended, and say what goes with them."""
+
+    items: list[Id] = Field(default=[], max_length=MAX_CART)
+    cart: list[Id] = Field(default=[], max_length=MAX_CART)
+    device: Id | None = None
+    source: Id | None = None
+
+    @property
+    def shown(self) -> list[str]:
+        """The items that the customer sees already."""
+        return list(dict.fromkeys([*self.items, *self.cart]))
 
 
-Where = Annotated[
-    dict[str, Any],
-    Field(description="A condition over attributes of items: docs/conditions.md."),
-    AfterValidator(_of_items),
-]
-Variety = Annotated[float, Field(ge=0, le=1)]
+class Placed(Request):
+    """What every request for items may say. What it does not say the `placement` of placements.yaml does."""
+
+    placement: Id | None = None
+    k: int = Field(default=10, ge=1, le=MAX_K)
+    filter: Items | None = None
+    exclude: list[Id] = Field(default=[], max_length=MAX_IDS)
+    boost: list[Boost] = Field(default=[], max_length=20)
+    pinned: Annotated[list[Pinned], Field(max_length=5), AfterValidator(once)] = []
+    context: Page | None = None
 
 
-class RecommendRequest(Request):
+class RecommendRequest(Placed):
     """`POST /v1/recommend`. A `history` is answered in place of what is known about the customer.
 
     It lists item ids that were bought, or {item, event, time}. `include_bought` and `variety` are
@@ -87,9 +99,6 @@ class RecommendRequest(Request):
     customer: Id | None = None
     anonymous: Id | None = None
     history: History | None = None
-    k: int = Field(default=10, ge=1, le=MAX_K)
-    exclude: list[Id] = Field(default=[], max_length=10_000)
-    where: Where | None = None
     include_bought: Bought | None = None
     variety: Variety | None = None
 
@@ -100,13 +109,10 @@ class BasketRequest(RecommendRequest):
     cart: list[Id] = Field(min_length=1, max_length=MAX_CART)
 
 
-class SimilarRequest(Request):
+class SimilarRequest(Placed):
     """`POST /v1/recommend/similar`."""
 
     item: Id
-    k: int = Field(default=10, ge=1, le=MAX_K)
-    exclude: list[Id] = Field(default=[], max_length=10_000)
-    where: Where | None = None
 
 
 class OfferRequest(Request):

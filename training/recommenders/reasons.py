@@ -17,6 +17,7 @@ NAMED = 2  # of them in words
 SHARE = 0.25  # and only those that carry at least this share of the largest term
 POPULAR = Reason("popular")
 NEW = Reason("new")
+LISTED = Reason("listed")
 
 
 def because(
@@ -62,6 +63,8 @@ def worded(kind: str, cited: Sequence[str]) -> str:
         "goes_with": f"goes with {others}",
         "popular": "popular now",
         "new": "new in the shop",
+        "listed": "in the shop",
+        "pinned": "promoted by the shop",
     }
     return texts.get(kind, kind)
 
