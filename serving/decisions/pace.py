@@ -21,7 +21,9 @@ from training.recommenders.guarded import Guarded
 
 THREADS = 40  # as many as there are threads for requests: a model that hangs takes no more
 EASY = 0.5  # of the time left: a model that took no longer of late is asked without a thread
+SHORT = 0.02  # seconds: and so is one that took no longer, also when the time is over, as by a slow ledger
 FORGETS = 0.9  # of what it took longest, per answer
+SLOW = "the model took too long"
 Value = TypeVar("Value")
 
 
@@ -45,7 +47,7 @@ class Pace:
         if getattr(model, "quick", False):
             return _told(call)
         started = monotonic()
-        if isinstance(model, Guarded) or self._longest > EASY * (until - started):
+        if isinstance(model, Guarded) or self._longest > max(EASY * (until - started), SHORT):
             return self._beside(call, until - started)
         try:
             return _told(call)
@@ -54,14 +56,16 @@ class Pace:
 
     def _beside(self, call: Callable[[], Value], seconds: float) -> Value:
         """What the call gives within so many seconds, had by a thread of its own."""
-        if seconds <= 0 or not self._free.acquire(blocking=False):
-            raise FailedError("the model has no time left")
+        if seconds <= 0:
+            raise FailedError(SLOW)
+        if not self._free.acquire(blocking=False):
+            raise FailedError("the model is at too many slow answers")
         answers: SimpleQueue[Callable[[], Value]] = SimpleQueue()
         Thread(target=self._run, args=(call, answers), name="step", daemon=True).start()
         try:
             return answers.get(timeout=seconds)()
         except Empty:
-            raise FailedError("the model took too long") from None
+            raise FailedError(SLOW) from None
 
     def _run(self, call: Callable[[], Value], answers: SimpleQueue[Callable[[], Value]]) -> None:
         started = monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +12,8 @@ from features.decisions import Decision, Option
 from features.placements import POPULAR
 from serving.decisions.asked import Asked, asked_alike, asked_for
 from serving.decisions.boosted import factors
-from serving.decisions.chain import PINNED, Chain, Found, without
-from serving.decisions.pinned import fitting_only, named, promotion, shown
+from serving.decisions.chain import PINNED, Found
+from serving.decisions.found import found_by, told
 from serving.decisions.placed import placed
 from serving.decisions.requests import BasketRequest, Placed, RecommendRequest, SimilarRequest
 from serving.decisions.state import State
@@ -24,14 +24,6 @@ from training.recommenders.base import Reason
 
 POLICY = "top-k"
 SHORT = 100  # items: with more of them an answer takes a millisecond
-WORDS = {
-    "personal": "what the customer's own history says",
-    "session": "what this visit says",
-    "similar": "what goes with the page",
-    "popular-in-category": "what is popular in the category",
-    POPULAR: "what is popular",
-    why.LISTED.kind: "the catalogue in its order",
-}
 UNHEARD = "the model knows of nothing allowed that goes with the cart"
 FILTERED = "the filter leaves no item"
 UNKNOWN = "no item is known: import a log or a catalogue"
@@ -54,9 +46,9 @@ def recommend(state: State, request: RecommendRequest, decision_id: str, now: da
     """The best items for a customer, a device, a history or a page; without any, or without consent, the popular."""
     asked = asked_for(state, *placed(state, request), now)
     steps = Steps(state, asked, now)
-    found, chance = _found(state, asked, steps.chain(), _unit(request, decision_id))
-    told = _told([found.failed or asked.missing] if state.recommender is None else [asked.missing, found.failed], found)
-    return _decided(state, Result("recommend", request.customer, asked, found, chance, told), decision_id, now)
+    found, chance = found_by(state, asked, steps.chain(), _unit(request, decision_id))
+    said = told([found.failed or asked.missing] if state.recommender is None else [asked.missing, found.failed], found)
+    return _decided(state, Result("recommend", request.customer, asked, found, chance, said), decision_id, now)
 
 
 def basket(state: State, request: BasketRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
@@ -64,18 +56,18 @@ def basket(state: State, request: BasketRequest, decision_id: str, now: datetime
     asked = asked_for(state, *placed(state, request), now, request.cart)
     asked.context["cart"] = request.cart
     chain = Steps(state, asked, now).completing(request.cart)
-    found, chance = _found(state, asked, chain, _unit(request, decision_id))
+    found, chance = found_by(state, asked, chain, _unit(request, decision_id))
     alone = UNHEARD if found.items and not set(found.steps) - {POPULAR, PINNED} else None
-    told = _told([found.failed or alone], found)
-    return _decided(state, Result("basket", request.customer, asked, found, chance, told), decision_id, now)
+    said = told([found.failed or alone], found)
+    return _decided(state, Result("basket", request.customer, asked, found, chance, said), decision_id, now)
 
 
 def similar(state: State, request: SimilarRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
     """The items most like this one; an unknown item is answered with what is popular."""
     asked = asked_alike(state, *placed(state, request), now)
     asked.context["item"] = request.item
-    found, chance = _found(state, asked, Steps(state, asked, now).alike(request.item), decision_id)
-    result = Result("similar", None, asked, found, chance, _told([found.failed], found))
+    found, chance = found_by(state, asked, Steps(state, asked, now).alike(request.item), decision_id)
+    result = Result("similar", None, asked, found, chance, told([found.failed], found))
     return _decided(state, result, decision_id, now)
 
 
@@ -100,41 +92,6 @@ def light(state: State, request: RecommendRequest) -> bool:
 def _unit(request: RecommendRequest, decision_id: str) -> str:
     """Whose draw it is: of nobody in particular each decision's own."""
     return request.customer or request.anonymous or decision_id
-
-
-def _found(state: State, asked: Asked, chain: Chain, unit: str) -> tuple[Found, float]:
-    """The items with the promotions that the unit's draws say, and the probability that these are shown."""
-    request = asked.request
-    if not request.pinned:
-        return _rested(chain, request.k, asked), 1.0
-    promotions = []
-    for one in request.pinned:
-        most, items = len(one.positions), asked.items
-        allowed = named(one, state.catalog, items)
-        if one.where is not None:
-            allowed = chain.answered(most, fitting_only(one, state.catalog, items)).items
-        promotions.append(promotion(one, allowed, unit))
-    base = _rested(chain, request.k + sum(len(one.items) for one in promotions), asked)
-    return shown(base, promotions, request.k)
-
-
-def _rested(chain: Chain, k: int, asked: Asked) -> Found:
-    """The k of one chain, what the customer is tired of behind all the rest: k items while k are allowed."""
-    if not len(asked.tired):
-        return chain.answered(k, asked.items)
-    fresh = chain.answered(k, without(asked.items, asked.tired))
-    missing = k - len(fresh.items)
-    return fresh.and_(chain.answered(missing, replace(asked.items, allowed=asked.tired))) if missing else fresh
-
-
-def _told(whys: list[str | None], found: Found) -> str | None:
-    """Why the answer is not the model's own, and what it is; None where nothing is said against it."""
-    said = "; ".join(filter(None, whys))
-    if not said:
-        return None
-    own = [pair for pair in zip(found.steps, found.reasons, strict=True) if pair[0] != PINNED]
-    step, reason = own[0] if own else (POPULAR, why.POPULAR)
-    return f"{said}: {WORDS[why.LISTED.kind if reason is why.LISTED else step]}"
 
 
 def _decided(state: State, result: Result, decision_id: str, now: datetime) -> tuple[Decision, Answer]:

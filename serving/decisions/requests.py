@@ -63,13 +63,19 @@ Entry = Annotated[Annotated[Id, Tag("(id)")] | Annotated[HistoryEntry, Tag("(obj
 History = Annotated[list[Entry], Field(max_length=10_000)]
 
 
+Kind = Annotated[Text, Field(min_length=1, max_length=64)]
+
+
 class Page(Request):
-    """What the page shows: its items and the cart's are not recommended, and say what goes with them."""
+    """What the page shows: its items and the cart's are not recommended, and say what goes with them.
+
+    `device`: of which kind, such as phone, and `source`: where the visit comes from; neither is anybody's id.
+    """
 
     items: list[Id] = Field(default=[], max_length=MAX_CART)
     cart: list[Id] = Field(default=[], max_length=MAX_CART)
-    device: Id | None = None
-    source: Id | None = None
+    device: Kind | None = None
+    source: Kind | None = None
 
     @property
     def shown(self) -> list[str]:

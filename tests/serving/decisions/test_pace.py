@@ -39,6 +39,16 @@ def test_ours_that_was_slow_of_late_is_asked_in_a_thread_until_that_is_forgotten
         pass
 
 
+def test_ours_that_takes_no_time_is_asked_also_when_the_time_is_over_and_no_other() -> None:
+    pace = Pace()
+    assert pace.had(object(), where, 0.0) == where()
+    with pytest.raises(FailedError, match="took too long"):
+        pace.had(OWN, where, 0.0)
+    pace.had(object(), lambda: sleep(0.2), soon())
+    with pytest.raises(FailedError, match="took too long"):
+        pace.had(object(), where, 0.0)
+
+
 def test_who_takes_too_long_is_left_to_itself() -> None:
     pace, done = Pace(), threading.Event()
     started = monotonic()
@@ -53,7 +63,7 @@ def test_models_that_hang_take_no_more_threads_than_there_are() -> None:
     for _ in range(THREADS):
         with pytest.raises(FailedError, match="took too long"):
             pace.had(OWN, lambda: done.wait(30), soon(0.001))
-    with pytest.raises(FailedError, match="no time left"):
+    with pytest.raises(FailedError, match="too many slow answers"):
         pace.had(OWN, where, soon())
     done.set()
     deadline = soon()
