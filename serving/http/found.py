@@ -33,7 +33,13 @@ FACTS = {  # what every answer says about its decision
     **dict.fromkeys(("model", "model_version", "fallback"), NULL_STRING),
     "probability": NUMBER,
 }
-ITEM = whole(item=STRING, name=STRING, score=NUMBER, reason=whole(kind=STRING, text=STRING, cites=listed(STRING)))
+WHY = whole(kind=STRING, text=STRING, cites=listed(STRING))
+WHY["properties"] |= {
+    "pinned": STRING | {"description": "The promotion that put it there."},
+    "boosted": NUMBER | {"description": "The factor by which the shop moved it."},
+}
+SCORE = NULL_NUMBER | {"description": "Null for a promotion."}
+ITEM = whole(**dict.fromkeys(("item", "name", "step"), STRING), score=SCORE, reason=WHY)
 ITEMS = whole(items=listed(ITEM), **FACTS)
 ELEMENT = whole(text=STRING, variant=STRING, probability=NUMBER)
 FLIP = whole(**dict.fromkeys(("words", "offer", "best", "then"), STRING), **dict.fromkeys(("effect", "at"), NUMBER)) | {
@@ -81,9 +87,7 @@ CUSTOMER = whole(
     **dict.fromkeys(("models", "consent_rows", "last_events"), listed(ANY_OBJECT)),
     last_decision={"type": ["object", "null"]},
 )
-OPTION = whole(
-    key=STRING, eligible=BOOLEAN, reason=NULL_STRING, **dict.fromkeys(("score", "probability"), NULL_NUMBER)
-)
+OPTION = whole(key=STRING, eligible=BOOLEAN, reason=NULL_STRING, **dict.fromkeys(("score", "probability"), NULL_NUMBER))
 DECISION = whole(
     **FACTS,
     kind=STRING,
