@@ -46,7 +46,7 @@ def ours(
     seen = [{**one, "include_bought": "never"} for one in asking(customers, rng)]
     items = np.load(few.folder / "arrays" / "ids.npy")
     excluded = [rng.choice(items, EXCLUDED).tolist() for _ in seen]
-    filtered = [{**one, "where": WHERE, "exclude": ids} for one, ids in zip(seen, excluded, strict=True)]
+    filtered = [{**one, "filter": WHERE, "exclude": ids} for one, ids in zip(seen, excluded, strict=True)]
     told = features(rng, ASKED).to_dict("records")
     offers = [{**one, "features": row} for one, row in zip(asking(customers, rng), told, strict=True)]
     return {

@@ -15,12 +15,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from features.conditions.bound import bound
 from features.conditions.comparisons import nearest
-from features.conditions.grammar import Condition, CustomerCondition, of_items, parsed
+from features.conditions.grammar import Condition, CustomerCondition
+from features.placements import Items
 from features.segments import conditions, read_segments
 from features.workspace import SECRET, Bought, Frozen, read_yaml
 
@@ -38,11 +39,6 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Key = Annotated[str, Field(pattern=KEY, max_length=64)]
 
 
-def _of_items(raw: dict[str, Any]) -> dict[str, Any]:
-    of_items(parsed(raw))
-    return raw
-
-
 class Stored(Frozen):
     """A text in a file of `templates/`."""
 
@@ -57,14 +53,21 @@ Text = Annotated[
 
 
 class Wanted(Frozen):
-    """Items, as the route of this name under `/v1` gives them."""
+    """Items, as the route of this name under `/v1` gives them; of a placement what is not said here."""
 
     route: Literal["recommend", "similar", "basket"] = "recommend"
+    placement: str | None = None
     k: int = Field(default=3, ge=1, le=100)
-    where: Annotated[dict[str, Any], AfterValidator(_of_items)] | None = None
+    filter: Items | None = None
     exclude: tuple[str, ...] = ()
     include_bought: Bought | None = None
     variety: float | None = Field(default=None, ge=0, le=1)
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What it says of what a request may say; what it leaves open is its placement's."""
+        names = {"placement", "k", "filter", "exclude", "include_bought", "variety"}
+        return {name: getattr(self, name) for name in names & (self.model_fields_set if self.placement else names)}
 
 
 class Variant(Frozen):

@@ -35,6 +35,22 @@ offers:
   - {key: percent-10, name: 10 % off, channel: email, value: 20.0, cost: 0.30}
   - {key: free-shipping, name: Free shipping, channel: email, value: 20.0, cost: 0.20}
 """,
+    "placements.yaml": """\
+# Places that ask for items: POST /v1/recommend {"placement": "product-page", ...} (docs/service.md).
+# What a placement says a request need not say; what a request says goes before it.
+placements:
+  home-page:
+    description: For whoever comes in
+    k: 8
+    variety: 0.2
+  product-page:
+    description: Beside the item that is looked at
+    k: 4
+    steps: [similar, session, popular-in-category]   # one answers what the one before left empty; popular ends them
+    budget_ms: 150        # a step that takes longer is cut, and the next one answers
+    # boost: [{where: {item: price, at_most: 20}, by: 1.5}]
+    # pinned: [{key: summer, items: [i0001], positions: [2], share: 0.5}]   # a promotion, for half of the customers
+""",
     "experiments/checkout-badge.yaml": """\
 # A test: customers are assigned by a hash, the same answer everywhere and for ever.
 key: checkout-badge

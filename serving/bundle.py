@@ -4,7 +4,7 @@ FOLDER/features, training, serving    our code
 FOLDER/serving/bundled/recommender    the champion's item side: manifest and model, no customers
 FOLDER/serving/bundled/uplift         the effects' parameters, and the prices of their plan
 FOLDER/serving/bundled/catalog.csv    names and stock
-FOLDER/serving/bundled/attune.yaml, offers.yaml, experiments/, segments/, slots/, templates/   the workspace's own
+FOLDER/serving/bundled/*.yaml, experiments/, segments/, slots/, templates/   the workspace's own
 FOLDER/serving/bundled/PACKAGE        the code of a recommender of the user's own, where the champion is one
 FOLDER/serving/bundled/workspace.json the hash of the workspace that it was made from
 FOLDER/pyproject.toml                 what is built
@@ -20,6 +20,7 @@ from pathlib import Path
 from features import slots
 from features.catalog import read_catalog
 from features.offers import FILE as OFFERS
+from features.placements import FILE as PLACEMENTS
 from features.segments import FOLDER as SEGMENTS
 from features.workspace import SETTINGS, Workspace
 from serving.decisions.state import BUNDLED_HASH
@@ -61,7 +62,7 @@ def write(workspace: Workspace, folder: Path) -> list[str]:
 
 def rules(workspace: Workspace, target: Path) -> None:
     """Copies what decides beside the models: the workspace's own files under its hash; none is of a customer."""
-    own = [workspace.folder / SETTINGS, workspace.folder / OFFERS]
+    own = [workspace.folder / name for name in (SETTINGS, OFFERS, PLACEMENTS)]
     folders = (EXPERIMENTS, SEGMENTS, slots.FOLDER, slots.TEMPLATES)
     own += [path for folder in folders for path in (workspace.folder / folder).glob("*") if path.suffix in WRITTEN]
     for path in filter(Path.exists, own):

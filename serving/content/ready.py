@@ -15,6 +15,7 @@ from features.conditions.comparisons import nearest
 from features.conditions.facts import require_attributes, require_scores
 from features.conditions.grammar import Condition, parsed
 from features.events import ORDERED
+from features.placements import Placement, read_placements
 from features.segments import conditions, read_segments
 from features.slots import DEFAULT, FOLDER, HTML, Slot, Text, Wanted, read_slots
 from serving.content.liquid import BrokenTextError, rendered
@@ -53,8 +54,9 @@ def read_ready(folder: Path, currency: str, catalog: Catalog, offers: Sequence[s
     """The workspace's slots, ready to be answered."""
     slots = read_slots(folder)
     paths = {key: folder / FOLDER / f"{key}.yaml" for key in slots}
+    placements = read_placements(folder)
     for key, slot in slots.items():
-        _require(slot, paths[key], catalog, offers)
+        _require(slot, paths[key], catalog, offers, placements)
     if not slots:
         return {}
     texts, segments = Texts(folder, currency), conditions(read_segments(folder))
@@ -99,12 +101,14 @@ def require_known_scores(folder: Path, slots: Iterable[Ready], scores: Sequence[
             raise ValueError(f"{folder / FOLDER / one.key}.yaml: {error}") from None
 
 
-def _require(slot: Slot, path: Path, catalog: Catalog, offers: Sequence[str]) -> None:
-    """Refuses what the catalogue or the offers do not have."""
+def _require(
+    slot: Slot, path: Path, catalog: Catalog, offers: Sequence[str], placements: Mapping[str, Placement]
+) -> None:
+    """Refuses what the catalogue, the offers or the placements do not have."""
     try:
-        _require_items(slot.items, catalog)
+        _require_items(slot.items, catalog, placements)
         for content in slot.contents:
-            _require_items(content.items, catalog)
+            _require_items(content.items, catalog, placements)
             for offer in content.offers:
                 if offer not in offers:
                     raise ValueError(f"content {content.key!r}: there is no offer {offer!r}{nearest(offer, offers)}")
@@ -114,5 +118,9 @@ def _require(slot: Slot, path: Path, catalog: Catalog, offers: Sequence[str]) ->
         raise ValueError(f"{path}: {error}") from None
 
 
-def _require_items(wanted: Wanted | None, catalog: Catalog) -> None:
-    fitting(catalog, None if wanted is None else wanted.where)
+def _require_items(wanted: Wanted | None, catalog: Catalog, placements: Mapping[str, Placement]) -> None:
+    if wanted is None:
+        return
+    fitting(catalog, wanted.filter)
+    if wanted.placement is not None and wanted.placement not in placements:
+        raise ValueError(f"there is no placement {wanted.placement!r}{nearest(wanted.placement, placements)}")

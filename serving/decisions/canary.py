@@ -23,6 +23,7 @@ import numpy as np
 
 from features.decisions import NOTHING
 from serving.decisions.offers import select
+from serving.decisions.pace import Patient
 from serving.decisions.recommend import basket, recommend, similar
 from serving.decisions.requests import BasketRequest, OfferRequest, RecommendRequest, SimilarRequest
 from serving.decisions.state import State
@@ -76,7 +77,7 @@ def _recommender(state: State, now: datetime) -> Iterator[Call]:
     release, held = state.recommender, _held(state.recommender)
     if release is None or held is None:
         return
-    guarded = replace(state, recommender=replace(release, recommender=cast(Recommender, held)))
+    guarded = replace(state, recommender=replace(release, recommender=cast(Recommender, held)), pace=Patient())
     items, moment = held.items_[:: max(1, len(held.items_) // 3)][:3].tolist(), now.replace(tzinfo=None)
     if (known := release.interactions) is not None and len(known.customers):
         some = known.rows(known.customers[[0, len(known.customers) // 2, -1]].tolist())

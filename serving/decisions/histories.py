@@ -14,31 +14,31 @@ from features.workspace import InteractionSettings
 from serving.decisions.folded import Did, folded, history
 from serving.decisions.glance import UNREADABLE, Glance, glance
 from serving.decisions.lately import lately, lately_each, visited
+from serving.decisions.pace import LetDownError
 from serving.decisions.requests import HistoryEntry
 from serving.decisions.state import State
-from training.recommenders.base import Recommender
 from training.release import Release
 
-POPULAR = "what is popular"
 TOGETHER = 100  # customers of whom what they did is read at once: each may have done a thousand things
 
 
 def history_of(
     state: State,
-    release: Release,
+    release: Release | None,
     who: Glance | None,
     given: Sequence[str | HistoryEntry] | None,
     now: datetime,
 ) -> tuple[Interactions, str | None]:
     """The history to answer for: the one that was given, else that of a customer who agreed; and why it is neither."""
-    settings = release.weighed or state.settings.interactions  # as the model learned it, also where it was tuned
+    settings = weighing(state, release)
     if given is not None:
         told = described(given, settings, now)
-        return told, _unheard(told, release.recommender)
+        return told, _unheard(told, release)
     if who is None:
-        return described([], settings, now), f"no customer and no history were given: {POPULAR}"
+        return described([], settings, now), "no customer and no history were given"
     known = _known(release, who.ids)
-    did = _since(state, who, None if known is None else release.as_of, settings) if who.agreed else []
+    since = None if known is None or release is None else release.as_of
+    did = _since(state, who, since, settings) if who.agreed else []
     return _lived(state, release, known, who, did, now)
 
 
@@ -49,7 +49,7 @@ def histories_each(
 
     What they did since is looked up for all at once.
     """
-    settings = release.weighed or state.settings.interactions
+    settings = weighing(state, release)
     known = {} if release.interactions is None else release.interactions.position
     active = {who.ids[0]: release.as_of if who.ids[0] in known else None for who in looks if who.agreed and who.did}
     did = _since_each(state, active, settings)
@@ -88,18 +88,23 @@ def _check(entries: Sequence[HistoryEntry], settings: InteractionSettings) -> No
             raise ValueError(f"history.{place}.event == {entry.event!r:.80}, must be one of {known}")
 
 
-def history_on(state: State, release: Release, device: str, now: datetime) -> tuple[Interactions, str | None]:
+def history_on(state: State, release: Release | None, device: str, now: datetime) -> tuple[Interactions, str | None]:
     """The history of a device on which nobody has identified, with the consent given there; and why it says nothing."""
-    settings = release.weighed or state.settings.interactions
+    settings = weighing(state, release)
     if state.ledger is None or not glance(state, device, now).agreed:
-        return described([], settings, now), f"the visitor has not agreed to personalisation: {POPULAR}"
+        return described([], settings, now), "the visitor has not agreed to personalisation"
     told = history(_weighing(partial(visited, state.ledger, device), settings), settings, now)
-    return told, _unheard(told, release.recommender)
+    return told, _unheard(told, release)
 
 
-def _known(release: Release, ids: Sequence[str]) -> Interactions | None:
+def weighing(state: State, release: Release | None) -> InteractionSettings:
+    """How events weigh: as the model learned it, also where it was tuned."""
+    return (None if release is None else release.weighed) or state.settings.interactions
+
+
+def _known(release: Release | None, ids: Sequence[str]) -> Interactions | None:
     """What the release knows of the person who bears these ids."""
-    known = release.interactions
+    known = None if release is None else release.interactions
     found = [] if known is None else [one for one in ids if one in known.position]
     if known is None or not found:
         return None
@@ -108,21 +113,21 @@ def _known(release: Release, ids: Sequence[str]) -> Interactions | None:
 
 
 def _lived(
-    state: State, release: Release, known: Interactions | None, who: Glance, did: Sequence[Did], now: datetime
+    state: State, release: Release | None, known: Interactions | None, who: Glance, did: Sequence[Did], now: datetime
 ) -> tuple[Interactions, str | None]:
     """What is known with all that was done since, of a customer who agreed; and why it is nothing of that."""
-    settings = release.weighed or state.settings.interactions
+    settings = weighing(state, release)
     if who.unread:
         return described([], settings, now), "what the customer agreed to cannot be read"
     if not who.agreed:
         why = "is not known to the model" if known is None else "has not agreed to personalisation"
-        return described([], settings, now), f"the customer {why}: {POPULAR}"
+        return described([], settings, now), f"the customer {why}"
     if known is not None:
         return folded(known, did, settings, now), None
     if not did:
-        return described([], settings, now), f"the customer is not known to the model: {POPULAR}"
+        return described([], settings, now), "the customer is not known to the model"
     lived = history(did, settings, now)
-    return lived, _unheard(lived, release.recommender)
+    return lived, _unheard(lived, release)
 
 
 def _since(state: State, who: Glance, known: datetime | None, settings: InteractionSettings) -> list[Did]:
@@ -157,12 +162,13 @@ def _weighing(look: Callable[[], list[Did]], settings: InteractionSettings) -> l
     return [one for one in did if one.event in weights]
 
 
-def _unheard(history: Interactions, model: Recommender | None) -> str | None:
+def _unheard(history: Interactions, release: Release | None) -> str | None:
     """Why a history that was given says nothing to the model."""
     if not len(history):
-        return f"the history is empty: {POPULAR}"
-    if (
-        model is not None and not model.chance_of_repeat(history.items[history.item]).any()
-    ):  # above 0 for every item that is known
-        return f"the model knows no item of the history: {POPULAR}"
-    return None
+        return "the history is empty"
+    model = None if release is None else release.recommender
+    try:  # above 0 for every item that is known
+        unknown = model is not None and not model.chance_of_repeat(history.items[history.item]).any()
+    except LetDownError:  # the step that asks it next says so
+        return None
+    return "the model knows no item of the history" if unknown else None

@@ -22,8 +22,9 @@ from features.segments import conditions, read_segments
 from features.table import FeatureTable
 from features.workspace import Workspace
 from serving.decisions.histories import person
+from serving.decisions.offers import UnavailableError
 from serving.decisions.offers import select as select_offer
-from serving.decisions.recommend import Answer, UnavailableError, recommend
+from serving.decisions.recommend import Answer, recommend
 from serving.decisions.requests import OfferRequest, RecommendRequest
 from serving.decisions.state import State
 from training.release import Release

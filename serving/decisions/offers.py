@@ -15,7 +15,7 @@ from features.offers import HOLDOUT_SALT
 from features.workspace import OfferSettings
 from serving.decisions.changes import what_would_change, worth
 from serving.decisions.considered import Considered, considered
-from serving.decisions.recommend import Answer, UnavailableError, facts
+from serving.decisions.recommend import Answer, facts
 from serving.decisions.requests import OfferRequest
 from serving.decisions.state import State
 from training.policies.base import Choice, Policy, certain
@@ -24,6 +24,10 @@ from training.policies.epsilon import Epsilon
 from training.policies.greedy import Greedy
 from training.policies.thompson import Thompson
 from training.release import Release
+
+
+class UnavailableError(Exception):
+    """Nothing can be answered: there is no release."""
 
 
 def select(state: State, request: OfferRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:

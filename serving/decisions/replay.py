@@ -24,6 +24,7 @@ from serving.decisions.assign import assign
 from serving.decisions.decide import decide
 from serving.decisions.journal import find
 from serving.decisions.offers import select
+from serving.decisions.pace import BUSY, SLOW, Unhurried
 from serving.decisions.recommend import basket, recommend, similar
 from serving.decisions.requests import (
     AssignRequest,
@@ -40,7 +41,9 @@ from serving.experiments.challenges import KINDS
 
 Row = Mapping[str, Any]
 Made = tuple[Decision, Any]
-OWN = ("exclude", "where", "include_bought", "variety", "history", "cart")  # of a request, as `context` keeps them
+OWN = ("placement", "include_bought", "variety", "history", "cart", "context")  # of a request, as `context` keeps them
+ITEMS = ("recommend", "basket", "similar")  # kinds that are answered without a release too
+PLACED = ("k", "exclude", "filter", "boost")  # and what its placement may have said for it
 
 
 def replay(workspace: Workspace, decision_id: str) -> list[str]:
@@ -52,7 +55,7 @@ def replay(workspace: Workspace, decision_id: str) -> list[str]:
         raise ValueError(f"decision {decision_id!r} cannot be made again: {why}")
     served = _served(workspace, row)
     with ledger_then(workspace, row["customer"], row["time"]) as then:
-        state = replace(State.read(workspace, served), ledger=then)
+        state = replace(State.read(workspace, served), ledger=then, pace=Unhurried())
         again, _ = _AGAIN[row["kind"]](state, row, row["time"].replace(tzinfo=UTC))
     return list(_lines(workspace, row, again))
 
@@ -66,6 +69,8 @@ def _lacking(workspace: Workspace, row: Row) -> str | None:
     nobodys = row["kind"] == "assign" and row["customer"] is None
     if nobodys or row["context"].get("device") is True:
         return "it was made for a device, whose id the journal does not keep"
+    if any(one in (row["fallback"] or "") for one in (SLOW, BUSY)):
+        return "its model did not answer in time, which is not made again"
     limited = [offer.key for offer in State.rules(workspace).offers if offer.limited]
     if limited and row["kind"] in ("offer", "decide"):
         return f"what was left then of the codes, stock and budget of {limited} is not kept"
@@ -82,7 +87,7 @@ def _served(workspace: Workspace, row: Row) -> Served:
         if kind is None:
             raise ValueError(f"decision {row['decision_id']!r} cannot be made again: the release of {one} is gone")
         served = served.led(kind, whole(workspace, workspace.releases / kind / version))
-    return served
+    return served.led("recommender", None) if row["kind"] in ITEMS and not made_by else served
 
 
 def _is(workspace: Workspace, kind: str, name: str, version: str) -> bool:
@@ -119,8 +124,10 @@ def _changes(workspace: Workspace, since: datetime) -> int:
 
 
 def _asked(row: Row, *more: str) -> dict[str, Any]:
-    """The request's own fields, as the context keeps them."""
-    return {name: row["context"][name] for name in ("k", *OWN, *more) if name in row["context"]}
+    """The request's own fields, as the context keeps them; its placement says no more than how it is answered."""
+    context = {"filter": None, "boost": [], **row["context"]}
+    asked = {name: context[name] for name in (*OWN, *PLACED, *more) if name in context}
+    return asked | {"pinned": context.get("promotions", [])}
 
 
 def _recommend(state: State, row: Row, now: datetime) -> Made:

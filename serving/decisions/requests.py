@@ -9,11 +9,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from features.conditions.grammar import of_items, parsed
 from features.events import MAX_CUSTOMER, ORDERED, utc
+from features.placements import MAX_IDS, MAX_K, Boost, Items, Pinned, Variety, once
 from features.workspace import Bought
 
-MAX_K = 1000
 MAX_CUSTOMERS = 1_000  # of a batch
 MAX_ANSWERED = 50_000  # items, of a batch: more would not be answered in time
 MAX_CART = 100  # each item of it is compared with all of the catalogue
@@ -66,20 +65,39 @@ Entry = Annotated[Annotated[Id, Tag("(id)")] | Annotated[HistoryEntry, Tag("(obj
 History = Annotated[list[Entry], Field(max_length=10_000)]
 
 
-def _of_items(raw: dict[str, Any]) -> dict[str, Any]:
-    of_items(parsed(raw, "where"))
-    return raw
+Kind = Annotated[Text, Field(min_length=1, max_length=64)]
 
 
-Where = Annotated[
-    dict[str, Any],
-    Field(description="A condition over attributes of items: docs/conditions.md."),
-    AfterValidator(_of_items),
-]
-Variety = Annotated[float, Field(ge=0, le=1)]
+class Page(Request):
+    """What the page shows: its items and the cart's are not recommended, and say what goes with them.
+
+    `device`: of which kind, such as phone, and `source`: where the visit comes from; neither is anybody's id.
+    """
+
+    items: list[Id] = Field(default=[], max_length=MAX_CART)
+    cart: list[Id] = Field(default=[], max_length=MAX_CART)
+    device: Kind | None = None
+    source: Kind | None = None
+
+    @property
+    def shown(self) -> list[str]:
+        """The items that the customer sees already."""
+        return list(dict.fromkeys([*self.items, *self.cart]))
 
 
-class RecommendRequest(Request):
+class Placed(Request):
+    """What every request for items may say. What it does not say the `placement` of placements.yaml does."""
+
+    placement: Id | None = None
+    k: int = Field(default=10, ge=1, le=MAX_K)
+    filter: Items | None = None
+    exclude: list[Id] = Field(default=[], max_length=MAX_IDS)
+    boost: list[Boost] = Field(default=[], max_length=20)
+    pinned: Annotated[list[Pinned], Field(max_length=5), AfterValidator(once)] = []
+    context: Page | None = None
+
+
+class RecommendRequest(Placed):
     """`POST /v1/recommend`. A `history` is answered in place of what is known about the customer.
 
     It lists item ids that were bought, or {item, event, time}. `include_bought` and `variety` are
@@ -89,32 +107,31 @@ class RecommendRequest(Request):
     customer: Id | None = None
     anonymous: Id | None = None
     history: History | None = None
-    k: int = Field(default=10, ge=1, le=MAX_K)
-    exclude: list[Id] = Field(default=[], max_length=10_000)
-    where: Where | None = None
     include_bought: Bought | None = None
     variety: Variety | None = None
 
 
-class BatchRequest(Request):
+class BatchRequest(Placed):
     """`POST /v1/recommend/batch`. What is asked is the same for all customers, and as for `POST /v1/recommend`."""
 
     customers: list[Id] = Field(min_length=1, max_length=MAX_CUSTOMERS)
-    k: int = Field(default=10, ge=1, le=MAX_K)
-    exclude: list[Id] = Field(default=[], max_length=10_000)
-    where: Where | None = None
     include_bought: Bought | None = None
     variety: Variety | None = None
 
     @model_validator(mode="after")
     def _answerable(self) -> Self:
-        if (items := len(self.customers) * self.k) > MAX_ANSWERED:
+        return self.answerable(self.k)
+
+    def answerable(self, k: int) -> Self:
+        """The request, when so many items for each customer are not too many."""
+        if (items := len(self.customers) * k) > MAX_ANSWERED:
             raise ValueError(f"customers x k == {items}, at most {MAX_ANSWERED} items are answered at once")
         return self
 
     def of(self, customer: str) -> RecommendRequest:
-        """What is asked for one of them."""
-        return RecommendRequest(customer=customer, **self.model_dump(exclude={"customers"}))
+        """What is asked for one of them; what is not said stays open."""
+        said = {name: getattr(self, name) for name in self.model_fields_set - {"customers"}}
+        return RecommendRequest(customer=customer).model_copy(update=said)
 
 
 class BasketRequest(RecommendRequest):
@@ -123,13 +140,10 @@ class BasketRequest(RecommendRequest):
     cart: list[Id] = Field(min_length=1, max_length=MAX_CART)
 
 
-class SimilarRequest(Request):
+class SimilarRequest(Placed):
     """`POST /v1/recommend/similar`."""
 
     item: Id
-    k: int = Field(default=10, ge=1, le=MAX_K)
-    exclude: list[Id] = Field(default=[], max_length=10_000)
-    where: Where | None = None
 
 
 class OfferRequest(Request):

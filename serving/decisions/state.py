@@ -17,13 +17,18 @@ from features.conditions import Condition
 from features.keys import every, of_environment
 from features.ledger import Ledger
 from features.offers import Offer, read_offers
+from features.placements import FILE as PLACEMENTS
+from features.placements import Placement, read_placements
 from features.workspace import SETTINGS, Settings, Workspace, read_yaml
 from serving.content.ready import Ready, read_ready, require_known_scores
 from serving.decisions.journal import Journal
+from serving.decisions.pace import Pace
+from serving.decisions.popular import Popular, of_history, of_release
 from serving.decisions.seen import Seen
 from serving.decisions.served import Beside, Served
 from serving.decisions.shadow import Shadow
 from serving.decisions.shelf import Shelf, admitted
+from serving.decisions.where import fitting
 from serving.experiments.challenges import KINDS
 from serving.experiments.definitions import Experiment, read_experiments
 from serving.http.auth import Keys
@@ -49,6 +54,7 @@ class State:
     catalog: Catalog
     offers: tuple[Offer, ...] = ()
     slots: Mapping[str, Ready] = field(default_factory=dict)
+    placements: Mapping[str, Placement] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
     recommender: Release | None = None
     uplift: Release | None = None
@@ -60,6 +66,8 @@ class State:
     reports: Path | None = None
     seen: Seen = field(default_factory=Seen)
     shelf: Shelf | None = None
+    popular: Popular = field(default_factory=Popular)
+    pace: Pace = field(default_factory=Pace)
     workspace: Workspace | None = None
     challengers: Mapping[str, Beside] = field(default_factory=dict)
     variants: Mapping[tuple[str, ...], State] = field(default_factory=dict)  # by the kinds whose challenger answers
@@ -86,17 +94,21 @@ class State:
         """What the workspace's own files say, new codes in the ledger; no release yet."""
         ledger = Ledger.at(workspace.ledger) if ledger is None else ledger
         shelf, offers = Shelf.of(workspace, ledger, None), read_offers(workspace.folder)
+        placements, catalog = read_placements(workspace.folder), shelf.now().catalog
+        require_possible(workspace.folder, placements, catalog)
         load_codes(ledger, workspace.folder, offers)
         return cls(
             settings=workspace.settings,
             workspace_hash=workspace.hash,
-            catalog=shelf.now().catalog,
+            catalog=catalog,
             offers=offers,
-            slots=read_ready(workspace.folder, workspace.settings.currency, shelf.now().catalog, _keys(offers)),
+            slots=read_ready(workspace.folder, workspace.settings.currency, catalog, _keys(offers)),
+            placements=placements,
             experiments=read_experiments(workspace.folder),
             ledger=ledger,
             reports=workspace.reports,
             shelf=shelf,
+            popular=of_history(workspace),
             workspace=workspace,
         )
 
@@ -114,11 +126,18 @@ class State:
         return replace(plain._answering(served.champions), challengers=beside, variants=variants)
 
     def _answering(self, releases: Mapping[str, Release]) -> State:
-        assert self.shelf is not None  # noqa: S101  # see `serving`
+        assert self.shelf is not None and self.workspace is not None  # noqa: S101, PT018  # see `serving`
         shelf = self.shelf.beside(releases.get("recommender"))
         stock = shelf.now()
+        known = None if stock.recommender is None else stock.recommender.interactions
         return replace(
-            self, shelf=shelf, catalog=stock.catalog, recommender=stock.recommender, uplift=releases.get("uplift")
+            self,
+            shelf=shelf,
+            catalog=stock.catalog,
+            recommender=stock.recommender,
+            uplift=releases.get("uplift"),
+            popular=of_history(self.workspace) if known is None else of_release(known),
+            pace=Pace(),
         )
 
     def writing(self) -> State:
@@ -159,17 +178,31 @@ class State:
         offers = read_rules(folder, catalog, _effects(found))
         slots = read_ready(folder, settings.currency, catalog, _keys(offers))
         require_known_scores(folder, slots.values(), _scores(offers, _effects(found)))
+        placements = read_placements(folder)
+        require_possible(folder, placements, catalog)
         return cls(
             settings=settings,
             workspace_hash=json.loads((folder / BUNDLED_HASH).read_text())["hash"],
             catalog=catalog,
             offers=offers,
             slots=slots,
+            placements=placements,
             experiments=read_experiments(folder),
             recommender=admitted(found.get("recommender"), catalog),
             uplift=found.get("uplift"),
             keys=Keys(of_environment),
         )
+
+
+def require_possible(folder: Path, placements: Mapping[str, Placement], catalog: Catalog) -> None:
+    """Refuses a condition that asks for an attribute which the catalogue does not have."""
+    for key, placement in placements.items():
+        conditions = [one.where for one in placement.boost or ()] + [one.where for one in placement.pinned or ()]
+        try:
+            for where in (placement.filter, *conditions):
+                fitting(catalog, where)
+        except ValueError as error:
+            raise ValueError(f"{folder / PLACEMENTS}: placement {key!r}: {error}") from None
 
 
 def _tests(beside: Mapping[str, Beside]) -> dict[str, Experiment]:

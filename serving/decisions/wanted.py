@@ -10,11 +10,10 @@ from typing import Any
 from features.decisions import NOTHING, Decision, Option
 from features.offers import Offer
 from features.slots import Wanted
-from serving.decisions.offers import select
-from serving.decisions.recommend import Answer, UnavailableError, basket, recommend, similar
+from serving.decisions.offers import UnavailableError, select
+from serving.decisions.recommend import Answer, basket, recommend, similar
 from serving.decisions.requests import BasketRequest, DecideRequest, OfferRequest, RecommendRequest, SimilarRequest
 from serving.decisions.state import State
-from training.recommenders.guarded import BrokenModelError
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,10 @@ def items_of(
     if wanted is None:
         return Part("item")
     who: dict[str, Any] = {} if default else {"customer": request.customer, "anonymous": request.anonymous}
-    only: dict[str, Any] = {"k": wanted.k, "where": wanted.where, "exclude": list(wanted.exclude)}
-    own = only | who | {"include_bought": wanted.include_bought, "variety": wanted.variety}
+    own = wanted.said | who
+    own |= {"exclude": list(wanted.exclude)} if "exclude" in own else {}
     if wanted.route == "similar" and request.item is not None:
+        only = {name: own[name] for name in SimilarRequest.model_fields.keys() & own.keys()}
         alike = SimilarRequest(item=request.item, **only)
         return _decided("item", lambda: similar(state, alike, decision_id, now))
     if wanted.route == "basket" and request.cart:
@@ -79,6 +79,6 @@ def given(state: State, part: Part) -> Offer | None:
 def _decided(kind: str, decide: Callable[[], tuple[Decision, Any]]) -> Part:
     try:
         decision, answer = decide()
-    except (UnavailableError, BrokenModelError) as error:  # the rest of the content is shown without it
+    except UnavailableError as error:  # the rest of the content is shown without it
         return Part(kind, fallback=f"no {kind}: {error}")
     return Part(kind, decision, answer, decision.fallback)

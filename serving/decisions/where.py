@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,24 @@ def fitted(catalog: Catalog, where: Mapping[str, Any] | None) -> bool:
     return where is None or orjson.dumps(where, option=orjson.OPT_SORT_KEYS) in catalog.remembered
 
 
+def held(catalog: Catalog, where: Mapping[str, Any], ids: Sequence[str]) -> list[bool]:
+    """For which of these items the condition holds; asked of them alone."""
+    condition = of_items(parsed(where, "where"))
+    names = {leaf.item for leaf in leaves(condition) if isinstance(leaf, Attribute)}
+    columns = {name: catalog.attribute(name) for name in names}
+    return [item_holds(condition, {name: column.get(one) for name, column in columns.items()}) for one in ids]
+
+
 def gone(catalog: Catalog) -> Listed:
     """The items that are out of stock."""
     return _remembered(catalog, GONE, lambda: catalog.out_of_stock)
+
+
+def in_categories(catalog: Catalog, items: Sequence[str]) -> Listed | None:
+    """The items of the categories that these are of; None where the catalogue knows of none."""
+    of = catalog.attribute("category")
+    names = sorted({str(name) for one in items if (name := of.get(one)) is not None})
+    return fitting(catalog, {"item": "category", "in": names}) if names else None
 
 
 def _remembered(catalog: Catalog, said: bytes, find: Callable[[], Items]) -> Listed:
@@ -47,9 +62,5 @@ def _remembered(catalog: Catalog, said: bytes, find: Callable[[], Items]) -> Lis
 
 
 def _fitting(catalog: Catalog, where: Mapping[str, Any]) -> Items:
-    condition = of_items(parsed(where, "where"))
-    names = {leaf.item for leaf in leaves(condition) if isinstance(leaf, Attribute)}
-    columns = {name: catalog.attribute(name) for name in names}
     items = catalog.frame.index.tolist()
-    fits = [one for one in items if item_holds(condition, {name: column[one] for name, column in columns.items()})]
-    return np.array(fits, dtype=np.str_)
+    return np.array([one for one, fits in zip(items, held(catalog, where, items), strict=True) if fits], dtype=np.str_)

@@ -21,13 +21,12 @@ from serving.decisions import offers, recommend
 from serving.decisions.challenge import answering, noted, shadowed
 from serving.decisions.journal import Journal
 from serving.decisions.limits import UsedUpError, take, taken
-from serving.decisions.recommend import UnavailableError
+from serving.decisions.offers import UnavailableError
 from serving.decisions.requests import Request
 from serving.decisions.shelf import stocked
 from serving.decisions.state import State
 from serving.http.counters import count
 from serving.http.errors import HttpError
-from training.recommenders.guarded import BrokenModelError
 
 Answer = dict[str, Any]
 Decide = Callable[[State, Any, str, datetime], tuple[Decision, Answer]]
@@ -145,8 +144,6 @@ def refusing() -> Iterator[None]:
         yield
     except UnavailableError as error:
         raise HttpError(503, "unavailable", str(error)) from None
-    except BrokenModelError as error:
-        raise HttpError(500, "broken_model", str(error)) from None
     except ValueError as error:
         raise HttpError(400, "bad_request", str(error)) from None
 

@@ -33,7 +33,13 @@ FACTS = {  # what every answer says about its decision
     **dict.fromkeys(("model", "model_version", "fallback"), NULL_STRING),
     "probability": NUMBER,
 }
-ITEM = whole(item=STRING, name=STRING, score=NUMBER, reason=whole(kind=STRING, text=STRING, cites=listed(STRING)))
+WHY = whole(kind=STRING, text=STRING, cites=listed(STRING))
+WHY["properties"] |= {
+    "pinned": STRING | {"description": "The promotion that put it there."},
+    "boosted": NUMBER | {"description": "The factor by which the shop moved it."},
+}
+SCORE = NULL_NUMBER | {"description": "Null for a promotion."}
+ITEM = whole(**dict.fromkeys(("item", "name", "step"), STRING), score=SCORE, reason=WHY)
 ITEMS = whole(items=listed(ITEM), **FACTS)
 ELEMENT = whole(text=STRING, variant=STRING, probability=NUMBER)
 FLIP = whole(**dict.fromkeys(("words", "offer", "best", "then"), STRING), **dict.fromkeys(("effect", "at"), NUMBER)) | {

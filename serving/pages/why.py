@@ -14,7 +14,7 @@ from features.ledger import Ledger
 from features.past import people
 from features.workspace import Workspace
 from serving.decisions.histories import person
-from serving.decisions.recommend import UnavailableError, recommend
+from serving.decisions.recommend import recommend
 from serving.decisions.requests import RecommendRequest
 from serving.decisions.state import State
 from serving.pages.links import Link
@@ -79,9 +79,8 @@ def signals(state: State, workspace: Workspace, customer: str, now: datetime) ->
 
 
 def _recommended(state: State, link: Link, now: datetime) -> list[str]:
-    try:
-        _, found = recommend(state, RecommendRequest(customer=link.customer, k=SHOWN), "page", now)  # not journalled
-    except UnavailableError:
+    _, found = recommend(state, RecommendRequest(customer=link.customer, k=SHOWN), "page", now)  # not journalled
+    if not found["items"]:
         return [words("Nothing is recommended at the moment.")]
     rows = [pair(str(one["name"]), one["reason"]["text"]) for one in found["items"]]
     note = [words("These are not chosen for you: they are what is popular.", "soft")] if found["fallback"] else []

@@ -31,7 +31,7 @@ WRONG = {
     f"{ELEMENTS}holdout: 1": r"holdout == 1: .* less than 1",
     "kind: page\nelements: {head: {default: Hello}}": r"kind == 'page': .*'landing', 'web'",
     f"{ELEMENTS}purpose: fun": r"purpose == 'fun': .*'personalisation'",
-    f"{ELEMENTS}items: {{k: 3, where: {{trait: city, is: Lyon}}}}": "where there are items only",
+    f"{ELEMENTS}items: {{k: 3, filter: {{trait: city, is: Lyon}}}}": "where there are items only",
     f"{ELEMENTS}contents: [{{key: a}}, {{key: a}}]": r"two contents have the key 'a'$",
     f"{ELEMENTS}contents: [{{key: default}}]": r"one of the contents has the key 'default', which every one has",
     f"{ELEMENTS}contents: [{{key: a, audience: {{segment: nope}}}}]": r"content 'a': there is no segment 'nope'",

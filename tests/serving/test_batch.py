@@ -95,7 +95,7 @@ def test_who_was_erased_since_is_decided_anew_by_a_retry(service: httpx.Client, 
         ({"customers": ["c000"], "k": 0}, "k == 0"),
         ({"customers": ["c000"], "history": ["green"]}, "unknown field 'history'"),
         ({"customers": ["c000"], "customer": "c000"}, "did you mean 'customers'"),
-        ({"customers": ["c000"], "where": {"item": "colour", "is": "red"}}, "colour"),
+        ({"customers": ["c000"], "filter": {"item": "colour", "is": "red"}}, "colour"),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(service: httpx.Client, body: dict[str, Any], words: str) -> None:

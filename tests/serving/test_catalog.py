@@ -93,19 +93,19 @@ def test_what_another_process_imports_holds_in_the_next_answer(live: Live, tmp_p
 
 
 def test_a_filter_by_price_obeys_the_price_of_the_moment(live: Live) -> None:
-    where = {"where": {"item": "price", "at_most": 4.5}}
+    only = {"filter": {"item": "price", "at_most": 4.5}}
     live.say({"item": "white", "price": 4.4, "stock": 1}, {"item": "black", "price": 9.0})
     for path, body in (("recommend", TEA_DRINKER), ("recommend/similar", {"item": "green"})):
         for price in (4.4, 4.6, 4.5):
             live.say({"item": "white", "price": price})
-            answer = live.client.post(f"/v1/{path}", json=body | where)
+            answer = live.client.post(f"/v1/{path}", json=body | only)
             items = [one["item"] for one in answer.json()["items"]]
             assert set(items) <= {"white", "green"}
             assert ("white" in items) == (price <= 4.5)
 
 
 @pytest.mark.parametrize(
-    ("where", "said"),
+    ("only", "said"),
     [
         ({"item": "size", "at_most": 3}, "has no attribute 'size'"),
         ({"event": "Product Viewed"}, "where there are items only"),
@@ -113,8 +113,8 @@ def test_a_filter_by_price_obeys_the_price_of_the_moment(live: Live) -> None:
         (nested(100), "is nested more than 20 deep"),
     ],
 )
-def test_a_filter_that_asks_for_nothing_of_an_item_is_refused(live: Live, where: dict[str, object], said: str) -> None:
-    answer = live.client.post("/v1/recommend", json={"where": where})
+def test_a_filter_that_asks_for_nothing_of_an_item_is_refused(live: Live, only: dict[str, object], said: str) -> None:
+    answer = live.client.post("/v1/recommend", json={"filter": only})
     assert (answer.status_code, said in answer.json()["message"]) == (400, True)
 
 

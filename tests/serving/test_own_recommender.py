@@ -3,11 +3,13 @@
 The shop: 30 customers buy their own item every week, for half a year; `favourite` knows it, popularity cannot.
 """
 
+import asyncio
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,15 +24,17 @@ from features.consent import Basis, grant
 from features.events import ORDERED, SCHEMA, Event
 from features.history import append
 from features.ledger import Ledger
+from features.placements import Placement
 from features.workspace import Workspace
 from serving.bundle import write
 from serving.cli import app, main
+from serving.decisions.journal import find
 from serving.decisions.recommend import recommend
 from serving.decisions.requests import RecommendRequest
 from serving.decisions.served import Served
 from serving.decisions.state import State
 from serving.http.answers import Asked, decided
-from serving.http.errors import HttpError
+from serving.http.app import Routes
 from training import tracking
 from training.release import current
 
@@ -143,14 +147,77 @@ class Silent:
         return np.zeros(len(ids))
 
 
-def test_an_answer_that_breaks_the_rules_is_an_error_that_names_the_model(shop):
+def test_an_answer_that_breaks_the_rules_is_not_given_and_the_one_that_is_names_the_model(shop):
     state = State.read(shop)
     broken = replace(state.recommender.recommender, inner=Silent())
     asked = Asked("recommend", recommend, RecommendRequest(customer="customer-03"))
-    with pytest.raises(HttpError) as error:
-        decided(replace(state, recommender=replace(state.recommender, recommender=broken)), asked, START)
+    answer = decided(replace(state, recommender=replace(state.recommender, recommender=broken)), asked, START)
     said = f"{PATH}: recommend_for returned a NoneType, must return Rankings"
-    assert (error.value.status, error.value.body) == (500, {"code": "broken_model", "message": said})
+    assert answer["fallback"] == f"the model failed ({said}) at the step personal: what is popular"
+    assert "item-9" not in [one["item"] for one in answer["items"]]  # out of stock
+    assert {one["step"] for one in answer["items"]} == {"popular"}
+
+
+class Slow:
+    """Answers as the model does, some seconds later."""
+
+    name = "favourite"
+
+    def __init__(self, inner, *slow):
+        self._inner, self._slow = inner, slow
+
+    def __getattr__(self, method):
+        if method in self._slow:
+            time.sleep(3)
+        return getattr(self._inner, method)
+
+
+@pytest.fixture
+def slowly(shop):
+    """Makes the routes of the shop whose model takes three seconds for these methods."""
+    made = []
+
+    def make(*slow):
+        routes, state = Routes(lambda: START), State.of(shop)
+        made.append(state)
+        release = state.recommender
+        model = replace(release.recommender, inner=Slow(release.recommender.inner, *slow))
+        routes.state = replace(state, recommender=replace(release, recommender=model))
+        return routes
+
+    yield make
+    for state in made:
+        state.intake.close()
+        state.journal.close()
+
+
+async def asked_at_once(routes, *bodies):
+    transport = httpx.ASGITransport(routes.app(), client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        return await asyncio.gather(*(client.post("/recommend", json=body) for body in bodies))
+
+
+@pytest.mark.parametrize("slow", [("recommend_for",), ("reasons",), ("chance_of_repeat", "recommend_for")])
+def test_a_slow_model_is_cut_and_what_is_popular_answers_in_time(shop, slowly, slow):
+    started = time.monotonic()
+    answers = asyncio.run(asked_at_once(slowly(*slow), *({"customer": f"customer-{n:02}", "k": 4} for n in range(8))))
+    took = time.monotonic() - started
+    assert took < 2.5  # of three seconds that one answer of the model takes
+    for answer in answers:
+        assert answer.status_code == 200
+        assert answer.json()["fallback"] == "the model took too long at the step personal: what is popular"
+        assert {one["step"] for one in answer.json()["items"]} <= {"popular"}
+        assert "item-9" not in [one["item"] for one in answer.json()["items"]]  # out of stock
+        row = find(shop.state / "journal", Ledger.at(shop.ledger), answer.json()["decision_id"])
+        assert sum(row["context"]["steps"].values()) == len(row["chosen"]) == len(answer.json()["items"])
+
+
+def test_a_model_that_answers_within_the_budget_of_a_placement_is_not_cut(slowly):
+    routes = slowly("recommend_for")
+    routes.state = replace(routes.state, placements={"patient": Placement(budget_ms=4000)})
+    (answer,) = asyncio.run(asked_at_once(routes, {"customer": "customer-03", "k": 4, "placement": "patient"}))
+    assert (answer.json()["fallback"], answer.json()["items"][0]["item"]) == (None, "item-3")
+    assert answer.json()["items"][0]["step"] == "personal"
 
 
 def test_a_release_whose_class_attune_yaml_does_not_name_is_refused_in_one_line(shop, tmp_path):
@@ -205,6 +272,7 @@ BUNDLED = """
 import sys
 from datetime import datetime
 from pathlib import Path
+from serving.decisions.journal import find
 from serving.decisions.recommend import recommend
 from serving.decisions.requests import RecommendRequest
 from serving.decisions.state import State

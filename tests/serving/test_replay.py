@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from features.decisions import decisions
 from features.events import ORDERED, VIEWED, Event
 from features.history import close_days, record
 from features.ledger import Ledger
+from features.placements import Boost, Pinned
 from features.workspace import Workspace
 from serving.decisions.decide import decide
 from serving.decisions.offers import select
+from serving.decisions.pace import SLOW
+from serving.decisions.popular import of_history
 from serving.decisions.recommend import basket, recommend, similar
 from serving.decisions.replay import replay
 from serving.decisions.requests import (
@@ -24,6 +28,7 @@ from serving.decisions.requests import (
     DecideRequest,
     HistoryEntry,
     OfferRequest,
+    Page,
     RecommendRequest,
     SimilarRequest,
 )
@@ -31,14 +36,22 @@ from serving.decisions.state import State
 
 NOW = datetime.now(UTC)
 VIEW = HistoryEntry.model_validate({"item": "green", "event": VIEWED, "time": "2026-01-09T12:00:00Z"})
+TEA = {"item": "category", "is": "tea"}
+PINNED = [Pinned(key="week", items=("mocha",), positions=(2,), share=0.5), Pinned(key="tea", where=TEA)]
+PAGE = Page(items=["white"], cart=["java"], device="phone")
 REQUESTS: list[tuple[Any, Any]] = [
     (recommend, RecommendRequest(customer="c000", k=3, exclude=["mocha"], include_bought="never")),
     (recommend, RecommendRequest(customer="c020", variety=0.5, k=2)),  # did something since the release
-    (recommend, RecommendRequest(customer="c055", where={"item": "price", "at_most": 5.0})),  # did not agree
+    (recommend, RecommendRequest(customer="c055", filter={"item": "price", "at_most": 5.0})),  # did not agree
     (recommend, RecommendRequest(history=["white", VIEW])),
     (recommend, RecommendRequest()),
     (basket, BasketRequest(cart=["green"], customer="c002")),
     (similar, SimilarRequest(item="green", exclude=["white"])),
+    (recommend, RecommendRequest(customer="c000", placement="home-page", exclude=["mocha"])),
+    (recommend, RecommendRequest(customer="c002", placement="product-page", context=PAGE, filter=None, k=4)),
+    (recommend, RecommendRequest(customer="c001", boost=[Boost(where=TEA, by=5.0)], pinned=PINNED)),
+    (recommend, RecommendRequest(pinned=PINNED)),  # drawn by the decision's id
+    (similar, SimilarRequest(item="green", pinned=PINNED, boost=[Boost(where=TEA, by=0.5)])),
     (select, OfferRequest(customer="c001", offers=["coupon", "mail"])),
     (select, OfferRequest(features={"tenure": 1.0}, channel="web")),
     (decide, DecideRequest(slot="home-hero", customer="c001")),
@@ -110,6 +123,21 @@ def test_another_choice_is_told(own: Workspace, state: State) -> None:
     told = replay(own, decision_id)
     assert told[1] == "chosen        java"
     assert told[3].startswith("not the same  the catalogue has not changed since")
+
+
+def test_without_a_release_what_was_counted_then_is_counted_again(own: Workspace, state: State) -> None:
+    decision_id = decided(replace(state, recommender=None, popular=of_history(own)), recommend, RecommendRequest(k=3))
+    later(own)
+    told = replay(own, decision_id)
+    assert told[3].startswith("the same"), told
+
+
+def test_a_model_that_was_slow_is_not_made_slow_again(own: Workspace, state: State) -> None:
+    assert state.journal is not None
+    decision, _ = recommend(state, RecommendRequest(customer="c000"), "d-slow", NOW)
+    state.journal.append(replace(decision, fallback=f"{SLOW} at the step personal: what is popular"))
+    with pytest.raises(ValueError, match="did not answer in time"):
+        replay(own, "d-slow")
 
 
 def test_what_cannot_be_made_again_says_why(own: Workspace, state: State) -> None:

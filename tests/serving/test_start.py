@@ -63,12 +63,15 @@ def test_a_wrong_file_of_the_workspace_is_one_line(tmp_path: Path, file: str, te
 
 def test_without_a_release_the_service_starts_and_says_what_is_missing(tmp_path: Path, serving) -> None:
     with serving(create(tmp_path / "shop")) as client:
-        for path in ("/v1/recommend", "/v1/offers/select"):
-            answer = client.post(path, json={})
-            assert answer.status_code == 503
-            assert "attune promote" in answer.json()["message"]
-            again = client.post(path.replace("/v1", "/api"), json={"request": {}})
-            assert (again.status_code, again.json()) == (503, answer.json())
+        answer = client.post("/v1/offers/select", json={})
+        assert answer.status_code == 503
+        assert "attune promote" in answer.json()["message"]
+        again = client.post("/api/offers/select", json={"request": {}})
+        assert (again.status_code, again.json()) == (503, answer.json())
+        told = client.post("/v1/recommend", json={}).json()
+        assert (told["items"], told["model"]) == ([], None)
+        assert "attune promote" in told["fallback"]
+        assert told["reason"] == "no item is known: import a log or a catalogue"
         assert client.post("/v1/experiments/checkout-badge/assign", json={"customer": "a"}).status_code == 200
 
 

@@ -19,6 +19,8 @@ from features.interactions import Interactions
 from features.workspace import Workspace
 from serving import watch as watched
 from serving.decisions import canary
+from serving.decisions.recommend import recommend
+from serving.decisions.requests import RecommendRequest
 from serving.http.app import Routes
 from serving.http.ready import readiness
 from serving.watch import Watch
@@ -199,6 +201,10 @@ def test_a_worker_that_begins_without_any_good_release_answers_the_rest(shop: Wo
     assert version(routes) is None
     assert "checksum" in routes.state.refused["recommender"]
     assert routes.state.uplift is not None
+    _, answer = recommend(routes.state, RecommendRequest(customer="c000", k=3), "d", NOW)
+    assert answer["fallback"].startswith("the recommender is refused (")
+    assert answer["fallback"].endswith("): what is popular")
+    assert [one["step"] for one in answer["items"]] == ["popular"] * 3
     close(routes)
 
 
@@ -213,6 +219,7 @@ def test_a_pointer_that_cannot_be_read_stops_nothing(shop: Workspace, routes: Ro
     ("file", "text", "words"),
     [
         ("offers.yaml", "offers: [{key: mail, name: A letter, cots: 1}]", "offers.yaml: unknown key 'offers.0.cots'"),
+        ("placements.yaml", "placements: {home: {stesp: []}}", "did you mean 'steps'"),
         ("experiments/new.yaml", "key: new\narms: {a: 0.5, b: 0.6}", "new.yaml: file == "),
         ("segments/new.yaml", "segments: [{key: a b, who: {trait: x, is: 1}}]", "new.yaml: segments.0.key"),
         ("attune.yaml", "name: shop\ncurency: EUR", "did you mean 'currency'"),
@@ -244,8 +251,10 @@ def test_a_right_edit_decides_from_the_next_look_on_in_every_worker_alike(
     second.look()
     (shop.folder / "experiments/new.yaml").write_text("key: new\narms: {a: 0.5, b: 0.5}")
     (shop.folder / "offers.yaml").write_text("offers: [{key: mail, name: A letter, channel: email, value: 1, cost: 0}]")
+    (shop.folder / "placements.yaml").write_text("placements: {home: {k: 3}}")
     for one in (watch, second):
         one.look()
+    assert {key: one.k for key, one in routes.state.placements.items()} == {"home": 3}
     assert [offer.key for offer in routes.state.offers] == ["mail"]
     assert "new" in routes.state.experiments
     assert routes.state.workspace_hash == other.state.workspace_hash == Workspace.open(shop.folder).hash

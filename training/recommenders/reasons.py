@@ -27,9 +27,12 @@ TEXTS = {
     "goes_with": f"goes with {OTHERS}",
     "popular": "popular now",
     "new": "new in the shop",
+    "listed": "in the shop",
+    "pinned": "promoted by the shop",
 }
 POPULAR = Reason("popular")
 NEW = Reason("new")
+LISTED = Reason("listed")
 
 
 def because(

@@ -17,18 +17,23 @@ class Facts(TypedDict):
 
 
 class Reason(TypedDict):
-    """Why an item is there, with the items that it cites."""
+    """Why an item is there, with the items that it cites; the promotion that put it there, or by what it was moved."""
 
     kind: str
     text: str
     cites: list[str]
+    pinned: NotRequired[str]
+    boosted: NotRequired[float]
 
 
 class Item(TypedDict):
+    """`score` is None for a promotion; `step`: which step of the placement found it."""
+
     item: str
     name: str
-    score: float
+    score: float | None
     reason: Reason
+    step: str
 
 
 class Items(Facts):

@@ -22,15 +22,50 @@ class Keyed(TypedDict, total=False):
     idempotency_key: str | None
 
 
-class Recommend(Keyed, total=False):
+class Boost(TypedDict):
+    """Items that are moved: above 1 `by` lifts them, below 1 it lowers them."""
+
+    where: Condition
+    by: float
+
+
+class Pinned(TypedDict, total=False):
+    """A promotion: `items`, or the best of those `where` a condition holds, at `positions`, for a `share` of all."""
+
+    key: Required[str]
+    items: Sequence[str]
+    where: Condition | None
+    positions: Sequence[int]
+    share: float
+
+
+class Page(TypedDict, total=False):
+    """What the page shows; `device`: of which kind, `source`: where the visit comes from."""
+
+    items: Sequence[str]
+    cart: Sequence[str]
+    device: str | None
+    source: str | None
+
+
+class Placed(Keyed, total=False):
+    """What every request for items may say; what it does not say, the `placement` does."""
+
+    placement: str | None
+    k: int | None
+    filter: Condition | None
+    exclude: Sequence[str] | None
+    boost: Sequence[Boost] | None
+    pinned: Sequence[Pinned] | None
+    context: Page | None
+
+
+class Recommend(Placed, total=False):
     """A `history` is answered in place of what is known of the customer; `anonymous` is a device."""
 
     customer: str | None
     anonymous: str | None
     history: Sequence[str | HistoryEntry] | None
-    k: int | None
-    exclude: Sequence[str] | None
-    where: Condition | None
     include_bought: Bought | None
     variety: float | None
 
@@ -50,11 +85,8 @@ class Basket(Recommend, total=False):
     cart: Required[Sequence[str]]
 
 
-class Similar(Keyed, total=False):
+class Similar(Placed, total=False):
     item: Required[str]
-    k: int | None
-    exclude: Sequence[str] | None
-    where: Condition | None
 
 
 class SelectOffer(Keyed, total=False):

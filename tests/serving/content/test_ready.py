@@ -85,7 +85,8 @@ def test_a_default_that_does_not_say_the_same_to_everybody_is_refused(tmp_path: 
     ("rule", "why"),
     [
         ("offers: [coupn]", "content 'own': there is no offer 'coupn'; did you mean 'coupon'?"),
-        ("items: {k: 3, where: {item: colour, is: red}}", "the catalogue has no attribute 'colour'"),
+        ("items: {k: 3, filter: {item: colour, is: red}}", "the catalogue has no attribute 'colour'"),
+        ("items: {placement: home-pag}", "there is no placement 'home-pag'; did you mean 'home-page'?"),
         ("audience: {event: Product Viewed, where: {colour: red}}", "the catalogue has no attribute 'colour'"),
         ("audience: {score: effect of coupn, at_least: 1}", "there is no score 'effect of coupn'"),
     ],

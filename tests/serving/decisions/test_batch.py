@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,12 +12,14 @@ from features.decisions import Decision
 from features.events import ORDERED, VIEWED, Event
 from features.history import record
 from features.ledger import Ledger
+from features.placements import Placement
 from features.workspace import Workspace
 from serving.decisions.batch import recommend_each
 from serving.decisions.journal import store
 from serving.decisions.recommend import recommend
 from serving.decisions.requests import BatchRequest
 from serving.decisions.state import State
+from training.recommenders.base import Recommender
 
 NOW = datetime(2026, 2, 10, tzinfo=UTC)
 PLAIN = NOW.replace(tzinfo=None)
@@ -30,6 +32,7 @@ EVERYBODY = [
     "c022",  # the same, on a device
     "c024",  # bears another id too
     "c026",  # is tired of what it was shown
+    "odd",  # agreed and did only what the model does not know
     "c001",  # a second time
 ]
 
@@ -41,7 +44,9 @@ def lived(shop: Workspace) -> None:
 
     ledger = Ledger.at(shop.ledger)
     grant(ledger, ["batch-new"], Basis(("personalisation",), "a box"), source="batch", time=PLAIN - timedelta(days=9))
+    grant(ledger, ["odd"], Basis(("personalisation",), "a box"), source="batch", time=PLAIN - timedelta(days=9))
     did = [
+        ("odd", VIEWED, "no such item", None),
         ("batch-new", VIEWED, "mocha", None),
         ("c020", ORDERED, "java", None),
         ("c020", VIEWED, "white", None),
@@ -68,12 +73,12 @@ def same(state: State, **asked: Any) -> list[tuple[Decision, dict[str, Any]]]:
     made = recommend_each(state, request, ids, NOW)
     for customer, decision_id, (decision, answer) in zip(EVERYBODY, ids, made, strict=True):
         alone, told = recommend(state, request.of(customer), decision_id, NOW)
-        scores = [[one.score for one in one_of.options] for one_of in (decision, alone)]
-        assert np.allclose(*scores, rtol=1e-5), customer
+        scores = [np.array([one.score for one in made_of.options], float) for made_of in (decision, alone)]
+        assert np.allclose(*scores, rtol=1e-5, equal_nan=True), customer  # a promotion has none
         assert replace(decision, options=()) == replace(alone, options=()), customer
         assert [one.key for one in decision.options] == [one.key for one in alone.options]
-        assert [(one["item"], one["name"], one["reason"]) for one in answer["items"]] == [
-            (one["item"], one["name"], one["reason"]) for one in told["items"]
+        assert [(one["item"], one["name"], one["reason"], one["step"]) for one in answer["items"]] == [
+            (one["item"], one["name"], one["reason"], one["step"]) for one in told["items"]
         ]
         assert {**answer, "items": []} == {**told, "items": []}
     return made
@@ -89,9 +94,13 @@ def test_each_is_answered_as_alone(state: State, mode: str | None, k: int) -> No
     "asked",
     [
         {"exclude": ["green", "no such item"]},
-        {"where": {"item": "category", "is": "tea"}},
-        {"where": {"item": "price", "at_most": 1.0}},
+        {"filter": {"item": "category", "is": "tea"}},
+        {"filter": {"item": "price", "at_most": 1.0}},
         {"variety": 0.7, "k": 2},
+        {"placement": "home-page"},
+        {"placement": "product-page", "k": 2, "context": {"items": ["green"]}},
+        {"boost": [{"where": {"item": "category", "is": "tea"}, "by": 3.0}]},
+        {"pinned": [{"key": "week", "items": ["mocha"], "positions": [2], "share": 0.5}]},
     ],
 )
 def test_what_is_asked_holds_for_all(state: State, asked: dict[str, Any]) -> None:
@@ -108,6 +117,32 @@ def test_who_differs_is_told_apart(state: State) -> None:
     assert made["c026"][0].chosen[-1] == "white"
     cites = {cited for item in made["c022"][1]["items"] for cited in item["reason"]["cites"]}
     assert "robusta" in cites  # what was viewed on the device
+
+
+def test_what_a_placement_says_is_not_overruled_by_what_the_request_leaves_open(state: State) -> None:
+    placed = replace(state, placements={"few": Placement(k=2), "many": Placement(k=1000)})
+    made = same(placed, placement="few")
+    assert {len(decision.chosen) for decision, _ in made} == {2}
+    too_many = BatchRequest(customers=[f"c{number}" for number in range(51)], placement="many")
+    with pytest.raises(ValueError, match="at most 50000"):
+        recommend_each(placed, too_many, ["d"] * 51, NOW)
+
+
+def test_without_a_model_or_with_one_that_fails_each_is_answered_by_what_is_counted(state: State) -> None:
+    release = state.recommender
+    assert release is not None
+
+    class Failing:
+        def recommend_for(self, *_: Any, **__: Any) -> Any:
+            raise RuntimeError("no luck")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(release.recommender, name)
+
+    failing = replace(release, recommender=cast(Recommender, Failing()))
+    for other in (replace(state, recommender=None), replace(state, recommender=failing)):
+        made = same(other, k=3)
+        assert all(decision.fallback and len(decision.chosen) == 3 for decision, _ in made)
 
 
 def test_one_customer_is_a_batch_too(state: State) -> None:
@@ -137,7 +172,7 @@ def test_the_looks_do_not_grow_with_the_customers(state: State, monkeypatch: pyt
         return look(self, query, values)
 
     monkeypatch.setattr(Ledger, "look", counted)
-    few, many = ["c000", "c020", "c026"], [one for one in EVERYBODY if one != "c024"]
+    few, many = ["c000", "c020", "c026"], [one for one in EVERYBODY if one not in {"c024", "odd"}]
     counts = []
     for customers in (few, many):
         asked.clear()

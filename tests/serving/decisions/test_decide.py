@@ -240,11 +240,12 @@ def test_items_of_the_page_are_asked_for_and_said_where_they_are_lacking(state: 
     assert [one["item"] for one in ask(state, "beside", "shopper", item="green")[1]["items"]] != ["green"]
 
 
-def test_content_is_shown_without_items_where_there_is_no_release(state: State) -> None:
+def test_content_is_shown_with_what_is_counted_where_there_is_no_release(state: State) -> None:
     bare = replace(state, recommender=None, uplift=None)
     _, answer = ask(bare, "hero", buyers(held=False)[0])
-    assert (answer["content"], answer["items"], answer["model"]) == ("tea", [], None)
-    assert "no item: no recommender is released" in answer["fallback"]
+    assert (answer["content"], answer["model"]) == ("tea", None)
+    assert {one["step"] for one in answer["items"]} == {"popular"}
+    assert "no recommender is released; run `attune promote recommender latest`: what is popular" in answer["fallback"]
 
 
 def lyonnais(state: State, count: int) -> list[str]:
