@@ -70,13 +70,10 @@ class Recommend(Placed, total=False):
     variety: float | None
 
 
-class RecommendBatch(Keyed, total=False):
+class RecommendBatch(Placed, total=False):
     """The same is asked for each of up to 1,000 customers."""
 
     customers: Required[Sequence[str]]
-    k: int | None
-    exclude: Sequence[str] | None
-    where: Condition | None
     include_bought: Bought | None
     variety: float | None
 
