@@ -101,7 +101,7 @@ def later(shop: Workspace) -> None:
     close_days(shop, NOW - timedelta(hours=1))
 
 
-@pytest.mark.parametrize(("by", "request_"), REQUESTS, ids=str)
+@pytest.mark.parametrize(("by", "request_"), REQUESTS, ids=lambda one: getattr(one, "__name__", str(one)))
 def test_what_happened_since_changes_nothing(own: Workspace, state: State, by: Any, request_: Any) -> None:
     decision_id = decided(state, by, request_)
     later(own)
