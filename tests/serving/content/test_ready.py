@@ -45,6 +45,7 @@ def read(folder: Path, *, text: str = "Hi", default: str = "Hello", rule: str = 
     (folder / "slots" / "own.yaml").write_text(slot)
     (folder / "templates" / "names.liquid").write_text("one\n\n{{ nobody }}\n")
     (folder / "templates" / "price.liquid").write_text("{% for item in items %}{{ item.price | price }}{% endfor %}")
+    (folder / "placements.yaml").write_text("placements: {home-page: {k: 3}}")
     slots = read_ready(folder, "EUR", CATALOG, ["coupon"])
     require_known_scores(folder, slots.values(), ["effect of coupon"])
     return slots["own"]
