@@ -17,11 +17,11 @@ from training.uplift.stack import Stack
 class Blend:
     """effect(x) = average + factor (s(x) - centre), s the weighted sum of the candidates' effects.
 
-    Its variance is the sum of three: that of the average; that of the factor, at least what was shrunk away squared,
-    times (s - centre)^2; and that of s, a jackknife over the folds: (folds - 1) times the squared distance between s of
-    a row and s by models and weights that were learned without the row's fold, as a constant and a multiple of
-    (s - centre)^2 (`disagreement`). The last is not shrunk: what was shrunk away may be there. What no candidate sees
-    of a customer is in none of them.
+    Its variance is the sum of two: that of the average, and that of s, a jackknife over the folds: (folds - 1) times
+    the squared distance between s of a row and s by models and weights that were learned without the row's fold, as a
+    constant and a multiple of (s - centre)^2 (`disagreement`), at least the variance of the factor and what was shrunk
+    away squared: both are of the scale of s, on which the folds disagree too. It is not shrunk: what was shrunk away
+    may be there. What no candidate sees of a customer is in neither.
     """
 
     weights: Sequence[float]
@@ -36,7 +36,7 @@ class Blend:
         """Effect and standard error, from the effects of the candidates (rows x candidates)."""
         above = effects @ np.asarray(self.weights, dtype=np.float64) - self.centre
         constant, multiple = self.disagreement
-        variance = constant + (multiple + max(self.factor_error, 1 - self.factor) ** 2) * above**2
+        variance = constant + max(multiple, self.factor_error**2, (1 - self.factor) ** 2) * above**2
         return self.average + self.factor * above, np.sqrt(self.average_error**2 + variance)
 
 

