@@ -40,6 +40,7 @@ def test_the_bundle_holds_no_customer(shop: Workspace, tmp_path: Path) -> None:
         "catalog.csv",
         "experiments",
         "offers.yaml",
+        "placements.yaml",
         "recommender",
         "segments",
         "slots",
