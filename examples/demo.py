@@ -92,7 +92,7 @@ class Service:
         print(f"\n$ attune serve -w {_shown(self.command[3])} --port {self.port}", flush=True)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180  # a busy machine imports for a minute
         while not self._ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 sys.exit(f"the service did not start; its last words: {self.log.read_text()[-1500:]}")
