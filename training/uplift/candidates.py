@@ -38,9 +38,19 @@ CANDIDATES: dict[str, type[PerOffer]] = {
 }
 BASELINES = ("response-linear", "constant")
 TWO_PART = (TwoPartLinear.name, TwoPartLightGBM.name)
+FIRST, MORE = (XLinear.name, XLightGBM.name, *TWO_PART), 16.0
 
 
 def suited(names: Sequence[str], outcome: Matrix) -> list[str]:
     """Those that this outcome can be learned by: two parts are of amounts, most of which are 0."""
     two = family_of(outcome) == "amount" and outcome.min() >= 0 and np.mean(outcome == 0) >= 0.5
     return [name for name in names if two or name not in TWO_PART]
+
+
+def believed(names: Sequence[str]) -> Matrix:
+    """How likely each is to be the best before any outcome is seen, up to a constant.
+
+    `FIRST` are `MORE` times as likely as the others: they learn effects without dividing by a probability, and of
+    amounts not from who spent nothing, so that they vary least from log to log (Kuenzel et al. 2019 of X).
+    """
+    return np.where(np.isin(names, FIRST), MORE, 1.0)

@@ -17,7 +17,7 @@ from features.table import FeatureTable
 from training.uplift.base import Effects
 from training.uplift.bases import Matrix
 from training.uplift.blend import Blend, blended
-from training.uplift.candidates import CANDIDATES
+from training.uplift.candidates import CANDIDATES, believed
 from training.uplift.encoder import Values, one_row
 from training.uplift.out_of_fold import OutOfFold, cores, of_a_kind, out_of_fold, together
 from training.uplift.per_offer import PerOffer
@@ -136,7 +136,8 @@ def _stack(
     found: OutOfFold, candidates: Sequence[str], offer: int, rows: NDArray[np.bool_] | slice = slice(None)
 ) -> Stack:
     predictions = _predictions(found, candidates, offer)[rows]
-    return stacked(found.steady[rows, offer], predictions, found.people[rows], found.fold[rows])
+    score, people, fold = found.steady[rows, offer], found.people[rows], found.fold[rows]
+    return stacked(score, predictions, people, fold, believed(candidates))
 
 
 def _predictions(found: OutOfFold, candidates: Sequence[str], offer: int) -> Matrix:

@@ -39,17 +39,22 @@ class Stack:
     sums: Matrix
 
 
-def stacked(score: Matrix, predictions: Matrix, weight: Matrix, fold: NDArray[np.intp]) -> Stack:
-    """The stack of these out-of-fold predictions (rows x candidates); its slope is of weights from other folds."""
+def stacked(
+    score: Matrix, predictions: Matrix, weight: Matrix, fold: NDArray[np.intp], believed: Matrix
+) -> Stack:
+    """The stack of these out-of-fold predictions (rows x candidates); its slope is of weights from other folds.
+
+    `believed`: per candidate how likely it is to be the best, before any outcome, up to a constant.
+    """
     centred = centred_in(predictions, weight, fold)
     sums = np.zeros(len(score))
     for number in (folds := np.unique(fold)):
         rows = fold == number
         others = ~rows if len(folds) > 1 else rows  # one fold has no other
-        sums[rows] = centred[rows] @ _weights(score[others], centred[others], weight[others])
+        sums[rows] = centred[rows] @ _weights(score[others], centred[others], weight[others], believed)
     found = slope(score, sums, weight)
     factor, error = _factor(found.value, found.standard_error)
-    return Stack(_weights(score, centred, weight), factor, error, sums)
+    return Stack(_weights(score, centred, weight, believed), factor, error, sums)
 
 
 def centred_in(predictions: Matrix, weight: Matrix, fold: NDArray[np.intp]) -> Matrix:
@@ -69,7 +74,7 @@ def _factor(value: float, error: float) -> tuple[float, float]:
     return float(np.clip(1 + seen * (value - 1), 0.0, 1.0)), error
 
 
-def _weights(score: Matrix, centred: Matrix, weight: Matrix) -> Matrix:
+def _weights(score: Matrix, centred: Matrix, weight: Matrix, believed: Matrix) -> Matrix:
     gram = (centred * weight[:, None]).T @ centred / weight.sum()
     spread = np.sqrt(np.diag(gram))
     used = spread > 1e-9 * max(float(spread.max(initial=0.0)), 1e-300)
@@ -79,16 +84,16 @@ def _weights(score: Matrix, centred: Matrix, weight: Matrix) -> Matrix:
     around = score - np.average(score, weights=weight)
     gain = centred[:, used].T @ (weight * around) / weight.sum()
     noise = max(float(np.average(around**2, weights=weight) / weight.sum()), 1e-300)
-    result[used] = _drawn(gram[np.ix_(used, used)], gain, noise)
+    result[used] = _drawn(gram[np.ix_(used, used)], gain, noise, believed[used])
     kept = result >= LEAST * result.sum()
     return np.asarray(result * kept * (result.sum() / max(float(result[kept].sum()), 1e-300)))
 
 
-def _drawn(gram: Matrix, gain: Matrix, noise: float) -> Matrix:
+def _drawn(gram: Matrix, gain: Matrix, noise: float, believed: Matrix) -> Matrix:
     squared, alike = np.diag(gram), noise / OWN**2
     own = np.clip((gain + alike) / (squared + alike), 0.0, MOST)  # so that one that exaggerates can help
     alone = own * (2 * gain - own * squared)  # how much smaller than that of the average effect its loss is
-    prior = np.exp((alone - alone.max()) / (HEAT * noise))
+    prior = believed * np.exp((alone - alone.max()) / (HEAT * noise))
     pull = noise / SPREAD**2
     drawn = gram * np.outer(own, own) + pull * np.eye(len(gram))
     return own * _least(drawn, own * gain + pull * prior / prior.sum())
