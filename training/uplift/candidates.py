@@ -38,7 +38,7 @@ CANDIDATES: dict[str, type[PerOffer]] = {
 }
 BASELINES = ("response-linear", "constant")
 TWO_PART = (TwoPartLinear.name, TwoPartLightGBM.name)
-FIRST, MORE = (XLinear.name, XLightGBM.name, *TWO_PART), 16.0
+X_LEARNERS, MORE = (XLinear.name, XLightGBM.name), 16.0
 
 
 def suited(names: Sequence[str], outcome: Matrix) -> list[str]:
@@ -50,7 +50,9 @@ def suited(names: Sequence[str], outcome: Matrix) -> list[str]:
 def believed(names: Sequence[str]) -> Matrix:
     """How likely each is to be the best before any outcome is seen, up to a constant.
 
-    `FIRST` are `MORE` times as likely as the others: they learn effects without dividing by a probability, and of
-    amounts not from who spent nothing, so that they vary least from log to log (Kuenzel et al. 2019 of X).
+    `TWO_PART` are `MORE` times as likely as the others where the outcome suits them, else `X_LEARNERS`: they vary least
+    from log to log. X learns effects without dividing by a probability (Kuenzel et al. 2019), two parts learn amounts
+    from those alone who spent something.
     """
-    return np.where(np.isin(names, FIRST), MORE, 1.0)
+    first = TWO_PART if any(name in TWO_PART for name in names) else X_LEARNERS
+    return np.where(np.isin(names, first), MORE, 1.0)

@@ -39,9 +39,7 @@ class Stack:
     sums: Matrix
 
 
-def stacked(
-    score: Matrix, predictions: Matrix, weight: Matrix, fold: NDArray[np.intp], believed: Matrix
-) -> Stack:
+def stacked(score: Matrix, predictions: Matrix, weight: Matrix, fold: NDArray[np.intp], believed: Matrix) -> Stack:
     """The stack of these out-of-fold predictions (rows x candidates); its slope is of weights from other folds.
 
     `believed`: per candidate how likely it is to be the best, before any outcome, up to a constant.
