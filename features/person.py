@@ -42,7 +42,12 @@ class Person:
 
 
 def person_of(workspace: Workspace, customer: str) -> Person:
-    """The person whom this id names; with this id alone where nothing is known of it."""
+    """The person whom this id names; with this id alone where nothing is known of it.
+
+    Raises ValueError where it can be nobody's id.
+    """
+    if not customer.strip() or len(customer) > MAX_CUSTOMER:
+        raise ValueError(f"customer == {customer[:40]!r}, must be an id of 1 to {MAX_CUSTOMER} characters")
     with Ledger.at(workspace.ledger).read() as connection:
         ids = tuple(ids_of(connection, customer))
     events = read_events(workspace)

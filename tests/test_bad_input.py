@@ -1,6 +1,7 @@
 """Bad input, as a user gives it: one line that says what was given, what is needed and where; 2, or 1 for a failure."""
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,7 +52,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def told(capsys: pytest.CaptureFixture[str], words: str) -> tuple[int, str]:
     """The exit code and what the verb said on stderr, its progress apart."""
     with pytest.raises(SystemExit) as ended:
-        main(words.split())
+        main(shlex.split(words))
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("attune:")]
     return int(str(ended.value.code)), "\n".join(lines)
 
@@ -127,6 +128,9 @@ LINES = {
     "report uplift": "no uplift run here; run `attune train uplift`",
     "report experiment checkout-bage": "checkout-bage.*checkout-badge",
     "explain 123": "123",
+    "erase ''": "customer == '', must be an id of 1 to 256 characters",
+    "export ' '": "customer == ' ', must be an id of 1 to 256 characters",
+    f"erase {'x' * 257}": "customer == 'x+', must be an id of 1 to 256 characters",
     "backup folder.csv": "folder.csv: is a folder; a backup is one file",
     "backup none/shop.tar.gz": "the folder none does not exist",
 }
