@@ -13,7 +13,6 @@ from features.erased import erased_among
 from features.exposures import ExposureLog, save_log
 from features.imported import ImportResult, earlier, fingerprint, require_file
 from features.imports import import_events, keep_rejects
-from features.items import SOURCE as CATALOG
 from features.items import upsert
 from features.ledger import Ledger
 from features.progress import step
@@ -105,15 +104,15 @@ def import_catalog(workspace: Workspace, address: str, now: datetime) -> str:
     """Merges a file of items, or what a URL answers, into the live catalogue; what was read, changed and rejected."""
     with catalog_files.local(address) as path, step("Importing the catalogue"):
         found = catalog_files.read(path, workspace.settings)
-        changed = upsert(Ledger.at(workspace.ledger), found.items, source=CATALOG, time=now)
+        changed = upsert(Ledger.at(workspace.ledger), found.items, time=now)
         columns = dict.fromkeys(name for row in found.rejected for name in row)
         lost = pa.table({name: [row.get(name) for row in found.rejected] for name in columns})
         mark = fingerprint(path)[:12]
-        rejected, examples, kept = keep_rejects(workspace, lost, f"{CATALOG}-{mark}.csv")
+        rejected, examples, kept = keep_rejects(workspace, lost, f"catalog-{mark}.csv")
     read = len(found.items) + len(found.rejected)
     same = len(found.items) - changed
     noted = {"as they were": same} if same else {}
-    return described(ImportResult(CATALOG, read, changed, rejected, noted, rejects=kept, examples=examples))
+    return described(ImportResult("catalog", read, changed, rejected, noted, rejects=kept, examples=examples))
 
 
 def _without_erased(ledger: Ledger, log: ExposureLog) -> ExposureLog:

@@ -22,7 +22,7 @@ from features.workspace import validated
 TOGETHER = 5_000  # items in a transaction
 MAX_TEXT = 5_000  # characters, what Google takes of a description
 MAX_FIELDS = 100
-SOURCE = "catalog"
+SOURCE = "live catalogue"  # with a space, which the source of no key and no webhook has
 Fields = Mapping[str, Any]
 
 items = Table(
@@ -83,7 +83,7 @@ def item_of(raw: Mapping[str, Any], where: str) -> Item:
     return validated(dict(raw), Item, where)
 
 
-def upsert(ledger: Ledger, given: Sequence[Item], *, source: str, time: datetime) -> int:
+def upsert(ledger: Ledger, given: Sequence[Item], *, time: datetime) -> int:
     """Merges what was given into the items, with an event for each that changed; how many did.
 
     A transaction takes `TOGETHER` items, so that others who write need not wait for a large feed.
@@ -93,10 +93,10 @@ def upsert(ledger: Ledger, given: Sequence[Item], *, source: str, time: datetime
         wanted[one.item] = wanted.get(one.item, {}) | one.fields()
     names = list(wanted)
     parts = (names[start : start + TOGETHER] for start in range(0, len(names), TOGETHER))
-    return sum(_merge(ledger, {item: wanted[item] for item in part}, source, time) for part in parts)
+    return sum(_merge(ledger, {item: wanted[item] for item in part}, time) for part in parts)
 
 
-def _merge(ledger: Ledger, wanted: Mapping[str, Fields], source: str, time: datetime) -> int:
+def _merge(ledger: Ledger, wanted: Mapping[str, Fields], time: datetime) -> int:
     with ledger.write() as connection:
         before = _bodies(connection, list(wanted))
         after = {item: before.get(item, {}) | dict(fields) for item, fields in wanted.items()}
@@ -108,7 +108,7 @@ def _merge(ledger: Ledger, wanted: Mapping[str, Fields], source: str, time: date
         rows = [{"item": item, "version": version, "body": _dumped(body)} for item, body in changed.items()]
         connection.execute(insert(items), rows)
         told = [_event(item, before.get(item, {}), body, version) for item, body in changed.items()]
-        record_in(connection, [Event(source=source, time=time, received_at=time, **one) for one in told])
+        record_in(connection, [Event(source=SOURCE, time=time, received_at=time, **one) for one in told])
     return len(changed)
 
 

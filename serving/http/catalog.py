@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from features.items import SOURCE, Item, item_of, newest, upsert
+from features.items import Item, item_of, newest, upsert
 from features.ledger import Ledger
 from serving.decisions.requests import Request
 from serving.http.errors import HttpError
@@ -35,5 +35,5 @@ def change(ledger: Ledger, request: ItemsRequest, now: datetime) -> dict[str, An
             rejected.append({"index": place, "reason": str(error)[:300]})
     if not found:
         raise HttpError(400, "bad_request", rejected[0]["reason"])
-    changed = upsert(ledger, found, source=SOURCE, time=now)
+    changed = upsert(ledger, found, time=now)
     return {"accepted": len(found), "changed": changed, "rejected": rejected, "version": newest(ledger)}

@@ -9,6 +9,7 @@ from features.catalog import read_catalog
 from features.events import ITEM_CHANGED
 from features.history import read_events
 from features.items import item_of, live_items, newest, upsert
+from features.keys import SOURCE
 from features.ledger import Ledger
 from features.workspace import Workspace
 
@@ -17,7 +18,7 @@ FILE = "item,name,category,price,stock\ntea,Tea,drinks,4.0,\njam,Jam,food,2.5,3\
 
 
 def given(ledger: Ledger, *items: dict[str, object]) -> int:
-    return upsert(ledger, [item_of(one, "item") for one in items], source="catalog", time=NOW)
+    return upsert(ledger, [item_of(one, "item") for one in items], time=NOW)
 
 
 def changes(shop: Workspace) -> list[dict[str, object]]:
@@ -46,6 +47,7 @@ def test_each_change_is_an_event_that_says_from_what_to_what(shop: Workspace, le
     }
     assert second["properties"] == {"before": {"price": 4.0}, "after": {"price": 3.5}}
     assert second["price"] == 3.5
+    assert not SOURCE.fullmatch(str(first["source"]))  # whoever sends cannot take the event's place before it
 
 
 def test_the_same_again_changes_nothing(shop: Workspace, ledger: Ledger) -> None:

@@ -163,11 +163,11 @@ def test_a_new_item_is_placed_by_its_attributes_in_the_next_answer(copied: Works
 
     assert "sencha" not in answered()
     new = {"item": "sencha", "name": "Sencha tea", "category": "coffee"}
-    upsert(state.ledger, [item_of(new, "")], source="test", time=NOW)
+    upsert(state.ledger, [item_of(new, "")], time=NOW)
     wrong = answered()
-    upsert(state.ledger, [item_of({"item": "sencha", "category": "tea"}, "")], source="test", time=NOW)
+    upsert(state.ledger, [item_of({"item": "sencha", "category": "tea"}, "")], time=NOW)
     assert answered().index("sencha") < [*wrong, "sencha"].index("sencha")
-    upsert(state.ledger, [item_of({"item": "sencha", "stock": 0}, "")], source="test", time=NOW)
+    upsert(state.ledger, [item_of({"item": "sencha", "stock": 0}, "")], time=NOW)
     assert "sencha" not in answered()
     state.journal.close()
 
