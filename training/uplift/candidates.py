@@ -38,7 +38,7 @@ CANDIDATES: dict[str, type[PerOffer]] = {
 }
 BASELINES = ("response-linear", "constant")
 TWO_PART = (TwoPartLinear.name, TwoPartLightGBM.name)
-X_LEARNERS, MORE = (XLinear.name, XLightGBM.name), 16.0
+BELIEVED = dict.fromkeys((XLinear.name, XLightGBM.name), 16.0) | dict.fromkeys(TWO_PART, 32.0)
 
 
 def suited(names: Sequence[str], outcome: Matrix) -> list[str]:
@@ -50,9 +50,8 @@ def suited(names: Sequence[str], outcome: Matrix) -> list[str]:
 def believed(names: Sequence[str]) -> Matrix:
     """How likely each is to be the best before any outcome is seen, up to a constant.
 
-    `TWO_PART` are `MORE` times as likely as the others where the outcome suits them, else `X_LEARNERS`: they vary least
-    from log to log. X learns effects without dividing by a probability (Kuenzel et al. 2019), two parts learn amounts
-    from those alone who spent something.
+    X and, of amounts, two parts vary least from log to log: X learns effects without dividing by a probability (Kuenzel
+    et al. 2019), two parts learn amounts from those alone who spent something. How much more they are believed was
+    chosen in simulated worlds, those in which an offer changes only how much is bought among them.
     """
-    first = TWO_PART if any(name in TWO_PART for name in names) else X_LEARNERS
-    return np.where(np.isin(names, first), MORE, 1.0)
+    return np.array([BELIEVED.get(name, 1.0) for name in names])
