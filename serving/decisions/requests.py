@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -85,7 +85,13 @@ class Page(Request):
         return list(dict.fromkeys([*self.items, *self.cart]))
 
 
-class Placed(Request):
+class Explained(Request):
+    """`explain`: how much of the reasons is answered; the decision's row holds all of them in any case."""
+
+    explain: Literal["none", "short", "full"] = "short"
+
+
+class Placed(Explained):
     """What every request for items may say. What it does not say the `placement` of placements.yaml does."""
 
     placement: Id | None = None
@@ -146,7 +152,7 @@ class SimilarRequest(Placed):
     item: Id
 
 
-class OfferRequest(Request):
+class OfferRequest(Explained):
     """`POST /v1/offers/select`. `features` are answered in place of what is known about the customer."""
 
     customer: Id | None = None
@@ -155,7 +161,7 @@ class OfferRequest(Request):
     features: Mapping[Id, Number | Text | None] | None = Field(default=None, max_length=1000)
 
 
-class DecideRequest(Request):
+class DecideRequest(Explained):
     """`POST /v1/decide`. `item` and `cart`: what is on the page, for slots that show what goes with it.
 
     `anonymous`: a device on which nobody has identified, where no customer is given.

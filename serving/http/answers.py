@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from features.decisions import RETRY, Decision
 from serving.decisions import offers, recommend
 from serving.decisions.challenge import answering, noted, shadowed
+from serving.decisions.explained import explained
 from serving.decisions.journal import Journal
 from serving.decisions.limits import UsedUpError, take, taken
 from serving.decisions.offers import UnavailableError
@@ -134,7 +135,8 @@ def _written(state: State, asked: Asked, decision: Decision, answer: Answer) -> 
 def _decide(state: State, asked: Asked, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
     by = answering(state, getattr(asked.request, "customer", None))
     with refusing():
-        return noted(state, by, *asked.decide(by, asked.request, decision_id, now), now)
+        decision, answer = noted(state, by, *asked.decide(by, asked.request, decision_id, now), now)
+    return decision, explained(asked.request, decision, answer)
 
 
 @contextmanager

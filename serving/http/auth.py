@@ -55,7 +55,11 @@ class Asker:
 
     def own(self, body: Any) -> Any:
         """The body, for the signed customer where it names none; 403 where a page asks for somebody else."""
-        if not self.is_page or not hasattr(body, "customer"):
+        if not self.is_page:
+            return body
+        if getattr(body, "explain", None) == "full":  # expected profits, and what is known of whom
+            raise HttpError(403, "wrong_role", "explain == 'full': a page does not see what a decision went by")
+        if not hasattr(body, "customer"):
             return body
         if getattr(body, "features", None) is not None:  # who says what is known of them says which offer they get
             raise HttpError(403, "wrong_customer", "features: a page does not say what is known of a customer")

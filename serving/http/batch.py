@@ -21,6 +21,7 @@ from starlette.routing import Route
 from features.decisions import RETRY, Decision
 from serving.decisions.batch import Made, recommend_each
 from serving.decisions.challenge import answering_each, noted, shadowed
+from serving.decisions.explained import explained
 from serving.decisions.journal import Journal
 from serving.decisions.recommend import recommend
 from serving.decisions.requests import BatchRequest
@@ -131,5 +132,6 @@ def _made(state: State, body: BatchRequest, ids: Sequence[str], now: datetime) -
             some = body.model_copy(update={"customers": [body.customers[place] for place in places]})
             decided = recommend_each(by, some, [ids[place] for place in places], now)
             for place, one in zip(places, decided, strict=True):
-                found[place] = noted(state, by, *one, now)
+                decision, given = noted(state, by, *one, now)
+                found[place] = decision, explained(body, decision, given)
     return [found[place] for place in range(len(ids))]

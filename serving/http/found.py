@@ -28,6 +28,11 @@ def named(one: Schema) -> Schema:
     return {"type": "object", "additionalProperties": one}
 
 
+def explained(answer: Schema, **reasons: Schema) -> Schema:
+    """The answer with what `explain` leaves out (none) or adds (full)."""
+    return answer | {"properties": answer["properties"] | reasons | {"options": OPTIONS, "context": CONTEXT}}
+
+
 FACTS = {  # what every answer says about its decision
     **dict.fromkeys(("decision_id", "reason", "policy", "workspace_hash"), STRING),
     **dict.fromkeys(("model", "model_version", "fallback"), NULL_STRING),
@@ -39,27 +44,35 @@ WHY["properties"] |= {
     "boosted": NUMBER | {"description": "The factor by which the shop moved it."},
 }
 SCORE = NULL_NUMBER | {"description": "Null for a promotion."}
-ITEM = whole(**dict.fromkeys(("item", "name", "step"), STRING), score=SCORE, reason=WHY)
-ITEMS = whole(items=listed(ITEM), **FACTS)
+OPTION = whole(key=STRING, eligible=BOOLEAN, reason=NULL_STRING, **dict.fromkeys(("score", "probability"), NULL_NUMBER))
+OPTIONS = listed(OPTION) | {"description": "What was considered, with its score."}
+CONTEXT = ANY_OBJECT | {"description": "What was asked, and what is the kind's own."}
+ITEM = whole(**dict.fromkeys(("item", "name", "step"), STRING), score=SCORE)
+ITEM["properties"] |= {"reason": WHY | {"description": "Not with `explain: none`."}}
+ITEMS = explained(whole(items=listed(ITEM), **FACTS))
 ELEMENT = whole(text=STRING, variant=STRING, probability=NUMBER)
 FLIP = whole(**dict.fromkeys(("words", "offer", "best", "then"), STRING), **dict.fromkeys(("effect", "at"), NUMBER)) | {
     "type": ["object", "null"],
     "description": "The nearest flip: were the effect of `offer` `at`, not `effect`, `then` would win, not `best`.",
 }
-OFFER = whole(
-    **dict.fromkeys(("offer", "name", "code"), NULL_STRING),
-    **dict.fromkeys(("effect", "standard_error"), NULL_NUMBER),
-    expected_profit=NUMBER,
+OFFER = explained(
+    whole(
+        **dict.fromkeys(("offer", "name", "code"), NULL_STRING),
+        **dict.fromkeys(("effect", "standard_error"), NULL_NUMBER),
+        expected_profit=NUMBER,
+        **FACTS,
+    ),
     what_would_change=FLIP,
-    **FACTS,
 )
-SLOT = whole(
-    **dict.fromkeys(("slot", "kind", "content"), STRING),
-    **dict.fromkeys(("offer", "code"), NULL_STRING),
-    held_out=BOOLEAN,
-    elements=named(ELEMENT),
-    items=listed(ITEM),
-    **FACTS,
+SLOT = explained(
+    whole(
+        **dict.fromkeys(("slot", "kind", "content"), STRING),
+        **dict.fromkeys(("offer", "code"), NULL_STRING),
+        held_out=BOOLEAN,
+        elements=named(ELEMENT),
+        items=listed(ITEM),
+        **FACTS,
+    )
 )
 METRIC = {  # of the control the mean alone
     "type": "object",
@@ -87,15 +100,14 @@ CUSTOMER = whole(
     **dict.fromkeys(("models", "consent_rows", "last_events"), listed(ANY_OBJECT)),
     last_decision={"type": ["object", "null"]},
 )
-OPTION = whole(key=STRING, eligible=BOOLEAN, reason=NULL_STRING, **dict.fromkeys(("score", "probability"), NULL_NUMBER))
 DECISION = whole(
     **FACTS,
     kind=STRING,
     time=STRING | {"description": "UTC without a zone."},
     customer=NULL_STRING,
-    options=listed(OPTION) | {"description": "What was considered, with its score."},
+    options=OPTIONS,
     chosen=listed(STRING),
-    context=ANY_OBJECT | {"description": "What was asked, and what is the kind's own."},
+    context=CONTEXT,
 )
 FOUND: dict[str, Schema] = {
     **dict.fromkeys(("/v1/recommend", "/v1/recommend/basket", "/v1/recommend/similar"), ITEMS),

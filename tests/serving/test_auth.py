@@ -171,6 +171,13 @@ def test_a_page_never_asks_for_somebody_else(asked: Shop) -> None:
         event = {"userId": "c000", "event": "Product Viewed"}
         assert said(asked.ask("/v1/track", event, of=of)) == (403, "wrong_customer")
         assert said(asked.ask("/v1/t", event | {"userId": 7}, of=of)) == (403, "wrong_customer")
+    for path, body in (
+        ("recommend", {"anonymous": "d7"}),
+        ("recommend/similar", {"item": "green"}),
+        ("offers/select", {}),
+    ):
+        assert said(asked.ask(f"/v1/{path}", body | {"explain": "full"})) == (403, "wrong_role")
+        assert asked.ask(f"/v1/{path}", body | {"explain": "none"}).status_code == 200
     of = asked.signed("c000")
     alias = {"userId": "c000", "previousId": "c002"}
     assert said(asked.ask("/v1/alias", alias, of=of)) == (403, "wrong_role")

@@ -16,6 +16,23 @@ class Facts(TypedDict):
     fallback: str | None
 
 
+class Option(TypedDict):
+    """What was considered."""
+
+    key: str
+    score: float | None
+    probability: float | None
+    eligible: bool
+    reason: str | None
+
+
+class Explained(Facts):
+    """With `explain="full"` what was considered and gone by, as in the decision's row."""
+
+    options: NotRequired[list[Option]]
+    context: NotRequired[dict[str, Any]]
+
+
 class Reason(TypedDict):
     """Why an item is there, with the items that it cites; the promotion that put it there, or by what it was moved."""
 
@@ -27,16 +44,16 @@ class Reason(TypedDict):
 
 
 class Item(TypedDict):
-    """`score` is None for a promotion; `step`: which step of the placement found it."""
+    """`score` is None for a promotion; `step`: which step found it. No `reason` with `explain="none"`."""
 
     item: str
     name: str
     score: float | None
-    reason: Reason
+    reason: NotRequired[Reason]
     step: str
 
 
-class Items(Facts):
+class Items(Explained):
     """Best first."""
 
     items: list[Item]
@@ -59,8 +76,8 @@ class Flip(TypedDict):
     then: str
 
 
-class Offer(Facts):
-    """`offer` is None where silence is best."""
+class Offer(Explained):
+    """`offer` is None where silence is best. No `what_would_change` with `explain="none"`."""
 
     offer: str | None
     name: str | None
@@ -68,7 +85,7 @@ class Offer(Facts):
     effect: float | None
     standard_error: float | None
     expected_profit: float
-    what_would_change: Flip | None
+    what_would_change: NotRequired[Flip | None]
 
 
 class Element(TypedDict):
@@ -79,7 +96,7 @@ class Element(TypedDict):
     probability: float
 
 
-class Slot(Facts):
+class Slot(Explained):
     """What a slot shows: a text per element, items and an offer."""
 
     slot: str
@@ -157,16 +174,6 @@ class Customer(TypedDict):
     last_decision: dict[str, Any] | None
     would_recommend: dict[str, Any]
     would_offer: dict[str, Any]
-
-
-class Option(TypedDict):
-    """What was considered."""
-
-    key: str
-    score: float | None
-    probability: float | None
-    eligible: bool
-    reason: str | None
 
 
 class Decision(Facts):

@@ -5,6 +5,7 @@ from typing import Any, Literal, Required, TypedDict
 
 Condition = Mapping[str, Any]  # over attributes of items: docs/conditions.md
 Bought = Literal["never", "only", "mixed"]
+Explain = Literal["none", "short", "full"]
 Word = Literal["order", "refund", "view", "add", "remove", "delivered", "open", "click", "unsubscribe", "seen"]
 
 
@@ -48,7 +49,13 @@ class Page(TypedDict, total=False):
     source: str | None
 
 
-class Placed(Keyed, total=False):
+class Explained(Keyed, total=False):
+    """How much of the reasons is answered: with "none" no item's, with "full" also the decision's row."""
+
+    explain: Explain | None
+
+
+class Placed(Explained, total=False):
     """What every request for items may say; what it does not say, the `placement` does."""
 
     placement: str | None
@@ -86,7 +93,7 @@ class Similar(Placed, total=False):
     item: Required[str]
 
 
-class SelectOffer(Keyed, total=False):
+class SelectOffer(Explained, total=False):
     """`features` are answered in place of what is known of the customer."""
 
     customer: str | None
@@ -95,7 +102,7 @@ class SelectOffer(Keyed, total=False):
     features: Mapping[str, float | str | None] | None
 
 
-class Decide(Keyed, total=False):
+class Decide(Explained, total=False):
     """`item` and `cart` are what is on the page."""
 
     slot: Required[str]
