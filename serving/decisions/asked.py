@@ -18,7 +18,7 @@ from serving.decisions.chain import without
 from serving.decisions.fatigue import NONE, tired
 from serving.decisions.glance import Glance, glance
 from serving.decisions.histories import described, history_of, history_on
-from serving.decisions.pace import LetDownError, Waited
+from serving.decisions.pace import LetDownError, Waited, asked_of
 from serving.decisions.requests import Placed, RecommendRequest, SimilarRequest
 from serving.decisions.state import State
 from serving.decisions.where import fitting, gone, held
@@ -147,6 +147,6 @@ def _bought(mode: Bought, bought: Sequence[NDArray[np.str_]], model: Recommender
     if model is None:
         return ItemFilter(required_each=bought) if mode == "only" else ItemFilter(excluded_each=bought)
     try:
-        return allowed(mode, bought, model)
+        return asked_of(model, lambda: allowed(mode, bought, model))
     except LetDownError:
         return ItemFilter(excluded_each=bought)

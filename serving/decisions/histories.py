@@ -14,7 +14,7 @@ from features.workspace import InteractionSettings
 from serving.decisions.folded import Did, folded, history
 from serving.decisions.glance import UNREADABLE, Glance, glance
 from serving.decisions.lately import lately, lately_each, visited
-from serving.decisions.pace import LetDownError
+from serving.decisions.pace import LetDownError, asked_of
 from serving.decisions.requests import HistoryEntry
 from serving.decisions.state import State
 from training.release import Release
@@ -168,7 +168,8 @@ def _unheard(history: Interactions, release: Release | None) -> str | None:
         return "the history is empty"
     model = None if release is None else release.recommender
     try:  # above 0 for every item that is known
-        unknown = model is not None and not model.chance_of_repeat(history.items[history.item]).any()
+        items = history.items[history.item]
+        unknown = model is not None and not asked_of(model, lambda: model.chance_of_repeat(items)).any()
     except LetDownError:  # the step that asks it next says so
         return None
     return "the model knows no item of the history" if unknown else None

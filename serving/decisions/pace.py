@@ -107,6 +107,11 @@ class Waited:
         return self._pace.had(self._model, lambda: self._model.chance_of_repeat(ids), self._until)
 
 
+def asked_of(model: object, call: Callable[[], Value]) -> Value:
+    """What the call gives, which asks this model as a filter does; FailedError where it raises."""
+    return call() if isinstance(model, Waited) else tried(call)
+
+
 def tried(call: Callable[[], Value]) -> Value:
     """What the call gives, however long it takes; FailedError where it raises."""
     try:
