@@ -1,13 +1,18 @@
 """Who saw which arm of an experiment, and when first: from `assign` decisions and `Experiment Viewed` events; of a slot
-from `decide` decisions, each from the moment at which an `Experience Viewed` event said that it was seen."""
+from `decide` decisions, each from the moment at which an `Experience Viewed` event said that it was seen.
+
+Who saw it is the customer; of a device on which nobody ever identified the device, by its own id. Somebody who
+identifies later is one customer, from the first moment on; what is done on the device after that, without saying by
+whom, is nobody's.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
@@ -18,9 +23,13 @@ from features.ledger import Ledger
 from features.slots import DEFAULT
 from serving.experiments.definitions import Shows
 
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
 ARMS = "arms"  # in the context of a decision: by key of a challenger's test the arm that it belongs to
 VIEWED = "Experiment Viewed"
 EXPERIENCED = "Experience Viewed"  # its properties name the `decision_id` of what was seen
+EXPERIENCE_CLICKED = "Experience Clicked"  # so do those of this: a link or a button in it was clicked
 HELD_OUT, SHOWN = "held_out", "shown"  # the arms of a slot as a whole
 LOOKUP = 500  # decision ids per query
 Seen = tuple[str, str, datetime]  # customer, arm, time
@@ -73,22 +82,26 @@ def assigned(ledger: Ledger, key: str, as_of: datetime) -> Iterator[Seen]:
 def viewed(events: Events, key: str, as_of: datetime) -> Iterator[Seen]:
     """The exposures that the event log holds."""
     rows = events.before(as_of)
-    mine = rows.filter(rows.name == VIEWED, rows.customer.notnull(), rows.properties.contains(key), ~rows.machine)
-    table = mine.select("customer", "time", "properties").to_pyarrow()
-    for row in table.to_pylist():
+    for row in _told(rows, rows.name == VIEWED, rows.properties.contains(key)):
         properties = _properties(row["properties"])
         if properties.get("experiment_id") == key and properties.get("variation"):
             yield row["customer"], str(properties["variation"]), row["time"]
 
 
 def experienced(ledger: Ledger, events: Events, shows: Shows, as_of: datetime) -> Iterator[Seen]:
-    """The exposures to a slot: its journalled decisions that somebody was then said to have seen.
+    """The exposures to a slot: its journalled decisions that somebody was then said to have seen, or clicked."""
+    return _of_slot(ledger, events, shows, as_of, (EXPERIENCED, EXPERIENCE_CLICKED))
 
-    The event is of the customer or the device that was decided for: another's says nothing.
-    """
+
+def clicked(ledger: Ledger, events: Events, shows: Shows, as_of: datetime) -> Iterator[Seen]:
+    """The clicks on what a slot showed."""
+    return _of_slot(ledger, events, shows, as_of, (EXPERIENCE_CLICKED,))
+
+
+def _of_slot(ledger: Ledger, events: Events, shows: Shows, as_of: datetime, names: Collection[str]) -> Iterator[Seen]:
+    """What events of these names say of decisions: of the customer or the device that was decided for, of no other."""
     rows = events.before(as_of)
-    mine = rows.filter(rows.name == EXPERIENCED, rows.customer.notnull(), rows.properties.notnull(), ~rows.machine)
-    told = mine.select("customer", "anonymous", "time", "properties").to_pyarrow().to_pylist()
+    told = _told(rows, rows.name.isin(list(names)), rows.properties.notnull())
     named = [(row, str(_properties(row["properties"]).get("decision_id"))) for row in told]
     merged = persons(alias for alias in read_aliases(ledger) if alias.time < utc(as_of))
     found = _decided(ledger, sorted({decision_id for _, decision_id in named}))
@@ -121,6 +134,30 @@ def _decided(ledger: Ledger, ids: Sequence[str]) -> dict[str, tuple[str | None, 
             rows = connection.execute(select(*columns).where(some, decisions.c.kind == "decide"))
             found |= {one: (who, json.loads(chosen), json.loads(context)) for one, who, chosen, context in rows}
     return found
+
+
+def _told(rows: ir.Table, *which: ir.BooleanValue) -> list[dict[str, Any]]:
+    """The rows for which all of this holds and that a person caused, each of whom it counts for."""
+    found = rows.filter(*which, ~rows.machine).select("customer", "anonymous", "time", "properties")
+    told = found.to_pyarrow().to_pylist()
+    named = {None} | _identified(rows, {row["anonymous"] for row in told if row["customer"] is None} - {None})
+    return [
+        row | {"customer": row["customer"] or row["anonymous"]}
+        for row in told
+        if row["customer"] is not None or row["anonymous"] not in named
+    ]
+
+
+def _identified(rows: ir.Table, devices: Collection[str]) -> set[str]:
+    """Those of the devices on which somebody has identified."""
+    import ibis
+    import pyarrow as pa
+
+    if not devices:
+        return set()
+    wanted = ibis.memtable(pa.table({"anonymous": sorted(devices)}))
+    named = rows.filter(rows.customer.notnull()).semi_join(wanted, "anonymous").select("anonymous").distinct()
+    return set(named.to_pyarrow()["anonymous"].to_pylist())
 
 
 def _properties(text: str) -> dict[str, object]:

@@ -3,12 +3,13 @@
 assign decisions + Experiment Viewed --> first exposure per customer --+
 decide decisions joined with Experience Viewed (`shows`) ------^       +-> one row per customer -> analysis
 orders and refunds within the window after it, summed per customer ----+
+of a slot also Experience Clicked, once per customer ------------------+
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,14 @@ from features.history import read_events
 from features.ledger import Ledger
 from features.workspace import Workspace
 from serving.experiments.definitions import Experiment
-from serving.experiments.exposures import Exposed, Seen, assigned, experienced, exposed, viewed
+from serving.experiments.exposures import Exposed, Seen, assigned, clicked, experienced, exposed, viewed
 
-METRICS = ("conversion", "revenue")  # per customer: 1 for at least one order; money of orders less refunds
+METRICS: tuple[str, ...] = (
+    "conversion",
+    "revenue",
+)  # per customer: 1 for at least one order; money of orders less refunds
+
+CLICK = "click"  # of a slot, per customer: 1 for at least one click on what it showed
 
 EXPOSURE = pa.schema(
     {"customer": pa.string(), "arm": pa.string(), "first": pa.timestamp("us"), "until": pa.timestamp("us")}.items()
@@ -41,7 +47,11 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[s
     allowed = set(consented_customers(ledger, purpose="analytics", as_of=now))
     all_customers = {customer for customer, _, _ in seen}
     found = exposed((one for one in seen if one[0] in allowed), experiment.arms)
-    customers = outcomes(events, found, experiment.window_days, now)
+    customers, metrics = outcomes(events, found, experiment.window_days, now), METRICS
+    if experiment.shows is not None:
+        told = clicked(ledger, events, experiment.shows, now)
+        customers[CLICK] = customers["customer"].isin(clicking(told, found, experiment.window_days)).astype(float)
+        metrics = (*METRICS, CLICK)
     counts = {name: int((customers["arm"] == name).sum()) for name in experiment.arms}
     _enough(experiment, counts, analysis.MIN_CUSTOMERS)
     ratio = analysis.sample_ratio(counts, experiment.arms)
@@ -52,7 +62,7 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[s
         "window_days": experiment.window_days,
         "currency": workspace.settings.currency,
         "control": experiment.control,
-        "arms": (compared := analysis.arms(customers, experiment.control, METRICS)),
+        "arms": (compared := analysis.arms(customers, experiment.control, metrics)),
         "sample_ratio": ratio,
         "window_open": int((customers["until"] > utc(now)).sum()),
         "saw_two_arms": found.crossed,
@@ -69,13 +79,16 @@ def _seen(ledger: Ledger, events: Events, experiment: Experiment, now: datetime)
 
 
 def outcomes(events: Events, found: Exposed, window_days: int, as_of: datetime) -> pd.DataFrame:
-    """One row per exposed customer: `arm`, `until`, `conversion` and `revenue` within the window after the exposure."""
+    """One row per exposed customer: `arm`, `until`, `conversion` and `revenue` within the window after the exposure.
+
+    Where the customer is a device on which nobody identified, an order that says no more than the device is its own.
+    """
     import ibis
 
     seen = [(name, arm, first, first + timedelta(days=window_days)) for name, (arm, first) in found.first.items()]
     people = pa.Table.from_pylist([dict(zip(EXPOSURE.names, row, strict=True)) for row in seen], schema=EXPOSURE)
     rows = events.before(as_of)
-    money = rows.filter(rows.name.isin([ORDERED, REFUNDED]), rows.customer.notnull())
+    money = rows.filter(rows.name.isin([ORDERED, REFUNDED])).mutate(customer=rows.customer.coalesce(rows.anonymous))
     windows = ibis.memtable(people.drop_columns(["arm"]))
     joined = money.inner_join(windows, "customer")
     inside = joined.filter(joined.time >= joined["first"], joined.time < joined.until)
@@ -87,6 +100,13 @@ def outcomes(events: Events, found: Exposed, window_days: int, as_of: datetime) 
     summed = people.to_pandas().merge(sums.to_pyarrow().to_pandas(), on="customer", how="left")
     filled: pd.DataFrame = summed.fillna(dict.fromkeys(METRICS, 0.0))
     return filled
+
+
+def clicking(clicks: Iterable[Seen], found: Exposed, window_days: int) -> list[str]:
+    """The exposed customers who clicked within the window after the exposure."""
+    window = timedelta(days=window_days)
+    seen = ((who, time, found.first[who][1]) for who, _, time in clicks if who in found.first)
+    return sorted({who for who, time, first in seen if first <= time < first + window})
 
 
 def write(workspace: Workspace, report: dict[str, Any]) -> Path:

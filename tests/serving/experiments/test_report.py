@@ -10,8 +10,10 @@ fox   treatment, no consent to analytics (left out)
 """
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,17 +24,19 @@ from scipy.stats import chisquare, ttest_ind
 from features.consent import Basis, grant
 from features.decisions import Decision
 from features.events import ORDERED, REFUNDED, SCHEMA, Event, Events
+from features.history import read_events
 from features.ledger import Ledger
 from features.workspace import Workspace, create
 from serving.decisions.journal import Journal
 from serving.experiments import analysis
 from serving.experiments.definitions import Experiment, Shows, read_experiments
-from serving.experiments.exposures import EXPERIENCED, VIEWED, arm_of, exposed, viewed
+from serving.experiments.exposures import EXPERIENCE_CLICKED, EXPERIENCED, VIEWED, arm_of, exposed, viewed
 from serving.experiments.report import build, outcomes, stored, table, write
 
 START = datetime(2026, 1, 1)  # UTC without a zone, as the tables keep it
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 ARMS = {"control": 0.5, "treatment": 0.5}
+ANALYTICS = Basis(("analytics",), "a box ticked")
 TEST = Experiment(key="badge", arms=ARMS)
 
 
@@ -208,6 +212,61 @@ def test_a_slot_is_compared_with_its_holdout_among_those_who_saw_it(shop: Worksp
     agreed = [number for number in range(100) if number % 4]
     assert sizes == {"held_out": sum(n % 3 == 0 for n in agreed), "shown": sum(n % 3 != 0 for n in agreed)}
     assert (report["saw_two_arms"], report["unknown_arm"]) == (0, 0)
+
+
+def test_a_click_on_what_a_slot_showed_is_an_outcome_of_its_decision(shop: Workspace) -> None:
+    """All but two saw the page on day 1. The even customers, all shown, clicked but for c098; c003 did when it was too late."""
+    from features.history import append, record
+
+    append(shop, orders())
+    ledger = Ledger.at(shop.ledger)
+    journal = Journal(shop.state / "journal", ledger)
+    for number in range(100):
+        held = None if number % 2 == 0 else "sale"
+        decided(journal, number, ("content:default" if held else "content:sale", "head:default"), held)
+    journal.close()
+    record(ledger, [seen_slot(number, number) for number in range(2, 100)])
+    clicked = [replace(seen_slot(n, n), name=EXPERIENCE_CLICKED, message_id=f"click-{n}") for n in range(0, 98, 2)]
+    late = replace(clicked[0], message_id="late", customer="c003", properties=json.dumps({"decision_id": "slot-3"}))
+    another = replace(clicked[0], message_id="another", customer="c005")  # tells of what c000 was shown
+    record(ledger, [*clicked, replace(late, time=START + timedelta(days=20)), another])
+    report = build(shop, Experiment(key="worth", arms={"held_out": 0.5, "shown": 0.5}, shows={"slot": "hero"}), NOW)
+    held, shown = report["arms"]
+    assert (held["customers"], shown["customers"]) == (49, 50)  # c000 clicked, and so has seen it
+    assert (held["metrics"]["click"]["mean"], shown["metrics"]["click"]["mean"]) == (0, 0.98)
+    assert shown["metrics"]["click"]["verdict"] == "higher than control"
+    assert "click of shown: higher than control" in report["verdict"]
+
+
+def on_device(name: str, device: str, day: float, **more: Any) -> Event:
+    time = START + timedelta(days=day)
+    return Event("web", f"{name}-{device}-{day}", name, time, time, anonymous=device, **more)
+
+
+def test_a_visitor_who_never_identifies_is_one_unit_and_who_does_is_the_customer(shop: Workspace) -> None:
+    """Forty devices saw the test twice. On d0 to d9 somebody then identified, and it was seen there once more."""
+    from features.history import append, record
+
+    append(shop, orders())
+    ledger = Ledger.at(shop.ledger)
+    devices = [f"d{number}" for number in range(40)]
+    grant(ledger, [*devices, *(f"u{number}" for number in range(10))], ANALYTICS, source="test", time=START)
+    told = [json.dumps({"experiment_id": "new", "variation": ("control", "treatment")[n % 2]}) for n in range(40)]
+    seen = [on_device(VIEWED, one, day, properties=told[n]) for n, one in enumerate(devices) for day in (1, 2)]
+    became = [on_device("Identify", one, 3, customer=f"u{number}") for number, one in enumerate(devices[:10])]
+    after = [on_device(VIEWED, one, 4, properties=told[number]) for number, one in enumerate(devices[:10])]
+    bought = {"item": "tea", "quantity": 1.0, "price": 7.0}
+    orders_ = [on_device(ORDERED, "d21", 5, **bought), replace(on_device(ORDERED, "d1", 5, **bought), customer="u1")]
+    record(ledger, [*seen, *became, *after, *orders_])
+    report = build(shop, Experiment(key="new", arms=ARMS), NOW)
+    control, treatment = report["arms"]
+    assert (control["customers"], treatment["customers"]) == (20, 20)
+    assert treatment["metrics"]["revenue"]["mean"] == pytest.approx(2 * 7.0 / 20)
+    assert control["metrics"]["conversion"]["mean"] == 0
+    assert report["saw_two_arms"] == 0
+    assert "0 of 40 customers" in report["left_out"]
+    found = {who for who, _, _ in viewed(read_events(shop), "new", NOW)}
+    assert found == {f"u{number}" for number in range(10)} | set(devices[10:])
 
 
 CHOSEN = ("content:sale", "item:head:x", "offer:nothing", "head:red", "cta:default")
