@@ -29,6 +29,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
+from features.patience import Patience
+
 metadata = MetaData()
 NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up in a column of type INTEGER only
 identities = Table("identity", metadata, Column("id", String(32), primary_key=True))  # one row
@@ -51,7 +53,8 @@ class Ledger:
     """The store of what must not be lost."""
 
     def __init__(self, url: str) -> None:
-        self.engine: Engine = _sqlite(url) if url.startswith("sqlite:") else _postgresql(url)
+        self._patience = Patience()
+        self.engine: Engine = _sqlite(url) if url.startswith("sqlite:") else _postgresql(url, self._patience)
         self._writer = self.engine.execution_options(**WRITING[self.engine.dialect.name])
         self._looking = threading.local()
         weakref.finalize(self, self.engine.dispose)  # verbs open a ledger for one call and let go of it
@@ -132,6 +135,7 @@ class Ledger:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view."""
+        self._patience.require()
         with self._told("read"), self.engine.connect() as connection, connection.begin():
             yield connection
 
@@ -170,12 +174,17 @@ class Ledger:
         driver.execute(f"PRAGMA busy_timeout={LOOK_MS}")
 
     def _server_look(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        self._patience.require()
         connection = self.engine.raw_connection()
         try:
             found: list[tuple[Any, ...]] = (
                 cast(Any, connection).driver_connection.execute(query.replace("?", "%s"), tuple(values)).fetchall()
             )
             return found
+        except self.engine.dialect.loaded_dbapi.Error:
+            if cast(Any, connection).driver_connection.closed:
+                connection.invalidate()
+            raise
         finally:
             connection.close()
 
@@ -226,7 +235,7 @@ def _sqlite(url: str) -> Engine:
     return engine
 
 
-def _postgresql(url: str) -> Engine:
+def _postgresql(url: str, patience: Patience) -> Engine:
     """Connections that take a password that the address lacks from PGPASSWORD or `~/.pgpass`, as libpq does."""
     engine = create_engine(
         url,
@@ -235,9 +244,16 @@ def _postgresql(url: str) -> Engine:
         pool_pre_ping=True,  # a server that was restarted costs no request
         connect_args={"connect_timeout": CONNECT_SECONDS},
     )
+    event.listen(engine, "do_connect", lambda _dialect, _record, words, named: _connected(patience, words, named))
     event.listen(engine, "connect", _settings)
     event.listen(engine, "begin", _lock)
     return engine
+
+
+def _connected(patience: Patience, words: Sequence[Any], named: dict[str, Any]) -> Any:
+    from features.connections import connected
+
+    return connected(patience, *words, **named)
 
 
 def _pragmas(connection: Any, _record: Any) -> None:

@@ -51,11 +51,14 @@ def taken(state: State, decision: Decision) -> Offer | None:
 
 
 def next_code(state: State, offer: Offer, customer: str | None, now: datetime) -> str | None:
-    """The code that the customer would be given now, for a text that names it; None where the offer has none."""
+    """The code that the customer would be given now, for a text that names it; None where there is none to read."""
     if offer.codes is None or customer is None or state.ledger is None:
         return None
-    with state.ledger.read() as connection:
-        return code_for(connection, offer.key, customer, utc(now))
+    try:
+        with state.ledger.read() as connection:
+            return code_for(connection, offer.key, customer, utc(now))
+    except (OSError, RuntimeError, SQLAlchemyError):
+        return None
 
 
 def take(connection: Connection, state: State, decision: Decision) -> dict[str, str]:

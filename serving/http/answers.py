@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import perf_counter
@@ -17,6 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from features.decisions import RETRY, Decision
+from features.ledger import LOOK_MS
+from features.patience import hurried
 from serving.decisions import offers, recommend
 from serving.decisions.challenge import answering, noted, shadowed
 from serving.decisions.explained import explained
@@ -31,6 +33,7 @@ from serving.http.errors import HttpError
 
 Answer = dict[str, Any]
 Decide = Callable[[State, Any, str, datetime], tuple[Decision, Answer]]
+LOOK_SECONDS = LOOK_MS / 1000  # for all that a request reads: less than the budget that most placements have
 MAX_KEY = 255  # characters of an Idempotency-Key
 LIGHT: dict[Decide, Callable[[State, Any], bool]] = {recommend.recommend: recommend.light, offers.select: offers.light}
 
@@ -69,9 +72,20 @@ def near(state: State) -> bool:
     return state.ledger is None or state.ledger.stays
 
 
+def in_time(state: State, seconds: float = LOOK_SECONDS) -> AbstractContextManager[None]:
+    """Within it a ledger that does not answer soon is as one that is gone; a file of this host is not waited for."""
+    return nullcontext() if near(state) else hurried(seconds)
+
+
+def newest(state: State) -> State:
+    """The state with the newest stock, as far as the ledger says it in time."""
+    with in_time(state):
+        return stocked(state)
+
+
 def decided(state: State, asked: Asked, now: datetime) -> Answer:
     """The answer, after its decision is in the journal; with a key, the first answer that was given under it."""
-    state = stocked(state)
+    state = newest(state)
     if asked.key is not None and state.journal is not None:
         return _once(state, state.journal, asked, now)
     # without a journal nothing is remembered: a key and a body together still fix the draw
@@ -135,7 +149,9 @@ def _written(state: State, asked: Asked, decision: Decision, answer: Answer) -> 
 def _decide(state: State, asked: Asked, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
     by = answering(state, getattr(asked.request, "customer", None))
     with refusing():
-        decision, answer = noted(state, by, *asked.decide(by, asked.request, decision_id, now), now)
+        with in_time(state):
+            made = asked.decide(by, asked.request, decision_id, now)
+        decision, answer = noted(state, by, *made, now)
     return decision, explained(asked.request, decision, answer)
 
 

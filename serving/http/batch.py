@@ -25,15 +25,15 @@ from serving.decisions.explained import explained
 from serving.decisions.journal import Journal
 from serving.decisions.recommend import recommend
 from serving.decisions.requests import BatchRequest
-from serving.decisions.shelf import stocked
 from serving.decisions.state import State
-from serving.http.answers import Answer, Asked, durable, fresh, id_of_key, refusing, same
+from serving.http.answers import Answer, Asked, durable, fresh, id_of_key, in_time, newest, refusing, same
 from serving.http.counters import count
 from serving.http.errors import HttpError, answer, body_of
 
 if TYPE_CHECKING:
     from serving.http.app import Routes
 
+LOOK_SECONDS = 2.0  # for all that is read of a thousand customers
 WAIT_SECONDS = 2.0  # for batches asked for before
 NAME = "recommend/batch"
 
@@ -64,7 +64,7 @@ class Batch:
 
 
 def _response(state: State, asked: Asked, body: BatchRequest, now: datetime) -> Response:
-    return answer({"answers": answers(stocked(state), asked, body, now)})
+    return answer({"answers": answers(newest(state), asked, body, now)})
 
 
 def answers(state: State, asked: Asked, body: BatchRequest, now: datetime) -> list[Answer]:
@@ -130,7 +130,8 @@ def _made(state: State, body: BatchRequest, ids: Sequence[str], now: datetime) -
     with refusing():
         for by, places in answering_each(state, body.customers):
             some = body.model_copy(update={"customers": [body.customers[place] for place in places]})
-            decided = recommend_each(by, some, [ids[place] for place in places], now)
+            with in_time(state, LOOK_SECONDS):
+                decided = recommend_each(by, some, [ids[place] for place in places], now)
             for place, one in zip(places, decided, strict=True):
                 decision, given = noted(state, by, *one, now)
                 found[place] = decision, explained(body, decision, given)

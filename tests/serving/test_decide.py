@@ -129,8 +129,8 @@ def test_the_example_of_the_openapi_is_answered_as_it_says(service: httpx.Client
     example = described["requestBody"]["content"]["application/json"]["example"]
     answer = service.post("/v1/decide", json=example)
     assert answer.status_code == 200
-    named = described["responses"]["200"]["content"]["application/json"]["schema"]["properties"]
-    assert named.keys() <= answer.json().keys()
+    named = described["responses"]["200"]["content"]["application/json"]["schema"]["required"]
+    assert set(named) <= answer.json().keys()
     assert set(answer.json()["elements"]) == {"headline", "text", "cta"}
 
 

@@ -1,13 +1,16 @@
 """While PostgreSQL is away decisions go on, not personal, and are in the ledger once it is back."""
 
+import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from sqlalchemy import select
 
@@ -15,8 +18,10 @@ from benchmarks.postgresql import NEEDED, Server, binaries, server
 from features.consent import Basis, grant
 from features.decisions import decisions
 from features.ledger import Ledger
+from features.placements import BUDGET_MS
 from features.workspace import Workspace
 
+LATEST = 1.0  # seconds, on a busy machine; the database itself waits for 30
 ASKED = {
     "/v1/recommend": {"customer": "c000", "k": 3},
     "/v1/recommend/basket": {"cart": ["green"], "customer": "c000", "k": 2},
@@ -35,16 +40,66 @@ def database() -> Iterator[Server]:
         yield started
 
 
-@pytest.mark.slow
-def test_decisions_go_on_without_the_ledger_and_are_in_it_later(
-    untouched: Workspace, database: Server, tmp_path: Path, serving, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def away(untouched: Workspace, database: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """The shop with its ledger on the server, where two customers agreed."""
     shutil.copytree(untouched.folder, tmp_path / "shop", ignore=shutil.ignore_patterns("ledger.db*", "journal"))
     monkeypatch.setenv("ATTUNE_LEDGER_URL", database.address)
     shop = Workspace.open(tmp_path / "shop")
     basis = Basis(("personalisation",), "a box ticked")
     grant(Ledger.at(shop.ledger), ["c000", "c001"], basis, source="test", time=datetime(2026, 1, 1))
-    with serving(shop) as client:
+    return shop
+
+
+@contextmanager
+def locked(server: Server) -> Iterator[None]:
+    """Somebody changes the tables that say who agreed and who did what, and takes long."""
+    with psycopg.connect(server.address) as other:
+        other.execute("LOCK TABLE consents, events, items IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+@contextmanager
+def hanging(server: Server) -> Iterator[None]:
+    """The server's processes are there, and do nothing."""
+    assert server.process is not None
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    every = [server.process.pid, *map(int, children)]
+    for process in every:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in every:
+            os.kill(process, signal.SIGCONT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stalled", [locked, hanging])
+def test_a_ledger_that_stalls_holds_up_no_answer(
+    away: Workspace, database: Server, serving, stalled: Callable[[Server], AbstractContextManager[None]]
+) -> None:
+    took: list[float] = []
+    with serving(away) as client:
+        until_personal(client)
+        with stalled(database):
+            for _ in range(4):
+                for path, body in ASKED.items():
+                    began = time.monotonic()
+                    answer = client.post(path, json=body)
+                    took.append(time.monotonic() - began)
+                    assert answer.status_code == 200, answer.text
+                    if body.get("customer") == "c000" and path in ("/v1/recommend", "/v1/decide"):
+                        assert "cannot be read" in answer.json()["fallback"]
+        until_personal(client)
+    took.sort()
+    assert took[-1] < LATEST, took  # the budget is a quarter of a second
+    assert took[len(took) // 2] < BUDGET_MS / 1000, took
+
+
+@pytest.mark.slow
+def test_decisions_go_on_without_the_ledger_and_are_in_it_later(away: Workspace, database: Server, serving) -> None:
+    with serving(away) as client:
         assert client.post("/v1/recommend", json=ASKED["/v1/recommend"]).json()["fallback"] is None
         database.stop(signal.SIGINT)
         answers = {path: client.post(path, json=body) for path, body in ASKED.items()}
@@ -60,7 +115,7 @@ def test_decisions_go_on_without_the_ledger_and_are_in_it_later(
         database.start()
         until_personal(client)
         time.sleep(1)  # the journal commits in groups
-    with Ledger.at(shop.ledger).read() as connection:
+    with Ledger.at(away.ledger).read() as connection:
         kept = set(connection.execute(select(decisions.c.decision_id)).scalars())
     assert {one.json()["decision_id"] for one in answers.values()} <= kept
 

@@ -215,7 +215,7 @@ def test_a_slot_is_compared_with_its_holdout_among_those_who_saw_it(shop: Worksp
 
 
 def test_a_click_on_what_a_slot_showed_is_an_outcome_of_its_decision(shop: Workspace) -> None:
-    """All but two saw the page on day 1. The even customers, all shown, clicked but for c098; c003 did when it was too late."""
+    """All but two saw it on day 1. The even customers, all shown, clicked but for c098; c003 did too late."""
     from features.history import append, record
 
     append(shop, orders())

@@ -1,0 +1,67 @@
+"""Connections to PostgreSQL that are given up when whoever is in a hurry has no time left (`patience.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
+
+import psycopg
+
+from features.patience import LATE, Patience
+
+Came = SimpleQueue[Callable[[], "Connection"]]
+
+
+class Connection(psycopg.Connection[Any]):
+    """One connection."""
+
+    patience: Patience | None = None
+
+    def wait(self, gen: Any, *words: Any, **named: Any) -> Any:
+        left = None if self.patience is None else self.patience.left()
+        if self.patience is None or left is None:
+            return super().wait(gen, *words, **named)
+        try:
+            return super().wait(gen, *words, **{**named, "timeout": left})
+        except psycopg.errors._WaitTimeout:
+            self.close()  # what it was asked may be answered yet, to nobody
+            self.patience.gave_up()
+            raise psycopg.OperationalError(LATE) from None
+
+
+def connected(patience: Patience, *words: Any, **named: Any) -> Connection:
+    """A new connection; one that comes too late is nobody's, and so is closed."""
+    left = patience.left()
+    if left is None:
+        return _made(patience, words, named)
+    came: Came = SimpleQueue()
+    Thread(target=_come, args=(came, patience, words, named), name="connect", daemon=True).start()
+    try:
+        return came.get(timeout=left)()
+    except Empty:
+        patience.gave_up()
+        raise psycopg.OperationalError(LATE) from None
+
+
+def _made(patience: Patience, words: Any, named: Any) -> Connection:
+    connection = Connection.connect(*words, **named)
+    connection.patience = patience
+    return connection
+
+
+def _come(came: Came, patience: Patience, words: Any, named: Any) -> None:
+    try:
+        connection = _made(patience, words, named)
+    except psycopg.Error as error:
+        came.put(_raising(error))
+    else:
+        came.put(lambda: connection)
+
+
+def _raising(error: Exception) -> Callable[[], Connection]:
+    def fail() -> Connection:
+        raise error
+
+    return fail
