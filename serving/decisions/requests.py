@@ -16,6 +16,7 @@ from features.workspace import Bought
 MAX_CUSTOMERS = 1_000  # of a batch
 MAX_ANSWERED = 50_000  # items, of a batch: more would not be answered in time
 MAX_CART = 100  # each item of it is compared with all of the catalogue
+PLAIN = r"^[^\u0000-\u001f\u007f]*$"  # the same for OpenAPI
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # PostgreSQL stores no NUL, and one line of text holds no line break
 
 
@@ -26,7 +27,7 @@ def _plain(text: str) -> str:
 
 
 # bounded also inside a list: numpy gives every entry the space of the longest one
-Text = Annotated[str, Field(max_length=MAX_CUSTOMER), AfterValidator(_plain)]
+Text = Annotated[str, Field(max_length=MAX_CUSTOMER, json_schema_extra={"pattern": PLAIN}), AfterValidator(_plain)]
 Id = Annotated[Text, Field(min_length=1)]
 
 Number = Annotated[float, Field(ge=-1e15, le=1e15)]  # beyond, an expected profit may overflow

@@ -11,14 +11,16 @@ BATCH = "Many events at once; one that cannot be taken costs none of the others.
 OUTCOMES = "What came of decisions, one outcome or many."
 OUTCOME = {"outcome": "order", "id": "order-17", "customer": "c000007", "value": 25.9, "currency": "EUR"}
 ID = {"type": ["string", "number", "null"], "maxLength": 256}
+GIVEN = ID | {"type": ["string", "number"]}
 TIME = {"type": ["string", "null"], "format": "date-time"}
 OBJECT = {"type": ["object", "null"]}
+SOMEBODY = [{"required": [one], "properties": {one: {"not": {"type": "null"}}}} for one in ("userId", "anonymousId")]
 COMMON = {
     "userId": ID | {"description": "The customer; this or `anonymousId` is needed."},
     "anonymousId": ID,
     "messageId": ID | {"description": "The same from the same source is stored once, for ever."},
     "timestamp": TIME | {"description": "When it happened, by the sender's clock."},
-    "sentAt": TIME | {"description": "When it was sent, by the same clock: what it is off by is corrected."},
+    "sentAt": {"description": "When it was sent, by the same clock: what it is off by is corrected; no time: nothing."},
     "context": OBJECT | {"description": "campaign, referrer, page and traits are kept, nothing else."},
     "writeKey": {"type": "string", "description": "Where there is no Authorization header."},
 }
@@ -42,8 +44,13 @@ CALLS: dict[str, tuple[str, list[str], dict[str, Any], dict[str, Any]]] = {  # s
         {"name": {"type": ["string", "null"]}, "properties": OBJECT},
         {"name": "Home"},
     ),
-    "group": ("A customer belongs to a group.", ["groupId"], {"groupId": ID, "traits": OBJECT}, {"groupId": "team-7"}),
-    "alias": ("Two ids are one customer.", ["userId", "previousId"], {"previousId": ID}, {"previousId": "device-9"}),
+    "group": (
+        "A customer belongs to a group.",
+        ["groupId"],
+        {"groupId": GIVEN, "traits": OBJECT},
+        {"groupId": "team-7"},
+    ),
+    "alias": ("Two ids are one customer.", ["userId", "previousId"], {"previousId": GIVEN}, {"previousId": "device-9"}),
 }
 COUNTS = {
     "success": {"const": True},
@@ -116,7 +123,7 @@ def _operation(kind: str, summary: str, schema: dict[str, Any], example: dict[st
 
 def _body(kind: str) -> dict[str, Any]:
     _, needed, fields, _ = CALLS[kind]
-    return {"type": "object", "required": needed, "properties": COMMON | fields}
+    return {"type": "object", "required": needed, "properties": COMMON | fields, "allOf": [{"anyOf": SOMEBODY}]}
 
 
 def _batch() -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from features.items import Item, item_of, newest, upsert
 from features.ledger import Ledger
@@ -21,7 +21,9 @@ class ItemsRequest(Request):
     Those are `name`, `category`, `price`, `stock` (null: not tracked), `image`, `link`, and attributes of your own.
     """
 
-    items: list[dict[str, Any]] = Field(min_length=1, max_length=MAX_ITEMS)
+    items: list[Annotated[dict[str, Any], WithJsonSchema(Item.model_json_schema())]] = Field(
+        min_length=1, max_length=MAX_ITEMS
+    )
 
 
 def change(ledger: Ledger, request: ItemsRequest, now: datetime) -> dict[str, Any]:

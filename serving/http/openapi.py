@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from features.sources.receipts import Receipt
 from serving.decisions.requests import (
+    PLAIN,
     AssignRequest,
     BasketRequest,
     BatchRequest,
@@ -116,6 +117,11 @@ KEYED = (
 )  # asked with a key or a signature; they decide nothing
 
 
+PAGE = "/v1/pages/{token}"
+FORM = "/v1/forms/{key}"
+TEXT = {"type": "string", "minLength": 1, "pattern": PLAIN}
+
+
 @cache
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
@@ -173,13 +179,13 @@ def _operation(path: str, summary: str, model: type[BaseModel] | None, example: 
         statuses["422"] = "The Idempotency-Key came with another body before"
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     found = {"application/json": {"schema": FOUND.get(path, {"type": "object"})}}
-    responses = {
+    responses: dict[str, Any] = {
         status: {"description": text, "content": found if status == "200" else error}
         for status, text in statuses.items()
     }
     operation: dict[str, Any] = {"summary": summary, "responses": responses} | secured(path)
     for name in re.findall(r"\{(\w+)\}", path):
-        part = {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        part = {"name": name, "in": "path", "required": True, "schema": TEXT}
         operation.setdefault("parameters", []).append(part)
     if model is not None:
         schema = {name: part for name, part in _schema(model).items() if name != "$defs"}
@@ -187,7 +193,21 @@ def _operation(path: str, summary: str, model: type[BaseModel] | None, example: 
         if path not in KEYED:
             operation.setdefault("parameters", []).append(KEY)
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+    if path in (FORM, PAGE):
+        _of_browser(path, operation)
     return operation
+
+
+def _of_browser(path: str, operation: dict[str, Any]) -> None:
+    """Adds what a form sends, and what is a page."""
+    operation["responses"]["303"] = {"description": "Done; the next page is at Location"}
+    if path == PAGE:
+        for status in ("200", "400", "404"):
+            operation["responses"][status]["content"] = {"text/html": {"schema": {"type": "string"}}}
+        return
+    fields = {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}
+    kinds = ("application/x-www-form-urlencoded", "multipart/form-data")
+    operation["requestBody"] = {"required": True, "content": dict.fromkeys(kinds, fields)}
 
 
 def _schema(model: type[BaseModel]) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def _one(kind: str, schema: Any, document: Document) -> Any:
         return "object", frozenset(
             (name, described(one, document), name in needed) for name, one in schema["properties"].items()
         )
-    values = schema.get("additionalProperties", True)
+    values = next(iter(schema.get("patternProperties", {}).values()), schema.get("additionalProperties", True))
     return "map", described({} if values is True else values, document)
 
 

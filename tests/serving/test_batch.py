@@ -4,15 +4,11 @@ from typing import Any
 
 import httpx
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, given, settings
-from schemathesis.generation import GenerationMode
 from sqlalchemy import delete, func, select
 
 from features.decisions import decisions
 from features.ledger import Ledger
 from features.workspace import Workspace
-from serving.http.openapi import document
 
 PATH = "/v1/recommend/batch"
 MANY = [f"c{number:03}" for number in range(30, 58)] + ["somebody"]
@@ -110,29 +106,3 @@ def test_a_thousand_are_answered(service: httpx.Client) -> None:
     answers = asked(service, customers=[f"c{number:03}" for number in range(1_000)], k=3)
     assert len(answers) == 1_000
     assert all(len(one["items"]) == 3 for one in answers)
-
-
-API = schemathesis.openapi.from_dict(document())
-
-
-@pytest.mark.parametrize(
-    ("path", "method", "mode"),
-    [  # every text may be the id of a decision: there is no wrong one
-        (PATH, "POST", GenerationMode.POSITIVE),
-        (PATH, "POST", GenerationMode.NEGATIVE),
-        ("/v1/decisions/{decision}", "GET", GenerationMode.POSITIVE),
-    ],
-)
-def test_calls_made_from_the_schema_get_what_is_documented(
-    service: httpx.Client, path: str, method: str, mode: GenerationMode
-) -> None:
-    @settings(
-        max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
-    @given(API[path][method].as_strategy(generation_mode=mode))
-    def call(case: Any) -> None:
-        answer = case.call(base_url=str(service.base_url))
-        assert str(answer.status_code) in document()["paths"][path][method.lower()]["responses"], answer.text
-        assert answer.status_code < 500, answer.text
-
-    call()
