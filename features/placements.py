@@ -119,7 +119,7 @@ DEFAULT = Placement()
 class PlacementFile(Frozen):
     """`placements.yaml`."""
 
-    placements: Mapping[Key, Placement] = {}
+    placements: Mapping[Key, Placement] = Field(default={}, json_schema_extra={"additionalProperties": False})
 
 
 def read_placements(folder: Path) -> dict[str, Placement]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from features.conditions.grammar import Condition, CustomerCondition
 from features.workspace import Frozen, read_yaml
 
 FOLDER = "segments"
-SCHEMA_FILE = "schema.json"  # what editors check the files against; `attune init` writes it
 
 
 class Segment(Frozen):
@@ -48,8 +46,3 @@ def read_segments(folder: Path) -> dict[str, Segment]:
 def conditions(segments: Mapping[str, Segment]) -> dict[str, Condition]:
     """What each segment asks."""
     return {key: segment.who for key, segment in segments.items()}
-
-
-def schema() -> str:
-    """The JSON Schema of a file of `segments/`."""
-    return json.dumps(SegmentFile.model_json_schema(by_alias=True), indent=1)

@@ -7,7 +7,6 @@ variants    of an element, in a content; who is in none of their shares sees the
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
@@ -27,7 +26,6 @@ from features.workspace import SECRET, Bought, Frozen, read_yaml
 
 FOLDER = "slots"
 TEMPLATES = "templates"
-SCHEMA_FILE = "schema.json"  # what editors check the files against; `attune init` writes it
 KEY = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 DEFAULT = "default"  # the content and the variant that every slot and element has
 TAKEN = ("content", "item", "offer")  # in a decision's row these stand before what is no element
@@ -130,11 +128,6 @@ def read_slots(folder: Path) -> dict[str, Slot]:
     """The workspace's slots by key, with what the segments they name mean; none without `slots/`."""
     segments = conditions(read_segments(folder))
     return {path.stem: _read(path, segments) for path in sorted((folder / FOLDER).glob("*.yaml"))}
-
-
-def schema() -> str:
-    """The JSON Schema of a file of `slots/`."""
-    return json.dumps(Slot.model_json_schema(by_alias=True), indent=1)
 
 
 def _read(path: Path, segments: Mapping[str, Condition]) -> Slot:

@@ -26,6 +26,7 @@ offers:
   holdout: 0.05           # share of customers who never get an offer
 """,
     "offers.yaml": """\
+# yaml-language-server: $schema=offers.schema.json
 # What a customer can be given. Money in the workspace's currency.
 # value: margin of one extra outcome; cost: of one contact, whatever happens; redemption_cost: of one outcome with the
 # offer, also by those who would have bought anyway; budget (money) and stock (contacts): the most that is given out;
@@ -36,6 +37,7 @@ offers:
   - {key: free-shipping, name: Free shipping, channel: email, value: 20.0, cost: 0.20}
 """,
     "placements.yaml": """\
+# yaml-language-server: $schema=placements.schema.json
 # Places that ask for items: POST /v1/recommend {"placement": "product-page", ...} (docs/service.md).
 # What a placement says a request need not say; what a request says goes before it.
 placements:

@@ -121,11 +121,10 @@ def replay(
 
 @app.command()
 def preview(
-    slot: Annotated[str | None, typer.Argument(help="The slot's key, as its file in slots/ is named.")] = None,
+    slot: Annotated[str, typer.Argument(help="The slot's key, as its file in slots/ is named.")],
     workspace: WorkspaceOption = None,
     customer: Annotated[str | None, typer.Option(help="Who would see it.")] = None,
     anonymous: Annotated[str | None, typer.Option(help="A device on which nobody has identified.")] = None,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of slots/*.yaml only.")] = False,
 ) -> None:
     """Show what a slot shows a customer now, and why; nothing is journalled.
 
@@ -133,15 +132,9 @@ def preview(
     """
     from datetime import UTC, datetime
 
-    from features import slots
     from serving.decisions.preview import preview as shown
     from serving.decisions.requests import DecideRequest
 
-    if schema:
-        typer.echo(slots.schema())
-        return
-    if slot is None:
-        raise ValueError("the slot is missing; attune preview SLOT")
     request = DecideRequest(slot=slot, customer=customer, anonymous=anonymous)
     for line in shown(opened(workspace), request, datetime.now(UTC)):
         typer.echo(line)

@@ -206,7 +206,6 @@ def segments(
     workspace: WorkspaceOption = None,
     months: Annotated[int, typer.Option(help="How many months' ends the journey shows.", min=1, max=36)] = 6,
     as_of: Annotated[datetime | None, typer.Option(help="As of this moment, UTC; default: now.")] = None,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of segments/*.yaml only.")] = False,
 ) -> None:
     """Count who is in each segment and in two, and show how customers move between the stages of the lifecycle.
 
@@ -214,13 +213,9 @@ def segments(
 
     Example: attune segments --months 6 -w shop
     """
-    from features.segments import schema as schema_of
     from training.reports.segments import lines, write
     from training.segments import figures
 
-    if schema:
-        typer.echo(schema_of())
-        return
     place, now = opened(workspace), datetime.now(UTC)
     found = figures(place, months, as_of or now, now)
     for line in (*lines(found), write(place, found)):

@@ -55,13 +55,25 @@ def init(
 
     Example: attune init shop
     """
-    from features import segments, slots
+    from features import schemas
     from features.workspace import create
 
     create(folder)
-    for kind in (segments, slots):
-        (folder / kind.FOLDER / kind.SCHEMA_FILE).write_text(kind.schema() + "\n", encoding="utf-8")
+    schemas.write(folder)
     typer.echo(f"{folder}: a workspace; its settings are in {folder / 'attune.yaml'}")
+
+
+@app.command()
+def schema(
+    kind: Annotated[str, typer.Argument(help="segments, slots, placements or offers.")],
+) -> None:
+    """Print the JSON Schema by which an editor checks and completes such a file of a workspace; `init` writes them.
+
+    Example: attune schema placements > shop/placements.schema.json
+    """
+    from features.schemas import schema as schema_of
+
+    typer.echo(schema_of(kind))
 
 
 @app.command("features")

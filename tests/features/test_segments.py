@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from features.conditions import Facts, holds, members, why
 from features.events import ORDERED, SCHEMA, Event, Events
 from features.offers import read_offers
-from features.segments import conditions, read_segments, schema
+from features.schemas import schema
+from features.segments import conditions, read_segments
 from features.sources.simulator.shop import simulate_events
 from features.sources.simulator.world import world_named
 from features.starter import STARTER
@@ -80,7 +81,7 @@ def test_an_offer_is_for_a_segment_and_an_unknown_one_is_named(tmp_path: Path) -
 
 
 def test_the_schema_takes_what_ships_and_refuses_what_is_wrong(tmp_path: Path) -> None:
-    checked = jsonschema.Draft202012Validator(json.loads(schema()))
+    checked = jsonschema.Draft202012Validator(json.loads(schema("segments")))
     shipped = [text for name, text in STARTER.items() if name.startswith("segments/")]
     for text in shipped:
         assert checked.is_valid(yaml.safe_load(text))
@@ -89,8 +90,8 @@ def test_the_schema_takes_what_ships_and_refuses_what_is_wrong(tmp_path: Path) -
         assert not checked.is_valid(yaml.safe_load(text))
     said = CliRunner().invoke(app, ["init", str(tmp_path / "shop")])
     assert said.exit_code == 0
-    assert (tmp_path / "shop" / "segments" / "schema.json").read_text() == schema() + "\n"
-    assert (SHOP / "segments" / "schema.json").read_text() == schema() + "\n"
+    assert (tmp_path / "shop" / "segments" / "schema.json").read_text() == schema("segments") + "\n"
+    assert (SHOP / "segments" / "schema.json").read_text() == schema("segments") + "\n"
 
 
 def test_the_shipped_stages_are_those_of_the_features() -> None:

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from features.slots import read_slots, schema
+from features.schemas import schema
+from features.slots import read_slots
 from features.starter import STARTER
 from serving.cli import app
 
@@ -70,7 +71,7 @@ def test_a_slot_is_named_by_its_file(tmp_path: Path) -> None:
 
 
 def test_the_schema_takes_what_ships_and_refuses_what_is_wrong(tmp_path: Path) -> None:
-    checked = jsonschema.Draft202012Validator(json.loads(schema()))
+    checked = jsonschema.Draft202012Validator(json.loads(schema("slots")))
     shipped = [text for name, text in STARTER.items() if name.startswith("slots/")]
     assert len(shipped) == 2
     for text in shipped:
@@ -79,5 +80,5 @@ def test_the_schema_takes_what_ships_and_refuses_what_is_wrong(tmp_path: Path) -
     for text in list(WRONG)[:7]:
         assert not checked.is_valid(yaml.safe_load(text)), text
     assert CliRunner().invoke(app, ["init", str(tmp_path / "shop")]).exit_code == 0
-    assert (tmp_path / "shop" / "slots" / "schema.json").read_text() == schema() + "\n"
-    assert (SHOP / "slots" / "schema.json").read_text() == schema() + "\n"
+    assert (tmp_path / "shop" / "slots" / "schema.json").read_text() == schema("slots") + "\n"
+    assert (SHOP / "slots" / "schema.json").read_text() == schema("slots") + "\n"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from features.slots import schema
 from features.workspace import Workspace
 from serving.cli import main
 
@@ -51,7 +50,3 @@ def test_what_is_wrong_is_one_line(own: Workspace, run: Run) -> None:
     code, _, err = run("preview", "home-herro", "-w", str(own.folder))
     assert (code, err) == (2, "attune: slot == 'home-herro', there is none in slots/; did you mean 'home-hero'?\n")
     assert run("preview", "-w", str(own.folder))[0] == 2
-
-
-def test_the_schema_for_editors_is_printed(run: Run) -> None:
-    assert run("preview", "--schema")[1] == schema() + "\n"
