@@ -25,11 +25,7 @@ from features.workspace import Workspace
 from serving.experiments.definitions import Experiment
 from serving.experiments.exposures import Exposed, Seen, assigned, clicked, experienced, exposed, viewed
 
-METRICS: tuple[str, ...] = (
-    "conversion",
-    "revenue",
-)  # per customer: 1 for at least one order; money of orders less refunds
-
+METRICS: tuple[str, ...] = ("conversion", "revenue")  # per customer: 1 for an order; money of orders less refunds
 CLICK = "click"  # of a slot, per customer: 1 for at least one click on what it showed
 
 EXPOSURE = pa.schema(
