@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from features.sources.merchant import MAX_ITEMS, google_item, read_xml
 from features.workspace import Settings
 
 MAX_FEED = 1 << 30  # bytes
+GZIP = b"\x1f\x8b"  # the first bytes of any
 SECONDS = 60  # that a server may stay silent
 WORDS = ("item", "name", "category", "image", "link")  # texts also where all of a column look like numbers
 Row = dict[str, str]
@@ -34,14 +37,22 @@ class ReadItems:
 
 @contextmanager
 def local(address: str) -> Iterator[Path]:
-    """The file, or a copy of what this URL answers, which came whole."""
-    if urlsplit(address).scheme not in ("http", "https"):
-        yield require_file(Path(address))
+    """The file, or a copy of what this URL answers, which came whole; inflated where it is gzip, as large feeds are."""
+    away = urlsplit(address).scheme in ("http", "https")
+    given = None if away else require_file(Path(address))
+    if given is not None and not _is_gzip(given):
+        yield given
         return
     with TemporaryDirectory(prefix="attune-feed-") as folder:
         path = Path(folder) / "feed"
-        _fetch(address, path)
-        yield path
+        if given is None:
+            _fetch(address, path)
+        if _is_gzip(given or path):
+            path = _inflated(given or path, Path(folder) / "inflated", address)
+        try:
+            yield path
+        except ValueError as error:  # in the words of who gave the address
+            raise ValueError(str(error).replace(str(path), address)) from None
 
 
 def read(path: Path, settings: Settings) -> ReadItems:
@@ -135,6 +146,24 @@ def _number(text: str) -> float | None:
     return number if isfinite(number) else None
 
 
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == GZIP
+
+
+def _inflated(packed: Path, path: Path, address: str) -> Path:
+    try:
+        with gzip.open(packed) as whole, path.open("wb") as file:
+            while block := whole.read(1 << 20):
+                file.write(block)
+                if file.tell() > MAX_FEED:
+                    raise ValueError(f"{address}: inflates to more than the {MAX_FEED:,} bytes that are taken")
+            file.write(b"\n")  # gzip says that it is whole
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{address}: is no whole gzip: {error}; nothing was imported") from None
+    return path
+
+
 def _fetch(address: str, path: Path) -> None:
     import httpx
 
@@ -146,7 +175,9 @@ def _fetch(address: str, path: Path) -> None:
                 file.write(block)
                 if file.tell() > MAX_FEED:
                     raise ValueError(f"{address}: sends more than the {MAX_FEED:,} bytes that are taken")
-            if {"content-length", "transfer-encoding"} & answer.headers.keys():
-                file.write(b"\n")  # HTTP says that it is whole
+            whole = {"content-length", "transfer-encoding"} & answer.headers.keys()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise OSError(f"{address}: could not be read: {error or type(error).__name__}; nothing was imported") from None
+    if whole and not _is_gzip(path):
+        with path.open("ab") as file:
+            file.write(b"\n")  # HTTP says so

@@ -1,5 +1,6 @@
 """Files of items: the shop's own, and Google Merchant feeds; half a file changes nothing."""
 
+import gzip
 import http.server
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from features.catalog import read_catalog
 from features.importing import import_catalog
 from features.items import live_items, newest
 from features.ledger import Ledger
+from features.sources import catalog_files
 from features.sources.catalog_files import read
 from features.workspace import Settings, Workspace, create
 
@@ -198,3 +200,25 @@ def test_an_answer_that_breaks_off_changes_nothing(shop: Workspace, missing: int
 def test_an_address_that_answers_no_feed_is_one_line(shop: Workspace) -> None:
     with answering(b"gone", 4, 404) as address, pytest.raises(OSError, match="answered 404; nothing was imported"):
         import_catalog(shop, address, NOW)
+    with answering(b"<a/>", 4) as address, pytest.raises(ValueError, match=f"^{address}: holds no item"):
+        import_catalog(shop, address, NOW)
+
+
+@pytest.mark.parametrize("text", [RSS, OWN.rstrip()])
+def test_a_feed_that_is_gzip_is_inflated_and_half_of_it_is_refused(shop: Workspace, tmp_path: Path, text: str) -> None:
+    packed = gzip.compress(text.encode())
+    (path := tmp_path / "feed.gz").write_bytes(packed[:-12])
+    with pytest.raises(ValueError, match=f"^{path}: is no whole gzip: .*; nothing was imported$"):
+        import_catalog(shop, str(path), NOW)
+    with answering(packed, len(packed)) as address:
+        import_catalog(shop, address, NOW)
+    assert read_catalog(shop).out_of_stock.tolist() == ["jam"]
+
+
+def test_a_feed_that_inflates_to_too_much_is_refused(
+    shop: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog_files, "MAX_FEED", 1 << 20)
+    (path := tmp_path / "feed.gz").write_bytes(gzip.compress(bytes(1 << 22)))
+    with pytest.raises(ValueError, match=f"^{path}: inflates to more than the 1,048,576 bytes that are taken$"):
+        import_catalog(shop, str(path), NOW)
