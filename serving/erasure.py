@@ -25,8 +25,7 @@ from training.erasure import erase_training
 
 PATIENCE = 10.0  # seconds; a worker looks every `GROUP_SECONDS`
 SERVED = (
-    "service: answers the customer as somebody unknown from now on; what it read of the customer at its start "
-    "is in its memory until it is started again"
+    "service: answers the customer as somebody unknown from now on, and from releases without the customer in seconds"
 )
 
 

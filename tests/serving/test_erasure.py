@@ -45,7 +45,9 @@ from features.workspace import Workspace
 from serving import erasure
 from serving.bundle import write
 from serving.decisions.journal import Journal
-from serving.erasure import erase
+from serving.erasure import SERVED, erase
+from serving.http.app import Routes
+from serving.watch import Watch
 from training.export import export
 from training.pipelines.recommend import train
 from training.release import current, load_release
@@ -346,12 +348,26 @@ def test_an_export_holds_what_every_place_knows(home: Workspace, tmp_path: Path)
     assert found["features"]["orders"] == 3
 
 
+def test_a_worker_answers_from_releases_without_the_person_at_its_next_look(home: Workspace) -> None:
+    routes = Routes(lambda: NOW)
+    watch = Watch(home.folder, routes, routes.now)
+    watch.look()
+    try:
+        assert GONE in routes.state.recommender.interactions.customers
+        assert SERVED in list(erase(home, GONE, NOW))
+        watch.look()
+        assert GONE not in routes.state.recommender.interactions.customers
+    finally:
+        routes.state.intake.close()
+        routes.state.journal.close()
+
+
 def test_a_running_service_forgets_too(home: Workspace, serving: Serving) -> None:
     with serving(home) as client:
         before = client.post("/v1/recommend", json={"customer": GONE}).json()
         assert before["fallback"] is None
         said = "\n".join(erase(home, GONE, NOW))
-        assert "in its memory until it is started again" in said
+        assert "from releases without the customer in seconds" in said
         assert "erase again" not in said
         after = client.post("/v1/recommend", json={"customer": GONE}).json()
         assert "what is popular" in after["fallback"]
