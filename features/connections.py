@@ -25,7 +25,7 @@ class Connection(psycopg.Connection[Any]):
             return super().wait(gen, *words, **named)
         try:
             return super().wait(gen, *words, **{**named, "timeout": left})
-        except psycopg.errors._WaitTimeout:
+        except psycopg.errors._WaitTimeout:  # psycopg has no public name for it; test_ledger_away sees it
             self.close()  # what it was asked may be answered yet, to nobody
             self.patience.gave_up()
             raise psycopg.OperationalError(LATE) from None
