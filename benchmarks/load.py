@@ -8,7 +8,7 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,10 +16,14 @@ from itertools import cycle
 
 import numpy as np
 import orjson
+import psutil
+
+from benchmarks.served import Served
 
 PART = 1 << 16  # bytes read at once
 PATIENCE = 0.05  # seconds that one look at the connections waits
 MOST = 256  # connections: of an open loop what is asked meanwhile waits for no answer
+ACCEPTED = 10.0  # seconds within which a new connection is
 UNANSWERED = 30.0  # seconds after the last request at which what is not answered has failed
 Right = Callable[[float, bytes, bytes], bool]  # when it was due, what was asked, the body of the answer
 
@@ -84,12 +88,21 @@ class _Connection:
 
 
 class Client:
-    """Connections to a server."""
+    """Connections to a server, of which each of its workers holds as many: at rest the first to wake takes all."""
 
-    def __init__(self, port: int, connections: int) -> None:
-        self._port, self._poll = port, select.epoll()
+    def __init__(self, served: Served, connections: int, workers: int) -> None:
+        self._port, self._poll = served.port, select.epoll()
         self._known: dict[int, _Connection] = {}
-        self._free = deque(self._opened() for _ in range(connections))
+        self._free = deque[_Connection]()
+        family, held = served.family(), Counter[int]()
+        while len(self._free) < connections:
+            one = self._opened()
+            worker = _holder(one, family)
+            if held[worker] < connections / workers:
+                held[worker] += 1
+                self._free.append(one)
+            else:
+                self._closed(one)
 
     def saturate(self, requests: Sequence[bytes], seconds: float) -> Drive:
         """Every connection asks again as soon as it is answered."""
@@ -141,6 +154,11 @@ class Client:
         self._poll.register(one.socket, select.EPOLLIN)
         return one
 
+    def _closed(self, one: _Connection) -> None:
+        del self._known[one.socket.fileno()]
+        self._poll.unregister(one.socket)
+        one.socket.close()
+
     def _came(self, found: Drive, wait: float) -> Iterator[_Connection]:
         """The connections whose answers are whole now, or that were closed instead and are open again."""
         for number, _ in self._poll.poll(wait):
@@ -161,10 +179,18 @@ class Client:
 
     def _again(self, one: _Connection) -> _Connection:
         """A new connection in the place of one that was closed."""
-        del self._known[one.socket.fileno()]
-        self._poll.unregister(one.socket)
-        one.socket.close()
+        self._closed(one)
         fresh = self._opened()
         if one in self._free:
             self._free[self._free.index(one)] = fresh
         return fresh
+
+
+def _holder(one: _Connection, family: Sequence[psutil.Process]) -> int:
+    """Which of these processes has accepted the connection."""
+    port, end = one.socket.getsockname()[1], time.perf_counter() + ACCEPTED
+    while time.perf_counter() < end:
+        for process in family:
+            if any(port == known.raddr.port for known in process.net_connections("tcp4") if known.raddr):
+                return process.pid
+    raise RuntimeError(f"no process of the server has accepted a connection within {ACCEPTED:g} seconds")

@@ -32,7 +32,7 @@ from benchmarks.load import Client, Drive
 from benchmarks.served import quiet
 from benchmarks.serving_beside import ingesting, private_share, ready_ratio
 from benchmarks.serving_shop import shop
-from benchmarks.serving_targets import BATCHED, CONNECTIONS, Target, ours, peers
+from benchmarks.serving_targets import BATCHED, CONNECTIONS, WORKERS, Target, ours, peers
 from features.workspace import Workspace
 
 ROUNDS, SECONDS = 5, 3.0
@@ -80,7 +80,7 @@ def _costs(targets: Mapping[str, Target]) -> Costs:
 
 
 def _round(target: Target) -> dict[str, float]:
-    client = Client(target.served.port, target.connections)
+    client = Client(target.served, target.connections, WORKERS)
     client.saturate(target.requests, SECONDS / WARM)
     cpu = target.served.cpu_s()
     drive = client.saturate(target.requests, SECONDS)
@@ -129,7 +129,7 @@ def _paced(targets: Mapping[str, Target], few: Workspace, rate: float, seed: int
 
 
 def _drive(target: Target, rate: float, seed: int) -> Drive:
-    client = Client(target.served.port, CONNECTIONS)
+    client = Client(target.served, CONNECTIONS, WORKERS)
     client.pace(target.requests, rate, PACED_SECONDS / WARM, seed)
     drive = client.pace(target.requests, rate, PACED_SECONDS, seed)
     client.close()

@@ -164,7 +164,7 @@ class Run:
 def _measured(run: Run, customers: int, seed: int) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     asked = [_asked(f"{one:08}") for one in rng.integers(customers, size=ASKED)]
-    client = Client(run.served.port, CONNECTIONS)
+    client = Client(run.served, CONNECTIONS, WORKERS)
     warm = [client.saturate(asked, WARM_SECONDS) for _ in range(2)]
     saturated = warm[-1].rate
     _say(f"saturated at {saturated:,.0f} requests a second")

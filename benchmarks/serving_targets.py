@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -85,15 +86,7 @@ def asking(customers: int, rng: np.random.Generator, many: int = ASKED) -> Rows:
 
 def bare(arrays: Path) -> Served:
     port = free_port()
-    words = [
-        "uvicorn",
-        "benchmarks.serving_bare:app",
-        "--workers",
-        str(WORKERS),
-        "--port",
-        str(port),
-        "--no-access-log",
-    ]
+    words = ["benchmarks.serving_bare", str(port), str(WORKERS)]
     return Served.run(words, port, arrays / "bare.log", probe="/ready", environment=_under(arrays))
 
 
@@ -126,7 +119,8 @@ def mlflow(arrays: Path) -> Served:
 
 
 def _under(arrays: Path) -> dict[str, str]:
-    return {**ONE_THREAD, "ARRAYS": str(arrays)}
+    beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # where MLflow looks for uvicorn
+    return {**ONE_THREAD, "ARRAYS": str(arrays), "PATH": beside}
 
 
 def _made(folder: Path) -> Path:

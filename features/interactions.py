@@ -106,6 +106,11 @@ class Interactions:
         return {customer: row for row, customer in enumerate(self.customers.tolist())}
 
     @cached_property
+    def remembered(self) -> dict[object, Any]:
+        """What who answers made of these pairs, by who it is; it goes with them."""
+        return {}
+
+    @cached_property
     def item_position(self) -> dict[str, int]:
         """Item id to column."""
         return {item: column for column, item in enumerate(self.items.tolist())}

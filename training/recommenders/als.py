@@ -25,7 +25,7 @@ from features.interactions import Interactions
 from training.recommenders.base import Reason
 from training.recommenders.directions import cosines, lengths
 from training.recommenders.factor_scorer import FactorScorer
-from training.recommenders.fold_in import FoldIn, shaped
+from training.recommenders.fold_in import Folded, FoldIn, shaped
 from training.recommenders.reasons import POPULAR, Alike, because, because_each
 from training.recommenders.scorer import Places, Scores
 from training.recommenders.search import Space, Span
@@ -59,12 +59,14 @@ class Als(FactorScorer):
         return self
 
     def customers(self, histories: Interactions) -> NDArray[np.float32]:
+        if len(histories.customers) == 1 and len(histories):
+            return self._folded(histories).customers()
         return self._folding.customers(histories, self._confidence(histories))
 
     def explain(self, history: Interactions, places: Places, as_of: datetime | None) -> Sequence[Reason]:
         if not len(history):
             return because(history, places, np.empty((0, len(places))))
-        return because(history, places, self._folding.toward(history.item, self._confidence(history), places))
+        return because(history, places, self._folded(history).toward(places[None])[0])
 
     def explain_each(
         self, histories: Interactions, places: Sequence[Places], as_of: datetime | None
@@ -75,7 +77,7 @@ class Als(FactorScorer):
         confidence, bought = self._confidence(histories), histories.purchases > 0
         for rows, pairs, some in shaped(histories.starts, places):
             item = histories.item[pairs]
-            terms = self._folding.toward_each(item, confidence[pairs], some)
+            terms = self._folding.folded(item, confidence[pairs]).toward(some)
             said = because_each(Alike(self.items_, item, bought[pairs], some), terms)
             for row, reasons in zip(rows.tolist(), said, strict=True):
                 found[row] = reasons
@@ -93,6 +95,14 @@ class Als(FactorScorer):
     def _folding(self) -> FoldIn:
         """The closed form for histories, made once for a fit or a load."""
         return FoldIn.of(self.factors_, self.gram_)
+
+    def _folded(self, history: Interactions) -> Folded:
+        """One customer's history, folded in once: who asks for the answer asks for its reasons next."""
+        kept: Folded | None = history.remembered.get(self._folding)
+        if kept is None:
+            kept = self._folding.folded(history.item[None], self._confidence(history)[None])
+            history.remembered[self._folding] = kept
+        return kept
 
     def _untrained(self, threads: int) -> AlternatingLeastSquares:
         return AlternatingLeastSquares(

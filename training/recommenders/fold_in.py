@@ -8,6 +8,7 @@ Histories of one length are solved together: a loop over customers in Python wou
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +20,10 @@ from scipy import linalg
 from features.interactions import Interactions
 
 Factors = NDArray[np.float32]
-ONE = 2  # starts, of one history: what a service asks for
 PAIRS = 50_000  # taken at once: 13 MB of 64 factors
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FoldIn:
     """`factors` Y of all items (items, f), `gram` G (f, f) positive definite, `through` Y G^-1 (items, f)."""
 
@@ -41,51 +41,71 @@ class FoldIn:
         """Per history (rows) its factors; zeros for an empty one. `confidence` c > 1 of every pair."""
         found = np.zeros((len(histories.customers), self.factors.shape[1]), np.float32)
         for rows, pairs in _alike(histories.starts):
-            solve = self._by_items if pairs.shape[1] < len(self.gram) else self._by_factors
-            found[rows] = solve(histories.item[pairs], confidence[pairs])
+            found[rows] = self.folded(histories.item[pairs], confidence[pairs]).customers()
         return found
 
-    def _by_items(self, item: NDArray[np.int32], confidence: Factors) -> Factors:
-        through = self.through[item]
-        matrix = (confidence - 1)[:, :, None] * (self.factors[item] @ through.transpose(0, 2, 1))
-        every = np.arange(item.shape[1])
-        matrix[:, every, every] += 1
-        share = np.linalg.solve(matrix, confidence[:, :, None])
-        return np.asarray((share.transpose(0, 2, 1) @ through)[:, 0], np.float32)
-
-    def toward(self, item: NDArray[np.int32], confidence: Factors, places: NDArray[Any]) -> Factors:
-        """What each item of one history adds to the scores of these places (history, places): c Y (G + Y'DY)^-1 Y_p'.
-
-        By factors, or with n equations: Y (G + Y'DY)^-1 = (1 + ZY'D)^-1 Z
-        """
-        near, aim = self.factors[item], self.factors[places].T
-        if len(item) < len(self.gram):
-            through = self.through[item]
-            matrix = (through @ near.T) * (confidence - 1)
-            matrix.flat[:: len(item) + 1] += 1
-            return np.asarray(confidence[:, None] * np.linalg.solve(matrix, through @ aim), np.float32)
-        matrix = self.gram + (near * (confidence - 1)[:, None]).T @ near
-        return np.asarray(confidence[:, None] * (near @ np.linalg.solve(matrix, aim)), np.float32)
-
-    def toward_each(self, item: NDArray[np.int32], confidence: Factors, places: NDArray[Any]) -> Factors:
-        """The same for histories of one length and as many places each (histories, history, places)."""
-        near, aim = self.factors[item], self.factors[places].transpose(0, 2, 1)
+    def folded(self, item: NDArray[np.int32], confidence: Factors) -> Folded:
+        """Histories of one length, their equations written down; both arrays are (histories, length)."""
+        near = self.factors.take(item, axis=0)
         if item.shape[1] < len(self.gram):
-            through = self.through[item]
-            matrix = (through @ near.transpose(0, 2, 1)) * (confidence - 1)[:, None, :]
+            through = self.through.take(item, axis=0)
+            matrix = (confidence - 1)[:, :, None] * (near @ through.transpose(0, 2, 1))
             every = np.arange(item.shape[1])
             matrix[:, every, every] += 1
-            found = np.linalg.solve(matrix, through @ aim)
-        else:
-            matrix = self.gram + (near * (confidence - 1)[:, :, None]).transpose(0, 2, 1) @ near
-            found = near @ np.linalg.solve(matrix, aim)
-        return np.asarray(confidence[:, :, None] * found, np.float32)
+            return ByItems(self.factors, confidence, matrix, through)
+        whole = np.asarray(self.gram + (near * (confidence - 1)[:, :, None]).transpose(0, 2, 1) @ near, np.float32)
+        return ByFactors(self.factors, confidence, whole, near)
 
-    def _by_factors(self, item: NDArray[np.int32], confidence: Factors) -> Factors:
-        near = self.factors[item]
-        matrix = self.gram + (near * (confidence - 1)[:, :, None]).transpose(0, 2, 1) @ near
-        toward = confidence[:, None, :] @ near
-        return np.asarray(np.linalg.solve(matrix, toward.transpose(0, 2, 1))[:, :, 0], np.float32)
+
+@dataclass(frozen=True, slots=True)
+class Folded(ABC):
+    """Histories of one length, folded in: who the customers are, and what each item adds to a score."""
+
+    factors: Factors
+    confidence: Factors  # (histories, length)
+    matrix: Factors  # of the equations
+
+    @abstractmethod
+    def customers(self) -> Factors:
+        """The factors of each (histories, f)."""
+
+    def toward(self, places: NDArray[Any]) -> Factors:
+        """What each item adds to the scores of these places, as many for each history (histories, length, places)."""
+        aim = self.factors.take(places, axis=0).transpose(0, 2, 1)
+        return np.asarray(self.confidence[:, :, None] * self._added(aim), np.float32)
+
+    @abstractmethod
+    def _added(self, aim: Factors) -> Factors:
+        """Y (G + Y'DY)^-1 Y_p' for the factors (histories, f, places) that are aimed at."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByItems(Folded):
+    """As many equations as items: the matrix is 1 + DYZ', and its transpose 1 + ZY'D, as YZ' is symmetric."""
+
+    through: Factors
+
+    def customers(self) -> Factors:
+        share = np.linalg.solve(self.matrix, self.confidence[:, :, None])
+        return np.asarray((share.transpose(0, 2, 1) @ self.through)[:, 0], np.float32)
+
+    def _added(self, aim: Factors) -> Factors:
+        """Y (G + Y'DY)^-1 = (1 + ZY'D)^-1 Z"""
+        return np.linalg.solve(self.matrix.transpose(0, 2, 1), self.through @ aim)
+
+
+@dataclass(frozen=True, slots=True)
+class ByFactors(Folded):
+    """As many equations as factors: the matrix is G + Y'DY."""
+
+    near: Factors
+
+    def customers(self) -> Factors:
+        toward = self.confidence[:, None, :] @ self.near
+        return np.asarray(np.linalg.solve(self.matrix, toward.transpose(0, 2, 1))[:, :, 0], np.float32)
+
+    def _added(self, aim: Factors) -> Factors:
+        return np.asarray(self.near @ np.linalg.solve(self.matrix, aim))
 
 
 def shaped(
@@ -101,10 +121,6 @@ def shaped(
 
 def _alike(starts: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int64]]]:
     """Rows whose histories have one length, some at a time, and where their pairs stand (rows, length)."""
-    if len(starts) == ONE:
-        if starts[1]:
-            yield np.zeros(1, np.intp), np.arange(starts[1])[None]
-        return
     length = np.diff(starts)
     for each in np.unique(length[length > 0]).tolist():
         rows, step = np.flatnonzero(length == each), max(1, PAIRS // each)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise, takewhile
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,7 +119,10 @@ def _reason(past: _Past, place: int, order: list[int], terms: list[float]) -> Re
         return POPULAR
     if past.items[first] == place and past.bought[first]:
         return Reason("buy_again", (past.names[first],))
-    alike = past.bought[first]
-    carrying = takewhile(lambda one: terms[one] >= SHARE * terms[first], order)
-    cited = islice((past.names[one] for one in carrying if past.bought[one] == alike), CITED)
+    alike, least, cited = past.bought[first], SHARE * terms[first], list[str]()
+    for one in order:
+        if terms[one] < least or len(cited) == CITED:
+            break
+        if past.bought[one] == alike:
+            cited.append(past.names[one])
     return Reason(past.kind if alike else "because_you_viewed", tuple(cited))

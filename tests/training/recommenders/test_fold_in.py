@@ -61,7 +61,7 @@ def test_alone_and_among_many_a_history_is_answered_alike_to_the_bit() -> None:
 @pytest.mark.parametrize("length", [1, FACTORS - 1, FACTORS, 60])
 def test_what_the_items_of_a_history_add_to_a_score_is_the_score(length: int) -> None:
     folding, log, places = fold_in(), histories([length]), np.array([5, 0, 299])
-    terms = folding.toward(log.item, confidence(log), places)
+    (terms,) = folding.folded(log.item[None], confidence(log)[None]).toward(places[None])
     scores = folding.customers(log, confidence(log)) @ folding.factors[places].T
     assert terms.shape == (length, 3)
     np.testing.assert_allclose(terms.sum(axis=0), scores[0], rtol=2e-4, atol=2e-5)
