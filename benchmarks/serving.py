@@ -39,6 +39,7 @@ ROUNDS, SECONDS = 5, 3.0
 SETTLED = 0.5  # seconds after which a journal's last group is written
 TURNS, PACED_SECONDS, WARM = 4, 6.0, 8
 FEW, MANY, CUSTOMERS = 20_000, 1_000_000, 200_000
+OWN, OURS = 60, b'"fallback":null'  # answers looked at before anything is measured, and what each must say
 Costs = Mapping[str, Mapping[str, float]]
 
 
@@ -55,6 +56,8 @@ def of_shops(few: Workspace, many: Workspace, seed: int) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     with ExitStack() as stack:
         targets = ours(few, many, CUSTOMERS, rng, stack) | peers(few.folder / "arrays", CUSTOMERS, rng, stack)
+        for name in ("recommend", "filtered", "offers", "million"):
+            _require_own(name, targets[name], seed)
         costs = _costs(targets)
         paced = _paced(targets, few, costs["recommend"]["rate"] / 2, seed)
         share = private_share(targets["recommend"].served, few)
@@ -90,6 +93,17 @@ def _round(target: Target) -> dict[str, float]:
     _all_good(drive)
     each = cpu / len(drive.latencies) * 1e6
     return {"rate": drive.rate, "cpu_us": each, "p99_ms": drive.ms(0.99), "load": os.getloadavg()[0]}
+
+
+def _require_own(name: str, target: Target, seed: int) -> None:
+    """Refuses to measure a service that answers without its model."""
+    client = Client(target.served, target.connections, WORKERS)
+    drive = client.pace(
+        target.requests, OWN / PACED_SECONDS, PACED_SECONDS, seed, lambda _due, _asked, body: OURS in body
+    )
+    client.close()
+    if drive.failed:
+        raise RuntimeError(f"{name}: {drive.failed} of {OWN} answers are not the model's own")
 
 
 def _ratios(costs: Costs) -> dict[str, float | None]:

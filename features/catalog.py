@@ -59,8 +59,7 @@ class Catalog:
 
     def name(self, item: str) -> str:
         """What a person calls the item; its id when the catalogue has no name."""
-        name = self._names.get(item)
-        return name if isinstance(name, str) and name else item
+        return self._names.get(item, item)
 
     @cached_property
     def out_of_stock(self) -> NDArray[np.str_]:
@@ -86,8 +85,9 @@ class Catalog:
         return {}  # filled when first asked for
 
     @cached_property
-    def _names(self) -> dict[str, object]:
-        return dict(self.frame["name"])
+    def _names(self) -> dict[str, str]:
+        names = zip(self.frame.index.tolist(), self.frame["name"].tolist(), strict=True)
+        return {item: name for item, name in names if isinstance(name, str) and name}
 
 
 def plain(value: object) -> object:

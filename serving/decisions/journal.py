@@ -267,12 +267,10 @@ def rows_of(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, A
 
 
 def _row(decision: Decision) -> dict[str, Any]:
-    return {name: _told(decision, name) for name in COLUMNS}
-
-
-def _told(decision: Decision, name: str) -> Any:
-    value = getattr(decision, name)
-    return orjson.dumps(value).decode() if name in PACKED else value
+    row = {name: getattr(decision, name) for name in COLUMNS}
+    for name in PACKED:
+        row[name] = orjson.dumps(row[name]).decode()
+    return row
 
 
 def _decoded(row: dict[str, Any]) -> dict[str, Any]:
