@@ -44,7 +44,7 @@ mounted = routes.app()
 
 def outermost(app: ASGIApp, **options: Any) -> ASGIApp:
     """Around what BentoML does, or the short way past it, its metrics by route and what every answer tells."""
-    counted = Headers(ByRoute(Short(app, mounted, routes.straight), COUNTING, **options))
+    counted = Headers(ByRoute(Short(app, routes.straight), COUNTING, **options))
     return Requests(counted) if wanted() else counted
 
 

@@ -19,7 +19,7 @@ from serving.http.auth import Keys
 from serving.http.errors import HttpError, content_of, parsed, refused
 from serving.http.roles import NEEDED, OPEN
 
-PREFIX, MOUNT = "/api/", "/v1"
+PREFIX = "/api/"
 MOUNTED = ("/v1/", "/reports/")  # their routes ask themselves
 DOCS = "/v1/docs"
 CALLS: dict[str, type[Call]] = {
@@ -63,15 +63,14 @@ class Door:
 
 
 class Short:
-    """ASGI: around it BentoML's metrics, behind it all that BentoML does with a request, or our routes at once."""
+    """ASGI: around it BentoML's metrics, behind it all that BentoML does with a request, or what answers at once."""
 
-    def __init__(self, app: ASGIApp, mounted: ASGIApp, straight: Callable[[Scope], bool]) -> None:
-        self.app, self._mounted, self._straight = app, mounted, straight
+    def __init__(self, app: ASGIApp, straight: Callable[[Scope], ASGIApp | None]) -> None:
+        self.app, self._straight = app, straight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._straight(scope):
-            return await self._mounted({**scope, "root_path": scope.get("root_path", "") + MOUNT}, receive, send)
-        return await self.app(scope, receive, send)
+        way = self._straight(scope) if scope["type"] == "http" else None
+        return await (way or self.app)(scope, receive, send)
 
 
 async def _content(request: Request) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.decisions.assign import assign
 from serving.decisions.offers import quick as offers_quick
@@ -68,6 +69,7 @@ class Routes:
         """The app to mount."""
         # BentoML asks the mounted app for a match and answers itself where there is none: so there always is one
         known = guarded("/v1", self.known, self.keys, self.now)
+        self._ways = {f"/v1{route.path}": _way(route.endpoint) for route in known if f"/v1{route.path}" in STRAIGHT}
         routes = [*known, Route("/{path:path}", self.unknown, methods=METHODS)]
         return Starlette(routes=routes, exception_handlers=HANDLERS)
 
@@ -156,12 +158,15 @@ class Routes:
         hint = f"did you mean /v1{near[0]}?" if near else "GET /v1/docs shows all"
         raise HttpError(404, "not_found", f"there is no route {path[:200]!r}; {hint}")
 
-    def straight(self, scope: Scope) -> bool:
-        """Whether the request need not go through what BentoML does to bound requests: it waits for nobody."""
+    def straight(self, scope: Scope) -> ASGIApp | None:
+        """What answers at once, past all that BentoML does to bound requests and Starlette to find a route.
+
+        None where the request may wait for somebody.
+        """
         quick, state = STRAIGHT.get(scope["path"]), self.state
-        if quick is None or state is None or not near(state) or not quick(state):
-            return False
-        return all(name != b"idempotency-key" for name, _ in scope["headers"])
+        if quick is None or state is None or scope["method"] != "POST" or not near(state) or not quick(state):
+            return None
+        return None if any(name == b"idempotency-key" for name, _ in scope["headers"]) else self._ways[scope["path"]]
 
     def ready(self) -> State:
         """The state; 503 while the service starts."""
@@ -192,6 +197,19 @@ def assigned(key: str, state: State, request: Any, decision_id: str, now: dateti
 def _experiment(state: State, key: str) -> None:
     if key not in state.experiments:
         raise HttpError(404, "not_found", f"experiment {key!r} is not one of {sorted(state.experiments)}")
+
+
+def _way(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    """The endpoint alone; its errors are answered as those of the app are."""
+
+    async def way(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await endpoint(Request(scope, receive, send))
+        except HttpError as error:
+            response = refused(error)
+        await response(scope, receive, send)
+
+    return ServerErrorMiddleware(way, handler=_on_failure)
 
 
 async def _on_error(_request: Request, error: Exception) -> Response:
