@@ -7,7 +7,7 @@ is described in the request are one case, and no customer row can slip into an a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, reduce
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from features.catalog import Catalog
 from features.interactions import Interactions
 from training.recommenders.listed import Listed
+from training.recommenders.places import joined, pairs, positions, shared
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class ItemFilter:
         """True where an item may be answered; shape (rows, items). `items` are sorted ids."""
         every = np.ones(len(items), dtype=bool)
         if self.allowed is not None:
-            every = np.isin(items, self.allowed)
+            every[:] = False
+            every[positions(items, self.allowed)] = True
         if self.excluded is not None:
             every[positions(items, self.excluded)] = False
         mask = np.repeat(every[None, :], rows, axis=0)
@@ -52,14 +54,29 @@ class ItemFilter:
         return mask
 
     def places(self, items: NDArray[np.str_], row: int) -> tuple[NDArray[np.intp] | None, NDArray[np.intp]]:
-        """For one customer the only places among `items` that may be answered, None for all, and those that never."""
+        """For one customer the only places among `items` that may be answered, None for all, and those that never.
+
+        Both rise, each place once.
+        """
+        only, never = self.placed(row, items, lambda ids: np.unique(positions(items, ids)))
+        return only, reduce(joined, never, np.empty(0, np.intp))
+
+    def placed(
+        self, row: int, by: object, place: Callable[[NDArray[np.str_]], NDArray[np.intp]]
+    ) -> tuple[NDArray[np.intp] | None, list[NDArray[np.intp]]]:
+        """As `places`, by what `place` makes of ids: rising, each once. Those that never may be answered are lists.
+
+        Of ids that all requests share it is made once for `by`.
+        """
+
+        def made(ids: NDArray[np.str_] | Listed) -> NDArray[np.intp]:
+            return ids.told(by, place) if isinstance(ids, Listed) else place(ids)
+
         required = None if self.required_each is None else self.required_each[row]
         excluded = None if self.excluded_each is None else self.excluded_each[row]
-        only = [ids for ids in (self.allowed, required) if ids is not None]
-        never = [ids for ids in (self.excluded, excluded) if ids is not None]
-        among = [np.unique(positions(items, ids)) for ids in only]
-        without = np.concatenate([np.empty(0, np.intp), *(positions(items, ids) for ids in never)])
-        return (reduce(np.intersect1d, among) if among else None), without
+        only = [made(ids) for ids in (self.allowed, required) if ids is not None]
+        never = [made(ids) for ids in (self.excluded, excluded) if ids is not None]
+        return (reduce(shared, only) if only else None), never
 
 
 @dataclass(frozen=True)
@@ -173,29 +190,3 @@ class Recommender(Protocol):
 
     @classmethod
     def load(cls, folder: Path) -> Self: ...
-
-
-def positions(items: NDArray[np.str_], ids: NDArray[np.str_] | Listed) -> NDArray[np.intp]:
-    """Where these ids stand among the sorted `items`; unknown ids are left out."""
-    if isinstance(ids, Listed):
-        return ids.told(items, lambda own: positions(items, own))
-    ids = np.asarray(ids, dtype=np.str_)
-    if not len(items) or not len(ids):
-        return np.empty(0, dtype=np.intp)
-    found: NDArray[np.intp] = items.searchsorted(ids.astype(items.dtype))  # another width would copy all of the items
-    found[found == len(items)] = 0
-    known: NDArray[np.intp] = found[items[found] == ids]
-    return known
-
-
-def pairs(items: NDArray[np.str_], each: Sequence[NDArray[np.str_]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and places of these ids, one array of ids a row; unknown ids are left out."""
-    lengths = [len(ids) for ids in each]
-    row = np.repeat(np.arange(len(lengths)), lengths)
-    if not len(row) or not len(items):
-        return np.empty(0, np.intp), np.empty(0, np.intp)
-    ids = np.concatenate([np.asarray(some, dtype=np.str_) for some in each])
-    found = items.searchsorted(ids.astype(items.dtype))
-    found[found == len(items)] = 0
-    known = items[found] == ids
-    return row[known], found[known]

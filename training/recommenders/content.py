@@ -29,10 +29,11 @@ from scipy import linalg, sparse
 from features.catalog import Catalog
 from features.interactions import Interactions
 from training.recommenders.attributes import Attributes
-from training.recommenders.base import Reason, positions
+from training.recommenders.base import Reason
 from training.recommenders.directions import Matrix, of_length_1, shares
 from training.recommenders.gram import common, normed
 from training.recommenders.low_rank import decomposed
+from training.recommenders.places import positions
 from training.recommenders.reasons import because
 from training.recommenders.scorer import Places, Scorer, Scores
 from training.recommenders.search import Space, Span

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property, reduce
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.interactions import Interactions
-from training.recommenders.base import ItemFilter, Rankings, positions
-from training.recommenders.listed import Listed
+from training.recommenders.base import ItemFilter, Rankings
+from training.recommenders.places import positions
 from training.recommenders.pruned import NormOrder
 from training.recommenders.scorer import Scorer, Scores
 from training.recommenders.topk import aligned, at_least_1
@@ -52,25 +52,11 @@ class FactorScorer(Scorer):
         if len(histories.customers) != 1 or len(self.items_) < SMALL:
             return super().recommend_for(histories, k, items=items, as_of=as_of)
         (customer,) = self.customers(aligned(histories, self.items_))
-        places, scores = self.norm_order.search(customer, at_least_1(k), *self._ranks(items))
+        places, scores = self.norm_order.search(customer, at_least_1(k), *items.placed(0, self.norm_order, self._ranks))
         return Rankings((self.items_[places],), (scores,))
 
-    def _ranks(self, items: ItemFilter) -> tuple[Ranks | None, list[Ranks]]:
-        """What the filter lets one customer be answered, and what it does not, as the order has it.
-
-        The part that all requests share is worked out once.
-        """
-        excluded = (items.excluded, items.excluded_each[0] if items.excluded_each else None)
-        required = (items.allowed, items.required_each[0] if items.required_each else None)
-        only = [self._shared(ids) for ids in required if ids is not None]
-        banned = [self._shared(ids) for ids in excluded if ids is not None]
-        return (reduce(np.intersect1d, only) if only else None), banned
-
-    def _shared(self, ids: NDArray[np.str_] | Listed) -> Ranks:
-        def made(own: NDArray[np.str_]) -> Ranks:
-            return self.norm_order.ranks(positions(self.items_, own))
-
-        return ids.told(self.norm_order, made) if isinstance(ids, Listed) else made(ids)
+    def _ranks(self, ids: NDArray[np.str_]) -> Ranks:
+        return self.norm_order.ranks(positions(self.items_, ids))
 
     @cached_property
     def norm_order(self) -> NormOrder:

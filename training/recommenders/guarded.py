@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from features.catalog import Catalog
 from features.interactions import Interactions
-from training.recommenders.base import ItemFilter, Rankings, Reason, positions
+from training.recommenders.base import ItemFilter, Rankings, Reason
+from training.recommenders.places import located, positions, shared
 
 Ids = NDArray[np.str_]
 KNOWN = "known.npz"
@@ -61,7 +62,7 @@ class Guarded:
 
     def similar(self, item: str, k: int, *, items: ItemFilter) -> Rankings:
         answer = self._told("similar", item, k, items=items)
-        if item not in self.items_:
+        if not len(positions(self.items_, np.array([item]))):
             return Rankings((self.items_[:0],), (np.empty(0, np.float32),))
         return self._checked("similar", answer, 1, k, _without(items, [item]))
 
@@ -141,24 +142,22 @@ class Guarded:
 
 
 def _without(items: ItemFilter, ids: Sequence[str]) -> ItemFilter:
-    """The filter that leaves these out too."""
-    excluded = np.array(ids, np.str_)
-    return replace(items, excluded=excluded if items.excluded is None else np.concatenate([items.excluded, excluded]))
+    """The filter of one customer that leaves these out too."""
+    return replace(items, excluded_each=[np.concatenate([*(items.excluded_each or []), np.array(ids, np.str_)])])
 
 
 def _fault(known: Ids, ids: Ids, scores: Any, k: int, only: Any, never: NDArray[np.intp]) -> str | None:
     """What is wrong with one ranking, or None. `only` and `never` as of `ItemFilter.places`."""
     ids = np.asarray(ids, dtype=np.str_)
-    strangers = ids[~np.isin(ids, known)]
-    if len(strangers):
-        return f"returned the unknown item {str(strangers[0])!r}; it may answer with ids of the log only"
-    places = positions(known, ids)
+    places, heard = located(known, ids)
+    if not heard.all():
+        return f"returned the unknown item {str(ids[~heard][0])!r}; it may answer with ids of the log only"
     if len(np.unique(places)) < len(places):
         return "returned an item twice"
-    barred = places[np.isin(places, never) | (only is not None and ~np.isin(places, only))]
+    barred = places[located(never, places)[1] | (only is not None and ~located(only, places)[1])]
     if len(barred):
         return f"returned {str(known[barred[0]])!r}, which the filter does not allow"
-    allowed = len(known) - len(np.unique(never)) if only is None else len(np.setdiff1d(only, never))
+    allowed = len(known) - len(never) if only is None else len(only) - len(shared(only, never))
     if len(ids) != min(k, allowed):
         return f"returned {len(ids)} items, must be {min(k, allowed)} (k == {k}, {allowed} allowed)"
     scores = np.asarray(scores, dtype=np.float64)

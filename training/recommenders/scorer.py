@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 from features.catalog import Catalog
 from features.interactions import Interactions
 from training.recommenders import stored
-from training.recommenders.base import Allowed, ItemFilter, Rankings, Reason, positions
+from training.recommenders.base import Allowed, ItemFilter, Rankings, Reason
 from training.recommenders.cycles import chance_of_repeat
+from training.recommenders.places import located, positions
 from training.recommenders.reasons import POPULAR, carried, filled_by
 from training.recommenders.search import Space
 from training.recommenders.topk import aligned, at_least_1, best, filled, ranked, ranked_others
@@ -115,9 +116,10 @@ class Scorer(ABC):
         return ranked(score, self.popularity_, known, k, items=items)
 
     def similar(self, item: str, k: int, *, items: ItemFilter) -> Rankings:
-        place = int(np.searchsorted(self.items_, item))
-        if place == len(self.items_) or self.items_[place] != item:
+        known = positions(self.items_, np.array([item]))
+        if not len(known):
             return Rankings((self.items_[:0],), (self.popularity_[:0],))
+        place = int(known[0])
         return ranked_others(self.items_, filled(self.likeness(place), self.popularity_), place, k, items=items)
 
     def complete(self, cart: Sequence[str], k: int, *, items: ItemFilter) -> Rankings:
@@ -138,19 +140,18 @@ class Scorer(ABC):
 
     def alike(self, ids: Ids) -> Scores:
         near = np.zeros((len(ids), len(ids)), dtype=np.float32)
-        known = np.flatnonzero(np.isin(ids, self.items_))
+        found, heard = located(self.items_, ids)
+        known = np.flatnonzero(heard)
         if len(known):
-            places = np.searchsorted(self.items_, ids[known])
+            places = found[known]
             likeness = self.likeness_between(places, places)
             near[np.ix_(known, known)] = np.maximum(np.maximum(likeness, likeness.T), 0)
             np.fill_diagonal(near, 0)
         return near
 
     def chance_of_repeat(self, ids: Ids) -> Scores:
-        if not len(ids):
-            return self.chance_[:0]
-        place = np.minimum(self.items_.searchsorted(ids.astype(self.items_.dtype)), len(self.items_) - 1)
-        return np.where(self.items_[place] == ids, self.chance_[place], np.float32(0))
+        place, known = located(self.items_, ids)
+        return np.where(known, self.chance_[place], np.float32(0))
 
     def reasons(self, histories: Interactions, rankings: Rankings, *, as_of: datetime | None) -> list[list[Reason]]:
         if not len(rankings):

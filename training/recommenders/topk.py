@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from features.interactions import PAIR, Interactions
 from training.recommenders.base import Allowed, ItemFilter, Rankings
+from training.recommenders.places import located
 
 Found = TypeVar("Found")
 NEVER = np.float32(-np.inf)
@@ -157,8 +158,8 @@ def aligned(histories: Interactions, items: NDArray[np.str_]) -> Interactions:
         return histories
     used, place = np.unique(histories.item, return_inverse=True)
     ids = histories.items[used]
-    found = np.minimum(items.searchsorted(ids.astype(items.dtype)), len(items) - 1)
-    known = (items[found] == ids)[place]
+    found, heard = located(items, ids)
+    known = heard[place]
     kept = {name: getattr(histories, name)[known] for name in PAIR}
     item = found[place][known].astype(np.int32)
     lines = histories.lines and histories.lines.aligned(histories.items, items)
