@@ -98,8 +98,8 @@ class Watch:
         self._tried_at, before = monotonic(), self._routes.state
         for part in parts:
             state = self._renewed(state, part)
-        if state.recommender is None:
-            state.popular.counted(self._now())  # before somebody waits for it
+        for one in (state, *state.variants.values()):
+            one.popular.knows(one.catalog, self._now())  # before somebody waits for it
         self._routes.state = replace(state, refused=dict(self._refused))
         self._tell()
         if state is not before:

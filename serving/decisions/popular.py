@@ -14,6 +14,7 @@ from datetime import datetime
 from threading import Lock
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -22,12 +23,13 @@ from features.events import ORDERED
 from features.interactions import Interactions
 from features.workspace import Workspace
 from training.recommenders.base import ItemFilter, Rankings, Reason
+from training.recommenders.by_score import ByScore
+from training.recommenders.places import located
 from training.recommenders.reasons import LISTED, POPULAR
 from training.recommenders.scorer import popularity
-from training.recommenders.topk import best
 
 log = logging.getLogger("attune.popular")
-REMEMBERED = b"popular"  # no condition is written so
+LATEST = 2  # catalogues whose order is kept: the newest, and the one that requests begun before it still have
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,33 +46,40 @@ class Popular:
     def __init__(self, count: Callable[[datetime], Counted] = lambda _: Counted()) -> None:
         self._count, self._lock = count, Lock()
         self._counted: Counted | None = None
+        self._orders: list[tuple[pd.Index, ByScore]] = []
 
     def ranked(self, catalog: Catalog, k: int, items: ItemFilter, now: datetime) -> tuple[Rankings, list[Reason]]:
         """The k most popular that are allowed, then what of the catalogue nobody bought, in its order."""
-        ids, scores = self._known(catalog, now)
-        found, values = best(ids, scores, items.mask(ids, 1)[0], k)
+        found, values = self._order(catalog, now).best(k, items)
         return Rankings((found,), (values,)), [POPULAR if one > 0 else LISTED for one in values.tolist()]
 
     def knows(self, catalog: Catalog, now: datetime) -> bool:
-        """Whether there is any item."""
-        return bool(len(self._known(catalog, now)[0]))
+        """Whether there is any item. Once it was asked an answer needs nothing more."""
+        return bool(len(self._order(catalog, now).items))
 
-    def counted(self, now: datetime) -> Counted:
-        """What is bought; nothing, and a line in the log, where that cannot be read."""
+    def _order(self, catalog: Catalog, now: datetime) -> ByScore:
+        """All items by how much they are bought: one thread makes it for all that ask of the same items."""
+        ids = catalog.frame.index
+        if (known := self._made(ids)) is not None:
+            return known
         with self._lock:
-            if self._counted is None:
-                try:
-                    self._counted = self._count(now)
-                except Exception as error:  # noqa: BLE001  # whatever is wrong with a history, the catalogue answers
-                    log.warning("what is bought could not be counted: %s", " ".join(str(error).split()))
-                    self._counted = Counted()
+            if (known := self._made(ids)) is None:
+                known = _joined(self._read(now), ids.to_numpy(dtype=np.str_))
+                self._orders = [(ids, known), *self._orders[: LATEST - 1]]
+        return known
+
+    def _read(self, now: datetime) -> Counted:
+        """What is bought; nothing, and a line in the log, where that cannot be read. The lock is held."""
+        if self._counted is None:
+            try:
+                self._counted = self._count(now)
+            except Exception as error:  # noqa: BLE001  # whatever is wrong with a history, the catalogue answers
+                log.warning("what is bought could not be counted: %s", " ".join(str(error).split()))
+                self._counted = Counted()
         return self._counted
 
-    def _known(self, catalog: Catalog, now: datetime) -> tuple[NDArray[np.str_], NDArray[np.float32]]:
-        counted, kept = self.counted(now), catalog.remembered.get(REMEMBERED)
-        if kept is None or kept[0] is not counted:
-            kept = catalog.remembered[REMEMBERED] = (counted, *_joined(counted, catalog))
-        return kept[1], kept[2]
+    def _made(self, ids: pd.Index) -> ByScore | None:
+        return next((order for made, order in self._orders if made.is_(ids)), None)
 
 
 def of_release(interactions: Interactions) -> Popular:
@@ -97,11 +106,11 @@ def _ordered(workspace: Workspace, now: datetime) -> Counted:
     return Counted(items[order], (orders / orders.max(initial=1))[order])
 
 
-def _joined(counted: Counted, catalog: Catalog) -> tuple[NDArray[np.str_], NDArray[np.float32]]:
-    """All items, sorted: those that are bought above 0, the others of the catalogue below, by their place there."""
-    listed = catalog.frame.index.to_numpy(dtype=np.str_)
-    ids = np.union1d(counted.items, listed)
+def _joined(counted: Counted, listed: NDArray[np.str_]) -> ByScore:
+    """Those that are bought score above 0, the others of the catalogue below, by their place there."""
+    new = listed[~located(counted.items, listed)[1]]
+    ids = np.union1d(counted.items, new) if len(new) else counted.items
     scores = np.zeros(len(ids), np.float32)
-    scores[np.searchsorted(ids, listed)] = -np.arange(len(listed), dtype=np.float32) / max(len(listed), 1)
-    scores[np.searchsorted(ids, counted.items)] = counted.shares
-    return ids, scores
+    scores[located(ids, listed)[0]] = -np.arange(len(listed), dtype=np.float32) / max(len(listed), 1)
+    scores[located(ids, counted.items)[0]] = counted.shares
+    return ByScore(ids, scores)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Made = TypeVar("Made")
-MOST = 4  # who is remembered at once: a model, its order, and those that follow them
+MOST = 6  # who is remembered at once: a model, its order and that of what is popular, and those that follow them
 
 
 class Listed:

@@ -1,7 +1,9 @@
 """What is popular without a model: of a release, a history, a catalogue; `tea` is bought most, `cup` by nobody."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from features.history import append
 from features.interactions import Interactions
 from features.ledger import Ledger
 from features.workspace import Workspace, create
-from serving.decisions.popular import Popular, of_history, of_release
+from serving.decisions.popular import Counted, Popular, of_history, of_release
 from training.recommenders.base import ItemFilter
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -84,6 +86,27 @@ def test_what_cannot_be_counted_is_told_in_the_log_and_the_catalogue_answers(cap
     assert "what is bought could not be counted: the disk is gone" in caplog.text
 
 
-def test_it_is_counted_once(shop: Workspace) -> None:
-    popular = of_history(shop)
-    assert popular.counted(NOW) is popular.counted(NOW)
+def test_it_is_counted_once_however_many_ask_at_the_same_time() -> None:
+    asked: list[datetime] = []
+
+    def count(now: datetime) -> Counted:
+        asked.append(now)
+        sleep(0.1)  # the others come meanwhile
+        return Counted(np.array(["tea"]), np.ones(1, np.float32))
+
+    popular = Popular(count)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: list(ranked(popular)), range(8)))
+    assert found == [["tea", "cup", "milk", "bag"]] * 8
+    assert len(asked) == 1
+
+
+def test_what_changes_in_the_catalogue_keeps_the_order_and_a_new_item_comes_last() -> None:
+    popular = Popular(lambda _: Counted(np.array(["milk", "nobody's", "tea"]), np.array([1, 0.1, 0.5], np.float32)))
+    assert list(ranked(popular)) == ["milk", "tea", "nobody's", "cup", "bag"]
+    sold_out, longer = (CATALOG.updated({item: {"stock": 0.0}}) for item in ("cup", "a new item of a long name"))
+    order = popular._order(CATALOG, NOW)
+    assert popular._order(sold_out, NOW) is order
+    (found,) = popular.ranked(longer, 9, ALL, NOW)[0].items
+    assert found.tolist() == ["milk", "tea", "nobody's", "cup", "bag", "a new item of a long name"]
+    assert popular._order(CATALOG, NOW) is order  # for requests that began before
