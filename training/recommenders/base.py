@@ -8,7 +8,7 @@ is described in the request are one case, and no customer row can slip into an a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, reduce
 from pathlib import Path
@@ -60,6 +60,13 @@ class ItemFilter:
         """
         only, never = self.placed(row, items, lambda ids: np.unique(positions(items, ids)))
         return only, reduce(joined, never, np.empty(0, np.intp))
+
+    def listed(self) -> ItemFilter:
+        """The same, what all customers share made once for each who asks of many of them."""
+        allowed, excluded = (
+            Listed(ids) if isinstance(ids, np.ndarray) else ids for ids in (self.allowed, self.excluded)
+        )
+        return replace(self, allowed=allowed, excluded=excluded)
 
     def placed(
         self, row: int, by: object, place: Callable[[NDArray[np.str_]], NDArray[np.intp]]

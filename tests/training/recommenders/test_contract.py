@@ -11,6 +11,7 @@ import pytest
 from features.catalog import Catalog
 from features.interactions import Interactions
 from training.recommenders import RECOMMENDERS, known_recommender
+from training.recommenders.als import Als
 from training.recommenders.base import ItemFilter
 
 AS_OF = datetime.fromisoformat("2024-06-01")
@@ -493,3 +494,18 @@ def test_one_history_is_answered_by_pruning_like_in_a_batch(log, monkeypatch):
         alone = fitted.recommend_for(log.between(row, row + 1), 30, items=only, as_of=AS_OF)
         assert alone.items[0].tolist() == batch.items[row].tolist()
         np.testing.assert_allclose(alone.scores[0], batch.scores[row], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", ["allowed", "excluded", "excluded_each", "required_each"])
+@pytest.mark.parametrize("limits", [{"SMALL": 0, "FEW": 10**6}, {"SMALL": 0, "LARGE": 0}])
+def test_many_histories_are_answered_by_pruning_like_by_the_product(log, monkeypatch, rule, limits):
+    fitted, every = made("als").fit(log), log.items[::3]
+    each = [log.items[row % 9 :: 3] for row in range(len(log.customers))]
+    items = ItemFilter(**{rule: each if rule.endswith("_each") else every})
+    batch = fitted.recommend_for(log, 30, items=items, as_of=AS_OF)
+    for name, limit in limits.items():
+        monkeypatch.setattr(f"training.recommenders.factor_scorer.{name}", limit)
+    monkeypatch.setattr(Als, "scores", None)  # the product is not asked for
+    pruned = fitted.recommend_for(log, 30, items=items, as_of=AS_OF)
+    assert [ids.tolist() for ids in pruned.items] == [ids.tolist() for ids in batch.items]
+    np.testing.assert_allclose(np.concatenate(pruned.scores), np.concatenate(batch.scores), rtol=1e-4, atol=1e-6)
