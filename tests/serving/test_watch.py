@@ -292,3 +292,10 @@ def test_what_no_longer_answers_is_let_go_of(shop: Workspace, routes: Routes, wa
     (shop.folder / "offers.yaml").write_text("offers: []")
     watch.look()
     assert (routes.state.offers, frame()) == ((), None)
+
+
+def test_what_answers_for_a_model_is_made_before_anybody_asks(routes: Routes, watch: Watch) -> None:
+    state = routes.state
+    assert state is not None
+    assert state.recommender is not None
+    assert state.popular._made(state.catalog.frame.index) is not None

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +14,7 @@ from training.recommenders import RECOMMENDERS
 from training.recommenders.base import ItemFilter, Rankings
 from training.recommenders.contract import AS_OF, check, small_log
 from training.recommenders.guarded import BrokenModelError, Guarded
+from training.recommenders.listed import Listed
 from training.recommenders.own import Own
 from training.recommenders.scorer import Scorer
 from training.recommenders.tifu import Tifu
@@ -162,6 +164,57 @@ def test_what_is_broken_is_said_in_one_line_that_names_the_model(method, broken,
     with pytest.raises(BrokenModelError, match=f"^mine.taste:Taste: {said}") as error:
         check(kind, "mine.taste:Taste")
     assert "\n" not in str(error.value)
+
+
+class First:
+    """Answers with these ids, whatever is asked."""
+
+    def __init__(self, ids):
+        self.ids = ids
+
+    def recommend_for(self, histories, k, *, items, as_of):
+        return Rankings((self.ids,), (np.zeros(len(self.ids), np.float32),))
+
+    def similar(self, item, k, *, items):
+        return self.recommend_for(None, k, items=items, as_of=None)
+
+
+MANY = np.array([f"{number:06d}" for number in range(300_000)])
+
+
+def test_the_check_of_an_answer_costs_what_is_answered():
+    """A sort of all items, or a look at each, takes a hundred times as long."""
+    gone, nobody = Listed(MANY[1::2]), small_log().between(0, 1)
+    only = ItemFilter(allowed=Listed(MANY), excluded=gone, excluded_each=[MANY[-9:]])
+    guarded = Guarded(First(MANY[2:40:2]), "mine:First", MANY)
+
+    def ask():
+        guarded.recommend_for(nobody, 19, items=only, as_of=AS_OF)
+        guarded.similar(MANY[0], 19, items=only)
+
+    ask()  # what is shared is looked up once
+    started = time.thread_time()
+    for _ in range(10):
+        ask()
+    assert time.thread_time() - started < 0.2
+
+
+@pytest.mark.parametrize(
+    ("rule", "ids", "said"),
+    [
+        ({}, ["0000011"], "returned the unknown item '0000011'"),  # its beginning is an item
+        ({"allowed": MANY[:2]}, ["000002"], "returned '000002', which the filter does not allow"),
+        ({"required_each": [MANY[:2]]}, ["000002"], "returned '000002', which the filter does not allow"),
+        ({"excluded": MANY[:2]}, ["000001"], "returned '000001', which the filter does not allow"),
+        ({"excluded_each": [MANY[:2]]}, ["000001"], "returned '000001', which the filter does not allow"),
+        ({"allowed": MANY[:5], "excluded": MANY[3:9], "excluded_each": [MANY[2:4]]}, ["000000"], "must be 2 .*2 allow"),
+        ({"excluded": MANY[2:], "excluded_each": [MANY[1:9]]}, [], "must be 1 .*1 allowed"),
+    ],
+)
+def test_what_a_filter_bars_or_nobody_knows_is_found_in_an_answer(rule, ids, said):
+    guarded = Guarded(First(np.array(ids, np.str_)), "mine:First", MANY)
+    with pytest.raises(BrokenModelError, match=said):
+        guarded.recommend_for(small_log().between(0, 1), 7, items=ItemFilter(**rule), as_of=AS_OF)
 
 
 def test_a_fit_that_depends_on_the_order_of_the_log_is_refused():
