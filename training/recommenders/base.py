@@ -71,7 +71,7 @@ class ItemFilter:
     def placed(
         self, row: int, by: object, place: Callable[[NDArray[np.str_]], NDArray[np.intp]]
     ) -> tuple[NDArray[np.intp] | None, list[NDArray[np.intp]]]:
-        """As `places`, by what `place` makes of ids: rising, each once. Those that never may be answered are lists.
+        """As `places`, of what `place` makes of ids (rising, each once); what is never answered in one part or two.
 
         Of ids that all requests share it is made once for `by`.
         """
