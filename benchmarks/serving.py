@@ -20,7 +20,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -75,18 +75,21 @@ def of_shops(few: Workspace, many: Workspace, seed: int) -> dict[str, Any]:
 def _costs(targets: Mapping[str, Target]) -> Costs:
     """Per target the medians of the rounds: answers a second, CPU per request, latency at saturation."""
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in targets}
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         for name, target in targets.items():
-            rounds[name].append(_round(target))
+            start = (
+                len(target.requests) * turn // ROUNDS
+            )  # else the first of them would be shown the same in each round
+            rounds[name].append(_round(target, [*target.requests[start:], *target.requests[:start]]))
             _say(name, rounds[name][-1])
     return {name: {key: median(one[key] for one in found) for key in found[0]} for name, found in rounds.items()}
 
 
-def _round(target: Target) -> dict[str, float]:
+def _round(target: Target, requests: Sequence[bytes]) -> dict[str, float]:
     client = Client(target.served, target.connections, WORKERS)
-    client.saturate(target.requests, SECONDS / WARM)
+    client.saturate(requests, SECONDS / WARM)
     cpu = target.served.cpu_s()
-    drive = client.saturate(target.requests, SECONDS)
+    drive = client.saturate(requests, SECONDS)
     time.sleep(SETTLED)
     cpu = target.served.cpu_s() - cpu
     client.close()

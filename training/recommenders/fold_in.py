@@ -20,7 +20,7 @@ from scipy import linalg
 from features.interactions import Interactions
 
 Factors = NDArray[np.float32]
-PAIRS = 50_000  # taken at once: 13 MB of 64 factors
+PAIRS = 50_000  # taken at once: 13 MB of 64 factors, 26 in double precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +33,11 @@ class FoldIn:
 
     @classmethod
     def of(cls, factors: Factors, gram: Factors) -> FoldIn:
-        """With what all histories share worked out."""
-        through = linalg.cho_solve(linalg.cho_factor(gram.astype(np.float64)), factors.T.astype(np.float64)).T
-        return cls(factors, gram, np.ascontiguousarray(through, dtype=np.float32))
+        """With what all histories share worked out, some items at a time: in double precision all would be large."""
+        inverse, through = linalg.inv(gram.astype(np.float64)), np.empty_like(factors)
+        for start in range(0, len(factors), PAIRS):
+            through[start : start + PAIRS] = factors[start : start + PAIRS] @ inverse
+        return cls(factors, gram, through)
 
     def customers(self, histories: Interactions, confidence: Factors) -> Factors:
         """Per history (rows) its factors; zeros for an empty one. `confidence` c > 1 of every pair."""
