@@ -17,9 +17,9 @@ SHADOW = "shadow"  # a kind: what a challenger that answers nobody would have an
 RETRY = "retry"  # in the context of a decision that was kept: the body's fingerprint and the answer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, one takes four times as long to make, and an answer has ten
 class Option:
-    """One thing that was considered: an item, an offer or an arm."""
+    """One thing that was considered: an item, an offer or an arm. Nobody changes one."""
 
     key: str
     score: float | None = None  # a recommender's score, or an offer's expected profit

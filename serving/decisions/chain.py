@@ -13,7 +13,6 @@ on it ranks by popularity: that is the last step's answer already, where no othe
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -59,7 +58,7 @@ class Found:
     @property
     def answered(self) -> dict[str, int]:
         """How many items each step found."""
-        return dict(Counter(self.steps))
+        return {step: self.steps.count(step) for step in dict.fromkeys(self.steps)}
 
 
 NOTHING = Found()

@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from features.interactions import PAIR, Interactions
 from training.recommenders.base import Allowed, ItemFilter, Rankings
@@ -68,8 +69,14 @@ def over_blocks(work: Callable[[Block], Found], histories: Interactions, items: 
     parts = _parts(histories, items)
     if len(histories.customers) <= _rows(histories):
         return [found(part) for part in parts]
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(found, parts))
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Those that have threads, looked for once: it takes longer than some answers."""
+    return ThreadpoolController()
 
 
 def filled(scores: NDArray[np.float32], popularity: NDArray[np.float32]) -> NDArray[np.float32]:
