@@ -62,8 +62,10 @@ class Asked:
 async def answered(state: State, asked: Asked, now: datetime) -> Answer:
     """The answer: at once where nothing is waited for, else from a thread, so that others need not wait for it."""
     light = LIGHT.get(asked.decide)
-    if asked.key is None and light is not None and near(state) and light(state, asked.request):
-        return decided(state, asked, now)
+    if asked.key is None and light is not None and near(state):
+        by = answering(state, getattr(asked.request, "customer", None))  # a challenger may take longer
+        if light(by, asked.request):
+            return decided(state, asked, now)
     return await run_in_threadpool(decided, state, asked, now)
 
 

@@ -164,7 +164,9 @@ class Routes:
         None where the request may wait for somebody.
         """
         quick, state = STRAIGHT.get(scope["path"]), self.state
-        if quick is None or state is None or scope["method"] != "POST" or not near(state) or not quick(state):
+        if quick is None or state is None or scope["method"] != "POST" or not near(state):
+            return None
+        if not all(quick(one) for one in (state, *state.variants.values())):
             return None
         return None if any(name == b"idempotency-key" for name, _ in scope["headers"]) else self._ways[scope["path"]]
 

@@ -7,6 +7,7 @@ metrics -> Short -> the endpoint                        what is straight
 import asyncio
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,16 @@ def test_what_may_wait_goes_the_long_way(routes: Routes, method: str, path: str,
     short, around = both(routes)
     asked(short, method, path, json={"customer": "c000"}, headers=headers)
     assert around.seen == [f"{method} {path}"]
+
+
+def test_nor_may_a_challenger_wait(routes: Routes) -> None:
+    assert routes.state is not None
+    short, around = both(routes)
+    counted = tuple(replace(one, stock=9) for one in routes.state.offers)
+    beside = replace(routes.state, offers=counted)
+    routes.state = replace(routes.state, variants={("uplift",): beside})
+    asked(short, "POST", PATH, json={"customer": "c000"})
+    assert around.seen == [f"POST {PATH}"]
 
 
 def test_a_service_that_knows_nothing_yet_says_so(routes: Routes) -> None:
