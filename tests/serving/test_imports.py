@@ -1,4 +1,4 @@
-"""The service's workers import neither MLflow nor tea-tasting nor a pipeline, and nothing that reads a pickle."""
+"""The service starts without what only training needs, and nothing reads a pickle."""
 
 import re
 import subprocess
@@ -7,8 +7,9 @@ from pathlib import Path
 
 PROBE = """
 import sys
+TRAINING = ("mlflow", "tea_tasting", "sklearn", "implicit", "lightgbm")
 import serving.service, serving.http.app, serving.decisions.state, serving.experiments.report
-found = [name for name in sys.modules if name.split(".")[0] in ("mlflow", "tea_tasting")]
+found = [name for name in sys.modules if name.split(".")[0] in TRAINING]
 found += [name for name in sys.modules if name.startswith("training.pipelines")]
 print(sorted(found)[:5])
 """

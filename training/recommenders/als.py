@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
-from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
@@ -29,6 +28,9 @@ from training.recommenders.fold_in import Folded, FoldIn, shaped
 from training.recommenders.reasons import POPULAR, Alike, because, because_each
 from training.recommenders.scorer import Places, Scores
 from training.recommenders.search import Space, Span
+
+if TYPE_CHECKING:
+    from implicit.cpu.als import AlternatingLeastSquares
 
 
 @dataclass
@@ -105,6 +107,8 @@ class Als(FactorScorer):
         return kept
 
     def _untrained(self, threads: int) -> AlternatingLeastSquares:
+        from implicit.cpu.als import AlternatingLeastSquares  # who answers does not need it
+
         return AlternatingLeastSquares(
             factors=self.factors,
             regularization=self.regularization,

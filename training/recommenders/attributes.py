@@ -18,8 +18,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 from scipy import sparse
-from sklearn.feature_extraction import FeatureHasher
-from sklearn.preprocessing import normalize
 
 IGNORED = "stock"  # says when, not what
 FAR = 3.0  # standard deviations: what is farther is a slip of the keyboard as often as an item
@@ -53,6 +51,8 @@ class Attributes:
         """Rows of the catalogue x columns; a column that this catalogue lacks is unknown."""
         if not len(frame):
             return sparse.csr_matrix((0, len(self.rarity) + len(self.numeric)), dtype=np.float32)
+        from sklearn.preprocessing import normalize  # who answers rarely needs it
+
         words = normalize(_hashed(frame, len(self.rarity)).multiply(self.rarity[None, :]).tocsr())
         apart = (_numbers(frame, self.numeric.tolist()) - self.centre) / self.spread
         numbers = np.clip(np.nan_to_num(apart), -FAR, FAR)
@@ -63,6 +63,8 @@ def _hashed(frame: pd.DataFrame, width: int) -> sparse.csr_matrix:
     """1 where an item has a word or a value."""
     if not len(frame):
         return sparse.csr_matrix((0, width), dtype=np.float32)
+    from sklearn.feature_extraction import FeatureHasher
+
     hasher = FeatureHasher(width, input_type="string", alternate_sign=False, dtype=np.float32)
     found: sparse.csr_matrix = hasher.transform(_tokens(frame))
     found.data[:] = 1

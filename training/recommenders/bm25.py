@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
-from implicit.nearest_neighbours import ItemItemRecommender, bm25_weight
 from scipy import sparse
 
 from features.interactions import Interactions
@@ -40,6 +39,8 @@ class Bm25(SimilarityScorer):
     threads: int = 0
 
     def fit(self, interactions: Interactions) -> Self:
+        from implicit.nearest_neighbours import ItemItemRecommender, bm25_weight  # who answers does not need it
+
         super().fit(interactions)
         weighted = bm25_weight(shortened(interactions).matrix.T, self.k1, self.b).T.tocsr()
         learner = ItemItemRecommender(K=self.neighbours, num_threads=self.threads)

@@ -19,7 +19,6 @@ from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
-from implicit.cpu.bpr import BayesianPersonalizedRanking
 from scipy import linalg
 
 from features.interactions import Interactions
@@ -52,6 +51,8 @@ class Bpr(Scorer):
     turn_: Matrix = field(init=False, repr=False)
 
     def fit(self, interactions: Interactions) -> Self:
+        from implicit.cpu.bpr import BayesianPersonalizedRanking  # who answers does not need it
+
         super().fit(interactions)
         learner = BayesianPersonalizedRanking(
             factors=self.factors,

@@ -7,11 +7,13 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import lightgbm
 
 Matrix = NDArray[np.float32]
 SETTINGS = {
@@ -60,6 +62,8 @@ class Trees:
             return cls((), ())
         ends = np.flatnonzero(np.diff(customer[some])) + 1
         groups = np.diff(np.concatenate([[0], ends, [int(some.sum())]]))
+        import lightgbm
+
         data = lightgbm.Dataset(
             table[some], bought[some], group=groups, feature_name=columns, params=SETTINGS, free_raw_data=False
         )
@@ -91,6 +95,8 @@ class Trees:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        import lightgbm  # only who loads trees, or grows them, waits for it
+
         scales = json.loads((folder / "scales.json").read_text())
         models = tuple(lightgbm.Booster(model_file=str(folder / f"{number}.txt")) for number in range(len(scales)))
         return cls(models, tuple(scales))

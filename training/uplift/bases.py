@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression, PoissonRegressor
+
+if TYPE_CHECKING:
+    import lightgbm
 
 Matrix = NDArray[np.float64]
 Family = Literal["binary", "count", "amount"]  # of outcomes: 0 and 1; whole numbers from 0; anything else
@@ -120,6 +121,8 @@ def load_base(stem: Path) -> Base:
     """The base model that was saved at this stem."""
     path = stem.with_suffix(".npz")
     if not path.is_file():
+        import lightgbm
+
         return Trees(lightgbm.Booster(model_str=stem.with_suffix(".txt").read_text(encoding="utf-8")))
     with np.load(path, allow_pickle=False) as kept:
         if "level" in kept:
@@ -145,6 +148,8 @@ def fit_linear(X: Matrix, y: Matrix, weight: Matrix, *, family: Family) -> Linea
 
 def binned(X: Matrix, categories: list[int]) -> lightgbm.Dataset:
     """The features as LightGBM reads them, which is as much work as a model; a model learns from rows of it."""
+    import lightgbm
+
     labels = np.zeros(len(X))  # each model has its own
     data = lightgbm.Dataset(X, labels, categorical_feature=categories or "auto", params={**SMALL, **FIXED})
     return data.construct()
@@ -161,6 +166,8 @@ def fit_trees(  # what LightGBM needs to know
     leaves: int = int(SMALL["num_leaves"]),
 ) -> Trees:
     """A small LightGBM on one thread, of these rows in ascending order; the same rows and seed give the same model."""
+    import lightgbm
+
     objective = "binary" if family == "binary" and 0 < y.mean() < 1 else "regression"
     parameters = tree_parameters(len(y), objective, seed) | {"num_leaves": leaves}
     rounds = ROUNDS if family != "amount" else FEW_ROUNDS if len(y) < MANY else MANY_ROUNDS
@@ -181,6 +188,8 @@ def with_intercept(X: Matrix) -> Matrix:
 
 
 def _fit_logistic(X: Matrix, y: Matrix, weight: Matrix) -> Linear:
+    from sklearn.linear_model import LogisticRegression
+
     model = LogisticRegression(C=1 / PENALTY, solver="newton-cholesky", tol=1e-8, max_iter=200)
     model.fit(X, y, sample_weight=weight)
     coefficients = np.concatenate([model.intercept_, model.coef_[0]])
@@ -191,6 +200,8 @@ def _fit_logistic(X: Matrix, y: Matrix, weight: Matrix) -> Linear:
 
 
 def _fit_poisson(X: Matrix, y: Matrix, weight: Matrix) -> Linear:
+    from sklearn.linear_model import PoissonRegressor
+
     model = PoissonRegressor(alpha=PENALTY / weight.sum(), solver="newton-cholesky", tol=1e-8, max_iter=200)
     model.fit(X, y, sample_weight=weight)
     coefficients = np.append(model.intercept_, model.coef_)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
 
 from training.uplift.bases import Matrix
 from training.uplift.out_of_fold import OutOfFold
@@ -71,6 +70,8 @@ def _mean(score: Matrix, share: Matrix, found: OutOfFold) -> tuple[float, float]
 
 
 def _disagreement(refit: Matrix, left_out: Matrix, found: OutOfFold) -> list[float]:
+    from scipy.optimize import nnls
+
     folds = len(np.unique(found.fold))
     root = np.sqrt(found.people)
     columns = np.column_stack([np.ones(len(refit)), refit**2]) * root[:, None]

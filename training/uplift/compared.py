@@ -5,14 +5,16 @@ Their `predict` writes onto the model, so that one cannot answer for two at once
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from lightgbm import LGBMClassifier
 
 from training.uplift.bases import ROUNDS, Matrix, tree_parameters
 from training.uplift.per_offer import Parts, PerOffer
 from training.uplift.rows import Rows
+
+if TYPE_CHECKING:
+    from lightgbm import LGBMClassifier
 
 
 class Solo(PerOffer):
@@ -38,6 +40,8 @@ class Solo(PerOffer):
 
     def base(self, rows: int) -> LGBMClassifier:
         """The same small LightGBM as ours."""
+        from lightgbm import LGBMClassifier
+
         return LGBMClassifier(n_estimators=ROUNDS, **tree_parameters(rows, "binary", self.seed))
 
 

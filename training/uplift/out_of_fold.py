@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.exposures import CONTROL, Exposures
 from features.table import FeatureTable
-from training.metrics.uplift import Trial
 from training.uplift.base import Effects
 from training.uplift.bases import Matrix, family_of
 from training.uplift.candidates import CANDIDATES, suited
@@ -22,6 +22,9 @@ from training.uplift.dr import doubly_robust
 from training.uplift.folds import fold_numbers
 from training.uplift.per_offer import PerOffer
 from training.uplift.rows import Log, Rows, check, encoded, folds_of
+
+if TYPE_CHECKING:
+    from training.metrics.uplift import Trial
 
 KINDS = ("lightgbm", "linear")  # the longest work first
 JUDGED = {**CANDIDATES, **COMPARED}
@@ -68,6 +71,8 @@ class OutOfFold:
 
     def trial(self, offer: str) -> tuple[NDArray[np.bool_], Trial]:
         """The rows of this offer and of none, and the trial that they are."""
+        from training.metrics.uplift import Trial
+
         rows = np.isin(self.arm, [offer, CONTROL])
         return rows, Trial(self.outcome[rows], np.asarray(self.arm[rows] == offer), self.weight[rows])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from training.uplift.bases import Matrix
 from training.uplift.per_offer import Parts, PerOffer
@@ -47,6 +46,8 @@ def _balanced(rows: Rows) -> tuple[Matrix, Matrix]:
 
 
 def _shares(rows: Rows) -> Matrix:
+    from sklearn.linear_model import LogisticRegression
+
     share = np.zeros(len(rows.outcome))
     for learn, ask in rows.folds():
         chosen = learn & rows.pair

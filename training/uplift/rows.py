@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from features.exposures import CONTROL, Exposures
 from features.table import FeatureTable
 from training.uplift.bases import Base, Family, Matrix, binned, family_of, fit_linear, fit_trees
 from training.uplift.encoder import Encoder
 from training.uplift.folds import fold_numbers
+
+if TYPE_CHECKING:
+    import lightgbm
 
 MIN_ARM = 50  # people in an arm: below this neither an effect nor its error can be estimated
 MIN_PROBABILITY = 0.01  # an arm given more rarely would let single rows decide
@@ -190,6 +192,8 @@ def probabilities(X: Matrix, exposures: Exposures) -> Matrix:
     unknown = ~np.isfinite(known)
     if not unknown.any():
         return np.clip(known, MIN_PROBABILITY, 1.0)
+    from sklearn.linear_model import LogisticRegression
+
     model = LogisticRegression(C=1.0, max_iter=1000).fit(X, exposures.arm, sample_weight=exposures.weight)
     position = np.searchsorted(model.classes_, exposures.arm)
     estimated = model.predict_proba(X)[np.arange(len(X)), position]

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
-from training.metrics.uplift import slope
 from training.uplift.bases import Matrix
 
 SPREAD = 0.2  # standard deviation of a weight about its prior: of .05 to 1 the smallest regret in ten simulated worlds
@@ -44,6 +42,8 @@ def stacked(score: Matrix, predictions: Matrix, weight: Matrix, fold: NDArray[np
 
     `believed`: per candidate how likely it is to be the best, before any outcome, up to a constant.
     """
+    from training.metrics.uplift import slope
+
     centred = centred_in(predictions, weight, fold)
     sums = np.zeros(len(score))
     for number in (folds := np.unique(fold)):
@@ -99,6 +99,8 @@ def _drawn(gram: Matrix, gain: Matrix, noise: float, believed: Matrix) -> Matrix
 
 def _least(gram: Matrix, gain: Matrix) -> Matrix:
     """The w >= 0 that minimises w gram w - 2 gain w."""
+    from scipy.optimize import nnls
+
     scale = float(np.trace(gram))
     root = np.linalg.cholesky(gram / scale + 1e-9 * np.eye(len(gram)))
     return np.asarray(nnls(root.T, np.linalg.solve(root, gain / scale))[0])
