@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import runpy
 import socket
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from serving.http.logs import VARIABLE as LOG
 
 
 def run(workspace: Workspace, *, host: str, port: int, workers: int, log: str) -> None:
-    """Replaces this process by BentoML's, after the port and all that its workers will read were found good."""
+    """BentoML in this process, after the port and all that its workers will read were found good."""
     if not _inside(host):
         _require_key(workspace, host)
     _free(host, port)
@@ -30,8 +31,9 @@ def run(workspace: Workspace, *, host: str, port: int, workers: int, log: str) -
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     root = Path(__file__).resolve().parent.parent
-    words = ["-m", "bentoml", "serve", "serving.service:Attune", "--host", host, "--port", str(port)]
-    os.execv(sys.executable, [sys.executable, *words, "--working-dir", str(root)])  # noqa: S606  # our own interpreter
+    words = ["serve", "serving.service:Attune", "--host", host, "--port", str(port), "--working-dir", str(root)]
+    sys.argv = ["bentoml", *words]
+    runpy.run_module("bentoml", run_name="__main__", alter_sys=True)  # what was imported to look is there already
 
 
 def _home(port: int) -> Path:

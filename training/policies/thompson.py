@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from features.decisions import Option
 from training.policies.base import Choice, best
 
 Array = NDArray[np.float64]
 QUANTILES = np.linspace(-8, 8, 33)  # beyond lies 1e-15 of a normal
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(6)  # between two of them: exact to 1e-12
 SURE = 1e-9  # a spread that small beside the scores is none
 
 
@@ -46,6 +45,8 @@ class Thompson:
 
 def chances(mean: Array, spread: Array) -> Array:
     """P(j has the highest draw) = integral of phi_j x product over the others of Phi_k; of equals the first."""
+    from scipy.special import ndtr  # half a second, which services with another policy need not wait for
+
     sure = spread <= SURE * max(float(np.abs(mean).max()), float(spread.max()))
     floor = mean[sure].max(initial=-np.inf)
     moving, result = np.flatnonzero(~sure), np.zeros(len(mean))
@@ -60,10 +61,19 @@ def chances(mean: Array, spread: Array) -> Array:
 
 def _integrals(mean: Array, spread: Array, floor: float) -> Array:
     """Above the floor. The grid is made of every option's own quantiles: a narrow one beside a wide one is seen."""
+    from scipy.special import ndtr
+
+    nodes, weights = _rule()
     edges = np.unique(np.maximum(mean + spread * QUANTILES[:, None], floor))
     half = np.diff(edges) / 2
-    x = ((edges[:-1] + half)[:, None] + half[:, None] * NODES).ravel()
-    weight = (half[:, None] * WEIGHTS).ravel()
+    x = ((edges[:-1] + half)[:, None] + half[:, None] * nodes).ravel()
+    weight = (half[:, None] * weights).ravel()
     z = (x - mean[:, None]) / spread[:, None]
     density, below = np.exp(-(z**2) / 2) / (spread[:, None] * np.sqrt(2 * np.pi)), ndtr(z)
     return np.array([(weight * density[j] * np.delete(below, j, axis=0).prod(axis=0)).sum() for j in range(len(mean))])
+
+
+@cache
+def _rule() -> tuple[Array, Array]:
+    """Nodes and weights between two quantiles (Gauss and Legendre): exact to 1e-12."""
+    return np.polynomial.legendre.leggauss(6)
