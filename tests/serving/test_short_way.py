@@ -124,7 +124,7 @@ def test_what_may_wait_goes_the_long_way(routes: Routes, method: str, path: str,
 def test_nor_may_a_challenger_wait(routes: Routes) -> None:
     assert routes.state is not None
     short, around = both(routes)
-    counted = tuple(replace(one, stock=9) for one in routes.state.offers)
+    counted = tuple(one.model_copy(update={"stock": 9}) for one in routes.state.offers)
     beside = replace(routes.state, offers=counted)
     routes.state = replace(routes.state, variants={("uplift",): beside})
     asked(short, "POST", PATH, json={"customer": "c000"})
