@@ -2,17 +2,20 @@
 
 A lock, or a server that hangs, would hold an answer for as long as it lasts: within `hurried` all looks together have
 so many seconds. What is given up is closed, and whoever is in a hurry leaves the server alone for `REST` seconds then,
-so that it is not filled with queries that nobody waits for. Everybody else waits as ever.
+so that it is not filled with queries that nobody waits for: after `MANY` within as long, as one alone says nothing of
+a busy server. Everybody else waits as ever.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
 
 REST = 1.0  # seconds
+MANY = 10  # looks of a process that are given up within them
 LEAST = 0.05  # seconds, for what has begun: also to let go of a connection in good order
 LATE = "the ledger did not answer in time"
 _until: ContextVar[float | None] = ContextVar("until", default=None)  # by `monotonic`
@@ -33,6 +36,7 @@ class Patience:
 
     def __init__(self) -> None:
         self._rests = 0.0  # until then, by `monotonic`
+        self._late = deque[float](maxlen=MANY)  # when the last were given up
 
     def require(self) -> None:
         """OSError where whoever is in a hurry has no time left, or should not ask yet."""
@@ -47,4 +51,7 @@ class Patience:
 
     def gave_up(self) -> None:
         """From now on the server is left alone for a while."""
-        self._rests = monotonic() + REST
+        now = monotonic()
+        self._late.append(now)
+        if len(self._late) == MANY and now - self._late[0] < REST:
+            self._rests = now + REST
