@@ -180,6 +180,7 @@ class Ledger:
             found: list[tuple[Any, ...]] = (
                 cast(Any, connection).driver_connection.execute(query.replace("?", "%s"), tuple(values)).fetchall()
             )
+            self._patience.answered()
             return found
         except self.engine.dialect.loaded_dbapi.Error:
             if cast(Any, connection).driver_connection.closed:

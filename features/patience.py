@@ -2,20 +2,19 @@
 
 A lock, or a server that hangs, would hold an answer for as long as it lasts: within `hurried` all looks together have
 so many seconds. What is given up is closed, and whoever is in a hurry leaves the server alone for `REST` seconds then,
-so that it is not filled with queries that nobody waits for: after `MANY` within as long, as one alone says nothing of
-a busy server. Everybody else waits as ever.
+so that it is not filled with queries that nobody waits for: after `MANY` with no answer between, as one alone says
+nothing of a busy server. Everybody else waits as ever.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
 
 REST = 1.0  # seconds
-MANY = 10  # looks of a process that are given up within them
+MANY = 3  # looks of a process that are given up one after the other
 LEAST = 0.05  # seconds, for what has begun: also to let go of a connection in good order
 LATE = "the ledger did not answer in time"
 _until: ContextVar[float | None] = ContextVar("until", default=None)  # by `monotonic`
@@ -36,7 +35,7 @@ class Patience:
 
     def __init__(self) -> None:
         self._rests = 0.0  # until then, by `monotonic`
-        self._late = deque[float](maxlen=MANY)  # when the last were given up
+        self._late = 0  # looks given up since the last answer
 
     def require(self) -> None:
         """OSError where whoever is in a hurry has no time left, or should not ask yet."""
@@ -51,7 +50,10 @@ class Patience:
 
     def gave_up(self) -> None:
         """From now on the server is left alone for a while."""
-        now = monotonic()
-        self._late.append(now)
-        if len(self._late) == MANY and now - self._late[0] < REST:
-            self._rests = now + REST
+        self._late += 1
+        if self._late >= MANY:
+            self._rests = monotonic() + REST
+
+    def answered(self) -> None:
+        """It answers."""
+        self._late = 0
