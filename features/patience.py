@@ -49,7 +49,7 @@ class Patience:
         return None if until is None else max(until - monotonic(), LEAST)
 
     def gave_up(self) -> None:
-        """From now on the server is left alone for a while."""
+        """A look was given up; after `MANY` in a row the server is left alone for a while."""
         self._late += 1
         if self._late >= MANY:
             self._rests = monotonic() + REST

@@ -56,14 +56,14 @@ class Trees:
 
         A customer's rows stand together. Of what was not bought a sample is enough.
         """
+        import lightgbm
+
         some = np.isin(customer, np.unique(customer[bought]))
         some &= bought | _sampled(some, EACH_BOUGHT * bought.sum(), seed)
         if some.sum() < FEWEST:
             return cls((), ())
         ends = np.flatnonzero(np.diff(customer[some])) + 1
         groups = np.diff(np.concatenate([[0], ends, [int(some.sum())]]))
-        import lightgbm
-
         data = lightgbm.Dataset(
             table[some], bought[some], group=groups, feature_name=columns, params=SETTINGS, free_raw_data=False
         )
