@@ -85,11 +85,14 @@ class Interactions:
         ends = np.searchsorted(self.customer[owned], np.arange(1, len(self.customers)))
         return tuple(np.split(self.items[self.item[owned]], ends)) if len(self.customers) else ()
 
-    @cached_property
+    @property
     def bought_together(self) -> Interactions:
         """The customers' rows and below them the baskets of nobody, to learn about items from; ids are row numbers."""
-        if self.baskets is None:
-            return self
+        return self if self.baskets is None else self._joined  # what holds itself waits for the collector
+
+    @cached_property
+    def _joined(self) -> Interactions:
+        assert self.baskets is not None  # noqa: S101  # see `bought_together`; this tells the type checker
         numbers = np.arange(len(self.customers) + len(self.baskets.customers)).astype(np.str_)
         below = replace(self.baskets, customer=self.baskets.customer + np.int32(len(self.customers)))
         pairs: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(below, name)]) for name in PAIR}

@@ -102,9 +102,11 @@ class Watch:
             one.popular.knows(one.catalog, self._now())  # before somebody waits for it
         self._routes.state = replace(state, refused=dict(self._refused))
         self._tell()
+        if before is None:
+            spare()
         if state is not before:
             del before
-            spare()
+            gc.collect()
             with suppress(OSError, ValueError):  # what is wrong with a pointer was told as its release was read
                 tidy(Workspace.open(self._folder), KINDS)
 
@@ -172,9 +174,9 @@ class Watch:
 
 
 def spare() -> None:
-    """Lets go of what no longer answers; what does lives long, and the collector need not walk it.
+    """The collector no longer walks what a worker begins with: that takes a tenth of a second, nothing is answered in it.
 
-    What was spared before is not looked at again: that would take a tenth of a second, in which nothing is answered.
+    Only that: what comes later is one day replaced, and of what the collector does not see it frees no cycle.
     """
     gc.collect()
     gc.freeze()

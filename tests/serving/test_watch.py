@@ -281,8 +281,9 @@ def test_what_no_longer_answers_is_let_go_of(shop: Workspace, routes: Routes, wa
     grown = []
     for number in range(12):
         state = routes.state
-        old = [weakref.ref(one) for one in (state, state.shelf, state.recommender.recommender)]
-        del state
+        release = state.recommender
+        old = [weakref.ref(one) for one in (state, state.shelf, release.recommender, release.interactions)]
+        del state, release
         point(shop, "recommender", "12"[(number + 1) % 2])
         watch.look()
         assert [one() for one in old] == [None] * len(old)
