@@ -41,6 +41,18 @@ CONNECT_SECONDS = 10  # an address where nobody answers is told after this long
 WRITE_LOCK = 0x617474756E65  # "attune": PostgreSQL's advisory lock that stands for SQLite's one writer
 # a server that is set to answer before the disk has it would lose what was acknowledged
 DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+LOOKERS = 16  # connections of a process that stay open for looks, as far as so many look at once
+READING: dict[str, Any] = {
+    "isolation_level": "REPEATABLE READ",  # a reader sees one snapshot
+    "pool_pre_ping": True,  # a server that was restarted costs no request
+}
+LOOKING: dict[str, Any] = {  # one trip to the server, where a transaction, a ping and a reset would be four more
+    "isolation_level": "AUTOCOMMIT",
+    "pool_size": LOOKERS,
+    "max_overflow": -1,  # whoever looks need not wait for who else does
+    "pool_use_lifo": True,
+    "pool_reset_on_return": None,
+}
 BACKUP = {"sqlite": "`attune backup FILE`", "postgresql": "`pg_dump`"}
 WRITING: dict[str, dict[str, Any]] = {
     "sqlite": {"attune_write": True},
@@ -54,10 +66,13 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self._patience = Patience()
-        self.engine: Engine = _sqlite(url) if url.startswith("sqlite:") else _postgresql(url, self._patience)
+        self.engine: Engine = _sqlite(url) if url.startswith("sqlite:") else _postgresql(url, self._patience, **READING)
         self._writer = self.engine.execution_options(**WRITING[self.engine.dialect.name])
         self._looking = threading.local()
         weakref.finalize(self, self.engine.dispose)  # verbs open a ledger for one call and let go of it
+        if not self.stays:
+            self._looks = _postgresql(url, self._patience, **LOOKING)
+            weakref.finalize(self, self._looks.dispose)
 
     @classmethod
     def at(cls, url: str) -> Ledger:
@@ -174,20 +189,26 @@ class Ledger:
         driver.execute(f"PRAGMA busy_timeout={LOOK_MS}")
 
     def _server_look(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        self._patience.require()
-        connection = self.engine.raw_connection()
-        try:
-            found: list[tuple[Any, ...]] = (
-                cast(Any, connection).driver_connection.execute(query.replace("?", "%s"), tuple(values)).fetchall()
-            )
-            self._patience.answered()
-            return found
-        except self.engine.dialect.loaded_dbapi.Error:
-            if cast(Any, connection).driver_connection.closed:
-                connection.invalidate()
-            raise
-        finally:
-            connection.close()
+        """One statement by a connection that stays; where the server was restarted since, by a new one."""
+        asked, given = query.replace("?", "%s"), tuple(values)
+        for last in (False, True):
+            self._patience.require()
+            connection = self._looks.raw_connection()
+            driver = cast(Any, connection.driver_connection)
+            try:
+                found: list[tuple[Any, ...]] = driver.execute(asked, given).fetchall()
+            except self.engine.dialect.loaded_dbapi.Error:
+                if driver.closed:
+                    connection.invalidate()
+                if last or not driver.closed:
+                    raise
+                self._looks.dispose()  # the others were cut as well
+            else:
+                self._patience.answered()
+                return found
+            finally:
+                connection.close()
+        raise AssertionError
 
     @contextmanager
     def _told(self, done: str) -> Iterator[None]:
@@ -217,6 +238,8 @@ class Ledger:
     def close(self) -> None:
         self._looking = threading.local()
         self.engine.dispose()
+        if not self.stays:
+            self._looks.dispose()
 
 
 def moment(told: datetime | str) -> datetime:
@@ -236,15 +259,9 @@ def _sqlite(url: str) -> Engine:
     return engine
 
 
-def _postgresql(url: str, patience: Patience) -> Engine:
+def _postgresql(url: str, patience: Patience, **settings: Any) -> Engine:
     """Connections that take a password that the address lacks from PGPASSWORD or `~/.pgpass`, as libpq does."""
-    engine = create_engine(
-        url,
-        hide_parameters=True,
-        isolation_level="REPEATABLE READ",  # a reader sees one snapshot
-        pool_pre_ping=True,  # a server that was restarted costs no request
-        connect_args={"connect_timeout": CONNECT_SECONDS},
-    )
+    engine = create_engine(url, hide_parameters=True, connect_args={"connect_timeout": CONNECT_SECONDS}, **settings)
     event.listen(engine, "do_connect", lambda _dialect, _record, words, named: _connected(patience, words, named))
     event.listen(engine, "connect", _settings)
     event.listen(engine, "begin", _lock)

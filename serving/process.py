@@ -17,6 +17,14 @@ from serving.decisions.served import Served
 from serving.decisions.state import State
 from serving.http.logs import VARIABLE as LOG
 
+THREADS = {  # of a worker; they take turns anyway
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    # glibc gives each an arena that keeps what it had at its peak: a release that one thread reads, another tries and a
+    # third lets go of left half of itself behind with every swap
+    "MALLOC_ARENA_MAX": "1",
+}
+
 
 def run(workspace: Workspace, *, host: str, port: int, workers: int, log: str) -> None:
     """BentoML in this process, after the port and all that its workers will read were found good."""
@@ -28,8 +36,8 @@ def run(workspace: Workspace, *, host: str, port: int, workers: int, log: str) -
     os.environ["ATTUNE_WORKERS"] = str(workers)
     os.environ[LOG] = log
     os.environ["BENTOML_HOME"] = str(_home(port))
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+    for name, value in THREADS.items():
+        os.environ.setdefault(name, value)
     root = Path(__file__).resolve().parent.parent
     words = ["serve", "serving.service:Attune", "--host", host, "--port", str(port), "--working-dir", str(root)]
     sys.argv = ["bentoml", *words]

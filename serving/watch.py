@@ -17,10 +17,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Protocol
 
+from features.memory import give_back
 from features.workspace import REFUSED, SETTINGS, STATE, Workspace
 from serving.decisions.canary import HangsError, require_right
 from serving.decisions.copies import read_copy, tidy
@@ -32,6 +34,7 @@ from training.release import write_json
 
 log = logging.getLogger("attune.watch")
 SECONDS = 1.0  # between two looks
+TIDIED = 10  # looks, after which memory that nobody uses is given back: what a release or a batch took for a while
 AGAIN = 60.0  # seconds after which what was refused is tried again: what was wrong may have been the machine
 
 
@@ -74,7 +77,11 @@ class Watch:
             self._answer(self._routes.state, changed)
 
     def _run(self) -> None:
-        while not self._ended.wait(SECONDS):
+        for number in count(1):
+            if self._ended.wait(SECONDS):
+                return
+            if number % TIDIED == 0:
+                give_back()
             try:
                 self.look()
             except Exception:
@@ -174,7 +181,7 @@ class Watch:
 
 
 def spare() -> None:
-    """The collector no longer walks what a worker begins with: that takes a tenth of a second, nothing is answered in it.
+    """The collector no longer walks what a worker begins with: that takes a tenth of a second without an answer.
 
     Only that: what comes later is one day replaced, and of what the collector does not see it frees no cycle.
     """

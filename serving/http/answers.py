@@ -14,7 +14,6 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.concurrency import run_in_threadpool
 
 from features.decisions import RETRY, Decision
 from features.ledger import LOOK_MS
@@ -28,6 +27,7 @@ from serving.decisions.offers import UnavailableError
 from serving.decisions.requests import Request
 from serving.decisions.shelf import stocked
 from serving.decisions.state import State
+from serving.http.aside import aside, looking
 from serving.http.counters import count
 from serving.http.errors import HttpError
 
@@ -62,11 +62,10 @@ class Asked:
 async def answered(state: State, asked: Asked, now: datetime) -> Answer:
     """The answer: at once where nothing is waited for, else from a thread, so that others need not wait for it."""
     light = LIGHT.get(asked.decide)
-    if asked.key is None and light is not None and near(state):
-        by = answering(state, getattr(asked.request, "customer", None))  # a challenger may take longer
-        if light(by, asked.request):
-            return decided(state, asked, now)
-    return await run_in_threadpool(decided, state, asked, now)
+    by = answering(state, getattr(asked.request, "customer", None))  # a challenger may take longer
+    if asked.key is not None or light is None or not light(by, asked.request):
+        return await aside(decided, state, asked, now)
+    return decided(state, asked, now) if near(state) else await looking(decided, state, asked, now)
 
 
 def near(state: State) -> bool:

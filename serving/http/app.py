@@ -33,6 +33,7 @@ from serving.decisions.requests import (
 from serving.decisions.state import State
 from serving.experiments.report import stored
 from serving.http.answers import Asked, Decide, answered, near
+from serving.http.aside import aside
 from serving.http.auth import Keys
 from serving.http.batch import Batch
 from serving.http.customers import Customers
@@ -130,7 +131,7 @@ class Routes:
 
     async def readiness(self, _request: Request) -> Response:
         """What answers, of when it is, and what was refused or fails."""
-        return answer(await run_in_threadpool(readiness, self.ready(), self.now()))
+        return answer(await aside(readiness, self.ready(), self.now()))
 
     async def openapi(self, _request: Request) -> Response:
         return answer(document())

@@ -13,7 +13,6 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -27,6 +26,7 @@ from serving.decisions.recommend import recommend
 from serving.decisions.requests import BatchRequest
 from serving.decisions.state import State
 from serving.http.answers import Answer, Asked, durable, fresh, id_of_key, in_time, newest, refusing, same
+from serving.http.aside import aside
 from serving.http.counters import count
 from serving.http.errors import HttpError, answer, body_of
 
@@ -58,7 +58,7 @@ class Batch:
         except TimeoutError:
             raise HttpError(503, "try_again", "batches are answered one at a time", {"retry-after": "1"}) from None
         try:
-            return await run_in_threadpool(_response, state, asked, body, self._routes.now())
+            return await aside(_response, state, asked, body, self._routes.now())
         finally:
             self._one.release()
 

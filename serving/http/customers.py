@@ -6,7 +6,6 @@ import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -14,6 +13,7 @@ from starlette.routing import Route
 from features.workspace import Workspace
 from serving.decisions.known import Known, known
 from serving.decisions.state import State
+from serving.http.aside import aside
 from serving.http.errors import HttpError, answer, id_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Customers:
         except TimeoutError:
             raise HttpError(503, "try_again", "customers are shown one at a time", {"retry-after": "1"}) from None
         try:
-            return answer(await run_in_threadpool(_known, state, state.workspace, customer, self._routes.now()))
+            return answer(await aside(_known, state, state.workspace, customer, self._routes.now()))
         finally:
             self._one.release()
 

@@ -18,6 +18,7 @@ from features.sources.split import Broken
 from serving.decisions.journal import find_all
 from serving.decisions.outcomes import MAX_OUTCOMES, Outcome, call_of, whose
 from serving.decisions.state import State
+from serving.http.aside import aside
 from serving.http.errors import HttpError, checked, content_of, loaded
 from serving.http.signals import counted, require_taken, route, with_ledger
 from serving.intake import Parcel
@@ -46,7 +47,7 @@ class Outcomes:
         with writing.intake.room() as hold:
             body = loaded(await content_of(request, hold=hold))
             given = _many(body) if MANY in body else [body]
-            events = await run_in_threadpool(_events, state, given)
+            events = await aside(_events, state, given)
             call = Call.of({}, asker.source, utc(now), state.settings)
             found, lost = await run_in_threadpool(taken, events, call)
             stored = await writing.intake.add(Parcel(found, [reject for _, reject in lost]))

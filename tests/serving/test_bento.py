@@ -14,6 +14,7 @@ import pytest
 from features.assignment import arm as assigned
 from features.workspace import Workspace
 from serving.bundle import write
+from serving.process import THREADS
 from training.policies.prices import FILE as PLAN
 from training.policies.prices import Prices
 
@@ -112,7 +113,7 @@ def test_the_container_file_copies_what_is_there_and_its_command_answers(shop: W
     python, *words = json.loads(re.findall(r"^CMD (.*)$", CONTAINER.read_text(), flags=re.MULTILINE)[0])
     assert python == "python"
     told = dict(re.findall(r"(\w+)=(\S+)", re.findall(r"^ENV (.*)$", CONTAINER.read_text(), flags=re.MULTILINE)[0]))
-    assert told.keys() == {"BENTOML_DO_NOT_TRACK", "BENTOML_HOME", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+    assert told.keys() == {"BENTOML_DO_NOT_TRACK", "BENTOML_HOME", *THREADS}
     environment = {name: value for name, value in os.environ.items() if name not in ("ATTUNE_WORKSPACE", "PYTHONPATH")}
     environment |= told | {"BENTOML_HOME": str(tmp_path / "home"), "ATTUNE_DECIDE_KEY": "of the platform"}
     command = [sys.executable, *words[: words.index("--host")]]
