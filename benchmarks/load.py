@@ -133,7 +133,8 @@ class Client:
                 one = self._free.popleft() if self._free else self._opened()
                 one.ask(next(each), due.popleft())
                 asking += 1
-            wait = max(due[0] - time.perf_counter(), 0.0) if due else PATIENCE
+            full = not self._free and len(self._known) >= MOST  # then an answer is waited for, not the next request
+            wait = PATIENCE if full or not due else max(due[0] - time.perf_counter(), 0.0)
             for one in self._came(found, min(wait, PATIENCE)):
                 self._free.append(one)
                 asking -= 1
