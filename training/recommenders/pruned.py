@@ -53,6 +53,10 @@ class NormOrder:
         ranks = np.sort(self._rank[places])
         return ranks if len(ranks) < 2 else ranks[np.concatenate([FIRST_STAYS, ranks[1:] != ranks[:-1]])]
 
+    def longest(self, count: int) -> tuple[Places, float]:
+        """The places of so many items, rising, and the length that no other item exceeds."""
+        return np.sort(self._order[:count]), float(-self._shortness[count]) if count < len(self._order) else 0.0
+
     def search(
         self, customer: Vector, k: int, visits: Places | None, banned: Sequence[Places]
     ) -> tuple[Places, Vector]:

@@ -497,13 +497,15 @@ def test_one_history_is_answered_by_pruning_like_in_a_batch(log, monkeypatch):
 
 
 @pytest.mark.parametrize("rule", ["allowed", "excluded", "excluded_each", "required_each"])
-@pytest.mark.parametrize("limits", [{"SMALL": 0, "FEW": 10**6}, {"SMALL": 0, "LARGE": 0}])
+@pytest.mark.parametrize(
+    "limits", [{"FEW": 10**6}, {"LARGE": 0}, {"HEAD": 40}, {"HEAD": 40, "SPARED": 0}, {"HEAD": 10**6}]
+)
 def test_many_histories_are_answered_by_pruning_like_by_the_product(log, monkeypatch, rule, limits):
     fitted, every = made("als").fit(log), log.items[::3]
     each = [log.items[row % 9 :: 3] for row in range(len(log.customers))]
     items = ItemFilter(**{rule: each if rule.endswith("_each") else every})
     batch = fitted.recommend_for(log, 30, items=items, as_of=AS_OF)
-    for name, limit in limits.items():
+    for name, limit in {"SMALL": 0, **limits}.items():
         monkeypatch.setattr(f"training.recommenders.factor_scorer.{name}", limit)
     monkeypatch.setattr(Als, "scores", None)  # the product is not asked for
     pruned = fitted.recommend_for(log, 30, items=items, as_of=AS_OF)

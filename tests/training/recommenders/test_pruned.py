@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.recommenders import pruned
+from training.recommenders import factor_scorer, pruned
 from training.recommenders.base import Allowed, ItemFilter
+from training.recommenders.factor_scorer import FactorScorer
 from training.recommenders.pruned import NormOrder
 from training.recommenders.topk import best, best_each, filled
 
@@ -65,6 +66,45 @@ def test_rows_ranked_at_once_equal_rows_ranked_one_by_one(question):
     expected = brute(items, scores, allowed, popularity, k)
     refused = Allowed(only, items, len(customers)).refused
     same(best_each(items, scores, refused, popularity, k), expected)
+
+
+class Told(FactorScorer):
+    """Customers' factors are what it is asked with."""
+
+    name = "told"
+
+    def customers(self, histories):
+        return histories
+
+
+@settings(deadline=None, max_examples=150)
+@given(questions(), st.integers(1, 300), st.sampled_from([0, 2, 8]))
+def test_rows_compared_with_the_longest_items_first_equal_brute_force(question, head, spared):
+    items, factors, customers, popularity, only, k = question
+    model = Told()
+    model.items_, model.factors_, model.popularity_ = items, factors, popularity
+    before, factor_scorer.HEAD, factor_scorer.SPARED = (factor_scorer.HEAD, factor_scorer.SPARED), head, spared
+    ours = model._by_head(k, (customers, Allowed(only, items, len(customers))))
+    factor_scorer.HEAD, factor_scorer.SPARED = before
+    same(ours, brute(items, customers @ factors.T, only.mask(items, len(customers)), popularity, k))
+
+
+def test_of_the_shorter_items_only_those_that_may_enter_are_looked_at(monkeypatch):
+    """For one customer in fifty an item behind the longest ones is better than those that are left."""
+    monkeypatch.setattr(factor_scorer, "HEAD", 2000)
+    factors = np.full((20_000, 4), 0.01, dtype=np.float32)
+    factors[:3000] *= 100
+    model = Told()
+    model.items_, model.factors_ = np.array([f"{number:05}" for number in range(len(factors))]), factors
+    model.popularity_ = np.ones(len(factors), np.float32)
+    factors[:1990] *= 2
+    _ = model._head
+    model.factors_ = np.full_like(factors, np.nan)  # all items at once are not looked at
+    each = [np.empty(0, np.str_)] * 49 + [model.items_[:1990]]
+    block = np.ones((50, 4), np.float32), Allowed(ItemFilter(excluded_each=each), model.items_, 50)
+    found = model._by_head(20, block)
+    assert [ids.tolist() for ids, _ in found[:49]] == [model.items_[:20].tolist()] * 49
+    assert found[49][0].tolist() == model.items_[1990:2010].tolist()
 
 
 @settings(deadline=None, max_examples=150)
