@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -125,11 +126,12 @@ def read_history(workspace: Workspace, backend: Backend) -> ir.Table:
     return _of_version(workspace, newest_version(workspace), backend)
 
 
-def read_closed(workspace: Workspace) -> Events:
-    """The history alone, and whose its rows are."""
-    version = newest_version(workspace)
-    identity = Identity(read_aliases(Ledger.at(workspace.ledger)), devices=_has_devices(version))
-    return Events.of(_of_version(workspace, version, connect()), identity)
+def read_closed(workspace: Workspace) -> Known:
+    """The history alone, and whose its rows are; what the ledger holds above its `sequence` is not in it."""
+    version, ledger = newest_version(workspace), Ledger.at(workspace.ledger)
+    identity = Identity(read_aliases(ledger), devices=_has_devices(version))
+    events = Events.of(_of_version(workspace, version, connect()), identity)
+    return Known(events, version.version() if version else -1, _watermark(ledger, version))
 
 
 def waiting_keys(workspace: Workspace) -> pa.Table:
@@ -228,25 +230,29 @@ def longest_waiting(ledger: Ledger) -> datetime | None:
         return connection.execute(first).scalar()
 
 
-def close_days(workspace: Workspace, until: datetime) -> int:
+def close_days(workspace: Workspace, until: datetime, *, linger: float = 0.0) -> int:
     """Moves the live events received before `until` into the history; how many were moved.
 
-    Part by part, each committed with its watermark, so that memory is bounded and others write in between.
+    Part by part, each committed with its watermark, so that memory is bounded and others write in between. They leave
+    the ledger `linger` seconds after the last part: who holds some of it in memory has read it again by then.
     """
     ledger = Ledger.at(workspace.ledger)
-    return sum(iter(lambda: _close_part(workspace, ledger, utc(until)), 0))
+    moved = sum(iter(lambda: _close_part(workspace, ledger, utc(until)), 0))
+    if moved:
+        sleep(linger)
+    with locked(workspace):
+        _drop(ledger, _watermark(ledger, newest_version(workspace)))  # also what a crash left in both
+    return moved
 
 
 def _close_part(workspace: Workspace, ledger: Ledger, until: datetime) -> int:
     with locked(workspace):
         taken = _watermark(ledger, newest_version(workspace))
-        _drop(ledger, taken)  # what a crash left in both
         last = _last_closed(ledger, taken, until)
         rows = _part(ledger, taken, last)
         if rows.num_rows:
             commit = CommitProperties(app_transactions=[Transaction(watermark_name(ledger), last)])
             _write(workspace, rows.drop_columns(SEQUENCE.name), commit)
-            _drop(ledger, last)
     return int(rows.num_rows)
 
 

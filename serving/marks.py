@@ -12,14 +12,16 @@ from training.policies.prices import FILE as PLAN
 from training.release import CURRENT, MANIFEST
 
 WORKSPACE = "workspace"
+HISTORY = "history"
 BESIDE = {f"{kind} challenger": kind for kind in KINDS}  # part -> kind
-PARTS = (WORKSPACE, *KINDS, *BESIDE)
+PARTS = (WORKSPACE, HISTORY, *KINDS, *BESIDE)
 Mark = tuple[Any, ...]
 
 
 def marks_of(folder: Path) -> dict[str, Mark]:
     """A mark per part of the workspace in this folder: another one where the part changed."""
-    return {WORKSPACE: files_of(folder), **_releases(folder / STATE / "releases")}
+    history = _stat(folder / STATE / "history" / "_delta_log")  # a version is a file there
+    return {WORKSPACE: files_of(folder), HISTORY: history, **_releases(folder / STATE / "releases")}
 
 
 def files_of(folder: Path) -> Mark:

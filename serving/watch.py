@@ -1,6 +1,7 @@
 """Watch: one worker's look at the workspace, every second. What changed is read aside, tried, and answers from then on.
 
     the workspace's files   read whole; a wrong one leaves the old ones
+    the history             what conditions ask of it is read again; days that are closed are in it
     a release               its checksums, then the canary requests (serving/decisions/canary.py), which warm it;
                             a wrong one leaves the old one
 
@@ -29,7 +30,7 @@ from serving.decisions.copies import read_copy, tidy
 from serving.decisions.served import Served, beside_of, champion_of, one_before
 from serving.decisions.state import State
 from serving.experiments.challenges import KINDS
-from serving.marks import BESIDE, PARTS, WORKSPACE, Mark, files_of, marks_of
+from serving.marks import BESIDE, HISTORY, PARTS, WORKSPACE, Mark, files_of, marks_of
 from training.release import write_json
 
 log = logging.getLogger("attune.watch")
@@ -98,7 +99,7 @@ class Watch:
             self._tell()
             return
         self._refused.pop(WORKSPACE, None)
-        self._answer(rules, [part for part in PARTS if part != WORKSPACE])
+        self._answer(rules, [part for part in PARTS if part not in (WORKSPACE, HISTORY)])
 
     def _answer(self, state: State, parts: list[str]) -> None:
         """Answers from the state with these parts as they are now."""
@@ -124,6 +125,8 @@ class Watch:
         try:
             if part == WORKSPACE:
                 return self._files(state)
+            if part == HISTORY:
+                return state.seeing()
             return self._challenger(state, BESIDE[part]) if part in BESIDE else self._champion(state, part)
         except Exception as error:  # noqa: BLE001  # the edge of a thread: whatever is wrong with it, the old one stays
             self._refuse(part, error)

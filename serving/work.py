@@ -18,13 +18,14 @@ from features.workspace import Workspace
 from serving.schedule import Refits
 
 PAUSE = 1.0  # seconds between two rounds: what a job keeps fresh is at most this much older
+LINGER = 3.0  # seconds in which a service takes what was closed into memory (`serving.watch`)
 TOLD = 1_000  # customers: fewer are brought up to date every second, and unsaid
 Say = Callable[[str], None]
 
 
 def close(workspace: Workspace, now: datetime) -> str | None:
     """Moves the days that are over in the workspace's zone into the history."""
-    moved = close_days(workspace, midnight(now, workspace.settings.timezone))
+    moved = close_days(workspace, midnight(now, workspace.settings.timezone), linger=LINGER)
     return f"{moved:,} events of closed days moved into the history" if moved else None
 
 

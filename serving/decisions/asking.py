@@ -12,7 +12,7 @@ from features.consent import allows
 from features.slots import Slot
 from serving.decisions.histories import person
 from serving.decisions.requests import DecideRequest
-from serving.decisions.seen import of_device, waiting
+from serving.decisions.seen import of_device
 from serving.decisions.state import State
 from training.uplift.scores import scores_of
 
@@ -45,6 +45,6 @@ def asking(state: State, slot: Slot, request: DecideRequest, now: datetime) -> A
 
 def _of_customer(state: State, customer: str, now: datetime) -> Asking:
     ids = person(state, customer)
-    rows = waiting(state.ledger, ids) + state.seen.of_customer(*ids)
+    rows = state.seen.of_person(state.ledger, ids)
     scores = scores_of(state.uplift.effects if state.uplift else None, customer)
     return Asking(ids[0], Facts.of(rows, now, scores=scores, catalog=state.catalog))

@@ -9,7 +9,6 @@ from datetime import datetime
 from features.conditions import Facts, holds, why
 from features.offers import Offer
 from serving.decisions.glance import UNREADABLE, Glance
-from serving.decisions.seen import waiting
 from serving.decisions.state import State
 from training.uplift.scores import scores_of
 
@@ -26,7 +25,7 @@ def barred(
     if not who.agreed:
         return dict.fromkeys(conditions, "the customer has not agreed to personalisation")
     try:
-        rows = waiting(state.ledger, who.ids) + state.seen.of_customer(*who.ids)
+        rows = state.seen.of_person(state.ledger, who.ids)
     except UNREADABLE:
         return dict.fromkeys(conditions, "what the customer did cannot be read")
     scores = scores_of(state.uplift.effects if state.uplift else None, customer)

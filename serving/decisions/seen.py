@@ -1,7 +1,7 @@
 """Seen: what customers did, as far as the conditions of offers and slots ask for it and this service knows.
 
-    seen at start   the history's rows that one of these conditions can count, held in memory by customer
-    seen since      the live events that wait in the ledger: one query by index
+    the history     rows that one of these conditions can count, held in memory by customer, as of one version of it
+    seen since      the live events that wait in the ledger above it: one query by index
 
 Of each customer and event the newest `LOOKED` rows.
 """
@@ -35,9 +35,10 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Seen:
-    """Rows of the history, sorted by customer."""
+    """Rows of the history, sorted by customer, and the last event of the ledger that it holds."""
 
     rows: pa.Table = field(default_factory=SCHEMA.empty_table)
+    sequence: int = 0
 
     @classmethod
     def of(cls, workspace: Workspace, conditions: Sequence[Condition]) -> Seen:
@@ -47,14 +48,20 @@ class Seen:
         names = asked(conditions)
         if not names:
             return cls()
-        rows = people(read_closed(workspace).before(EVER))
+        closed = read_closed(workspace)
+        rows = people(closed.events.before(EVER))
         wanted = rows.name.isin(sorted(names))
         if any(isinstance(leaf, Trait) and leaf.trait in TOUCHES for leaf in _leaves(conditions)):
             wanted |= rows.properties.notnull() & said(rows)
         rows = rows.filter(wanted)
         newest = ibis.row_number().over(group_by=["customer", "name"], order_by=ibis.desc("time"))
         kept = rows.mutate(place=newest).filter(ibis._.place < LOOKED).drop("place")
-        return cls(kept.order_by("customer").to_pyarrow())
+        return cls(kept.order_by("customer").to_pyarrow(), closed.sequence)
+
+    def of_person(self, ledger: Ledger | None, ids: Sequence[str]) -> Rows:
+        """What is known of the person with these ids: live events above the history, and the history's rows."""
+        live = [row for row in waiting(ledger, ids) if row["sequence"] > self.sequence]
+        return live + self.of_customer(*ids)
 
     def of_customer(self, *ids: str) -> Rows:
         """The rows of the customer with these ids."""

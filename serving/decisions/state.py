@@ -161,6 +161,11 @@ class State:
         kept = {name: getattr(one, name) for name in ("journal", "intake", "keys", "shadow")}
         return self._keeping(**kept, seen=seen)
 
+    def seeing(self) -> State:
+        """The same with what customers did as the history has it now."""
+        assert self.workspace is not None  # noqa: S101  # see `serving`
+        return self._keeping(seen=Seen.of(self.workspace, self.conditions))
+
     def _keeping(self, **kept: Any) -> State:
         """The same with these parts, also where a challenger answers."""
         variants = {kinds: replace(one, **kept) for kinds, one in self.variants.items()}
