@@ -45,16 +45,16 @@ class Considered:
         )
 
 
-def considered(state: State, release: Release, request: OfferRequest, now: datetime) -> Considered:
+def considered(state: State, request: OfferRequest, now: datetime) -> Considered:
     """The offers of the workspace that the request asks for, weighed by what is expected of the customer."""
-    offers = _asked(state.offers, request)
+    release, offers = state.uplift, _asked(state.offers, request)
     who = None if request.customer is None else glance(state, request.customer, now)
     expected, prices = expected_of(release, request, who), _prices(state, release)
     not_for = barred(state, offers, request.customer, who, now)
     known = [offer for offer in offers if expected.reckons(offer) and (prices is None or offer.key in prices.money)]
     known = [offer for offer in known if offer.key not in not_for]
     gone = used_up(state, known, request.customer, now)
-    said = [expected.fallback, *_left_out(offers, expected, prices, gone)]
+    said = [expected.fallback, *(_left_out(offers, expected, prices, gone) if release else ())]
     return Considered(
         tuple(offers),
         tuple(_weighed(offer, expected, prices or NOT_PLANNED) for offer in known if offer.key not in gone),
@@ -63,9 +63,9 @@ def considered(state: State, release: Release, request: OfferRequest, now: datet
     )
 
 
-def _prices(state: State, release: Release) -> Prices | None:
+def _prices(state: State, release: Release | None) -> Prices | None:
     """Those of the release's plan where offers are chosen by them; without a plan no offer has a price."""
-    return (release.prices or NOT_PLANNED) if state.settings.offers.policy == Budgeted.name else None
+    return ((release and release.prices) or NOT_PLANNED) if state.settings.offers.policy == Budgeted.name else None
 
 
 def _asked(offers: Sequence[Offer], request: OfferRequest) -> list[Offer]:

@@ -13,6 +13,7 @@ from training.release import Release
 from training.uplift.base import Effects
 from training.uplift.customer_effects import CustomerEffects
 
+UNRELEASED = "no uplift model is released (run `attune promote uplift latest`): nothing can be expected"
 MEAN = "the mean effect over all customers"
 
 
@@ -33,8 +34,10 @@ class Expected:
         return offer.key in self.effects and (self.baseline is not None or not offer.redemption_cost)
 
 
-def expected_of(release: Release, request: OfferRequest, who: Glance | None) -> Expected:
+def expected_of(release: Release | None, request: OfferRequest, who: Glance | None) -> Expected:
     """By the request's features, else by what the release holds of the customer, else the mean over all customers."""
+    if release is None:
+        return Expected({}, fallback=UNRELEASED)
     ceiling = release.baseline.ceiling_ if release.baseline else float("inf")
     if request.features is not None:
         return _live(release, request.features, ceiling)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,6 @@ from features.segments import conditions, read_segments
 from features.table import FeatureTable
 from features.workspace import Workspace
 from serving.decisions.histories import person
-from serving.decisions.offers import UnavailableError
 from serving.decisions.offers import select as select_offer
 from serving.decisions.recommend import Answer, recommend
 from serving.decisions.requests import OfferRequest, RecommendRequest
@@ -58,8 +57,8 @@ def known(state: State, workspace: Workspace, customer: str, now: datetime) -> K
         "consent_rows": words,
         "last_events": [_shown(row) for row in sorted(events, key=NEWEST, reverse=True)[:LAST]],
         "last_decision": decided,
-        "would_recommend": _would(lambda: recommend(state, RecommendRequest(customer=customer), "dry", now)[1]),
-        "would_offer": _would(lambda: select_offer(state, OfferRequest(customer=customer), "dry", now)[1]),
+        "would_recommend": _would(recommend(state, RecommendRequest(customer=customer), "dry", now)[1]),
+        "would_offer": _would(select_offer(state, OfferRequest(customer=customer), "dry", now)[1]),
     }
 
 
@@ -119,9 +118,6 @@ def _age(release: Release, now: datetime) -> Known:
     return {"kind": release.kind, "version": release.version, "as_of": release.as_of, "age_seconds": age}
 
 
-def _would(decide: Callable[[], Answer]) -> Answer:
+def _would(answer: Answer) -> Answer:
     """The answer without its id: the decision is kept nowhere."""
-    try:
-        return {name: value for name, value in decide().items() if name != "decision_id"}
-    except UnavailableError as error:
-        return {"unavailable": str(error)}
+    return {name: value for name, value in answer.items() if name != "decision_id"}

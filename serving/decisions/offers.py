@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from datetime import datetime
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -23,18 +24,13 @@ from training.policies.budgeted import Budgeted
 from training.policies.epsilon import Epsilon
 from training.policies.greedy import Greedy
 from training.policies.thompson import Thompson
-from training.release import Release
 
-
-class UnavailableError(Exception):
-    """Nothing can be answered: there is no release."""
+Z = NormalDist().inv_cdf(0.975)  # the effect's interval is one of 95 %
 
 
 def select(state: State, request: OfferRequest, decision_id: str, now: datetime) -> tuple[Decision, Answer]:
-    """An offer or nothing. A customer of the holdout gets nothing; the others what the policy draws."""
-    if state.uplift is None:
-        raise UnavailableError("no uplift model is released; run `attune promote uplift latest`")
-    found = considered(state, state.uplift, request, now)
+    """An offer or nothing: nothing for a customer of the holdout or without a release, else what the policy draws."""
+    found = considered(state, request, now)
     policy = _policy(state.settings.offers, found)
     choice = policy.choose(found.options, _rng(decision_id))
     held = request.customer is not None and bucket(HOLDOUT_SALT, request.customer) < state.settings.offers.holdout
@@ -54,7 +50,8 @@ def select(state: State, request: OfferRequest, decision_id: str, now: datetime)
         fallback=found.fallback,
         context=asked,
         **_chosen(choice, found, state.settings.currency),
-        **_by(state.uplift),
+        model=None if state.uplift is None else state.uplift.name,
+        model_version=None if state.uplift is None else state.uplift.version,
     )
     return decision, _answer(decision, found) | {"what_would_change": changes}
 
@@ -96,10 +93,6 @@ def _chosen(choice: Choice, found: Considered, currency: str) -> dict[str, Any]:
     }
 
 
-def _by(release: Release) -> dict[str, Any]:
-    return {"model": release.name, "model_version": release.version}
-
-
 def _reason(choice: Choice, found: Considered, currency: str) -> str:
     nets = worth(found.weighed)
     key, best = choice.key, min(nets, key=lambda one: (-nets[one], one))
@@ -119,11 +112,14 @@ def _reason(choice: Choice, found: Considered, currency: str) -> str:
 def _answer(decision: Decision, found: Considered) -> dict[str, Any]:
     key = decision.chosen[0]
     given = next((one for one in found.weighed if one.offer.key == key), None)
+    error = given.error if given and np.isfinite(given.error) else None
     return {
         "offer": None if key == NOTHING else key,
         "name": given.offer.name if given else None,
         "effect": given.effect if given else None,
-        "standard_error": given.error if given and np.isfinite(given.error) else None,
+        "effect_lower": given.effect - Z * error if given and error is not None else None,
+        "effect_upper": given.effect + Z * error if given and error is not None else None,
+        "cost": given.spend(given.effect) if given else 0.0,
         "expected_profit": given.profit if given else 0.0,
         "code": None,  # is known when the decision is written
         **facts(decision),

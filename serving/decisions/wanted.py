@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from features.decisions import NOTHING, Decision, Option
 from features.offers import Offer
 from features.slots import Wanted
-from serving.decisions.offers import UnavailableError, select
+from serving.decisions.offers import select
 from serving.decisions.recommend import Answer, basket, recommend, similar
 from serving.decisions.requests import BasketRequest, DecideRequest, OfferRequest, RecommendRequest, SimilarRequest
 from serving.decisions.state import State
@@ -52,10 +52,10 @@ def items_of(
     if wanted.route == "similar" and request.item is not None:
         only = {name: own[name] for name in SimilarRequest.model_fields.keys() & own.keys()}
         alike = SimilarRequest(item=request.item, **only)
-        return _decided("item", lambda: similar(state, alike, decision_id, now))
+        return _part("item", similar(state, alike, decision_id, now))
     if wanted.route == "basket" and request.cart:
-        return _decided("item", lambda: basket(state, BasketRequest(cart=request.cart, **own), decision_id, now))
-    found = _decided("item", lambda: recommend(state, RecommendRequest(**own), decision_id, now))
+        return _part("item", basket(state, BasketRequest(cart=request.cart, **own), decision_id, now))
+    found = _part("item", recommend(state, RecommendRequest(**own), decision_id, now))
     if wanted.route == "recommend":
         return replace(found, fallback=None) if default and found.decision else found  # popular is what was asked for
     lacking = "item" if wanted.route == "similar" else "cart"
@@ -67,7 +67,7 @@ def offer_of(state: State, offers: Sequence[str], request: DecideRequest, decisi
     if not offers:
         return Part("offer")
     asked = OfferRequest(customer=request.customer, offers=list(offers))
-    return _decided("offer", lambda: select(state, asked, decision_id, now))
+    return _part("offer", select(state, asked, decision_id, now))
 
 
 def given(state: State, part: Part) -> Offer | None:
@@ -76,9 +76,6 @@ def given(state: State, part: Part) -> Offer | None:
     return None if key == NOTHING else next(offer for offer in state.offers if offer.key == key)
 
 
-def _decided(kind: str, decide: Callable[[], tuple[Decision, Any]]) -> Part:
-    try:
-        decision, answer = decide()
-    except UnavailableError as error:  # the rest of the content is shown without it
-        return Part(kind, fallback=f"no {kind}: {error}")
+def _part(kind: str, decided: tuple[Decision, Any]) -> Part:
+    decision, answer = decided
     return Part(kind, decision, answer, decision.fallback)

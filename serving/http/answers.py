@@ -23,7 +23,6 @@ from serving.decisions.challenge import answering, noted, shadowed
 from serving.decisions.explained import explained
 from serving.decisions.journal import Journal
 from serving.decisions.limits import UsedUpError, take, taken
-from serving.decisions.offers import UnavailableError
 from serving.decisions.requests import Request
 from serving.decisions.shelf import stocked
 from serving.decisions.state import State
@@ -161,8 +160,6 @@ def refusing() -> Iterator[None]:
     """What cannot be decided is an error with a status."""
     try:
         yield
-    except UnavailableError as error:
-        raise HttpError(503, "unavailable", str(error)) from None
     except ValueError as error:
         raise HttpError(400, "bad_request", str(error)) from None
 

@@ -58,8 +58,8 @@ FLIP = whole(**dict.fromkeys(("words", "offer", "best", "then"), STRING), **dict
 OFFER = explained(
     whole(
         **dict.fromkeys(("offer", "name", "code"), NULL_STRING),
-        **dict.fromkeys(("effect", "standard_error"), NULL_NUMBER),
-        expected_profit=NUMBER,
+        **dict.fromkeys(("effect", "effect_lower", "effect_upper"), NULL_NUMBER),
+        **dict.fromkeys(("cost", "expected_profit"), NUMBER),
         **FACTS,
     ),
     what_would_change=FLIP,

@@ -77,13 +77,18 @@ class Flip(TypedDict):
 
 
 class Offer(Explained):
-    """`offer` is None where silence is best. No `what_would_change` with `explain="none"`."""
+    """`offer` is None where silence is best; `effect_lower` to `effect_upper` is an interval of 95 %.
+
+    No `what_would_change` with `explain="none"`.
+    """
 
     offer: str | None
     name: str | None
     code: str | None
     effect: float | None
-    standard_error: float | None
+    effect_lower: float | None
+    effect_upper: float | None
+    cost: float
     expected_profit: float
     what_would_change: NotRequired[Flip | None]
 

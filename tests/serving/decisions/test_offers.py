@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
 from scipy.stats import chisquare
 
 from features.assignment import bucket
@@ -45,6 +46,33 @@ def test_ten_thousand_offers_that_the_model_does_not_know_are_counted_in_a_line(
     assert "'offer-0', " in answer["fallback"]
     assert re.search(r"\] and 9,99\d more: not considered$", answer["fallback"])
     assert len(decision.options) == 10_001 + len(state.offers)
+
+
+def test_an_offer_is_answered_with_the_interval_of_its_effect_and_its_cost(state: State) -> None:
+    effects = state.uplift.effects
+    prices = {offer.key: offer for offer in state.offers}
+    for number in range(40):
+        _, answer = select(state, OfferRequest(customer="c001"), f"i{number}", NOW)
+        if answer["offer"] is None:
+            assert (answer["cost"], answer["effect_lower"], answer["effect_upper"]) == (0.0, None, None)
+            continue
+        row, column = effects.row("c001"), effects.effects.offers.index(answer["offer"])
+        effect, error = effects.effects.effect[row, column], effects.effects.standard_error[row, column]
+        assert answer["effect_lower"] == pytest.approx(effect - 1.959964 * error, rel=1e-5)
+        assert answer["effect_upper"] == pytest.approx(effect + 1.959964 * error, rel=1e-5)
+        offer = prices[answer["offer"]]
+        assert answer["expected_profit"] == pytest.approx(effect * offer.value - answer["cost"])
+        assert answer["cost"] >= offer.cost
+
+
+def test_without_a_release_nothing_is_offered_and_the_answer_says_why(state: State) -> None:
+    for asked in (OfferRequest(customer="c001"), OfferRequest(features={"tenure": 1.0}), OfferRequest()):
+        decision, answer = select(replace(state, uplift=None), asked, "d", NOW)
+        assert (decision.chosen, decision.probability) == ((NOTHING,), 1.0)
+        assert (answer["offer"], answer["model"]) == (None, None)
+        assert answer["fallback"] == (
+            "no uplift model is released (run `attune promote uplift latest`): nothing can be expected"
+        )
 
 
 def test_a_decision_can_be_replayed_from_its_id(state: State) -> None:
