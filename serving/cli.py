@@ -58,7 +58,7 @@ def work(
     workspace: WorkspaceOption = None,
     once: Annotated[bool, typer.Option("--once", help="One round, then end.")] = False,
 ) -> None:
-    """Close days beside the service, and train when attune.yaml says so, until it is ended; one worker per workspace.
+    """Close days, keep features fresh, and train when attune.yaml says so, until it is ended; one worker per workspace.
 
     Example: attune work -w shop
     """
