@@ -41,6 +41,7 @@ CONNECT_SECONDS = 10  # an address where nobody answers is told after this long
 WRITE_LOCK = 0x617474756E65  # "attune": PostgreSQL's advisory lock that stands for SQLite's one writer
 # a server that is set to answer before the disk has it would lose what was acknowledged
 DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+LOOKED_MS = 2_000  # the server ends a look after this long, also one that nobody waits for any more
 LOOKERS = 16  # connections of a process that stay open for looks, as far as so many look at once
 READING: dict[str, Any] = {
     "isolation_level": "REPEATABLE READ",  # a reader sees one snapshot
@@ -72,6 +73,7 @@ class Ledger:
         weakref.finalize(self, self.engine.dispose)  # verbs open a ledger for one call and let go of it
         if not self.stays:
             self._looks = _postgresql(url, self._patience, **LOOKING)
+            event.listen(self._looks, "connect", _bounded)
             weakref.finalize(self, self._looks.dispose)
 
     @classmethod
@@ -304,6 +306,10 @@ def _settings(connection: Any, _record: Any) -> None:
         cursor.execute(f"SET lock_timeout = {BUSY_MS}")
         cursor.execute(DURABLE)
     connection.commit()
+
+
+def _bounded(connection: Any, _record: Any) -> None:
+    connection.execute(f"SET statement_timeout = {LOOKED_MS}")
 
 
 def _lock(connection: Connection) -> None:

@@ -14,7 +14,6 @@ from features.assignment import arm
 from features.decisions import Decision
 from features.events import utc
 from serving.decisions.shadow import Again
-from serving.decisions.shelf import stocked
 from serving.decisions.state import State
 from serving.experiments.challenges import CHALLENGER, KINDS
 from serving.experiments.exposures import ARMS
@@ -25,22 +24,25 @@ Answer = dict[str, Any]
 
 
 def answering(state: State, customer: str | None) -> State:
-    """The state that answers this customer: with challengers where the hash says so; always the same for one."""
+    """The state that answers this customer: with challengers where the hash says so; always the same for one.
+
+    What a challenger answers is to be `stocked` first: that is a look at the ledger.
+    """
     if not state.challengers or customer is None:
         return state
     kinds = tuple(kind for kind, drawn in _arms(state, customer).items() if drawn == CHALLENGER)
-    return stocked(state.variants[kinds]) if kinds else state
+    return state.variants[kinds] if kinds else state
 
 
 def answering_each(state: State, customers: Sequence[str]) -> list[tuple[State, list[int]]]:
-    """The states that answer these customers, each with the places of its own."""
+    """The states that answer these customers, as `answering` says it, each with the places of its own."""
     if not state.challengers:
         return [(state, list(range(len(customers))))]
     places: dict[tuple[str, ...], list[int]] = {}
     for place, customer in enumerate(customers):
         kinds = tuple(kind for kind, drawn in _arms(state, customer).items() if drawn == CHALLENGER)
         places.setdefault(kinds, []).append(place)
-    return [(stocked(state.variants[kinds]) if kinds else state, mine) for kinds, mine in places.items()]
+    return [(state.variants[kinds] if kinds else state, mine) for kinds, mine in places.items()]
 
 
 def noted(state: State, by: State, decision: Decision, answer: Answer, now: datetime) -> tuple[Decision, Answer]:
@@ -65,7 +67,7 @@ def shadowed(state: State, decision: Decision, again: Again) -> None:
     for kind in DECIDES.get(decision.kind, KINDS):
         one = state.challengers.get(kind)
         if one is not None and not one.told.share:
-            state.shadow.follow(stocked(state.variants[kind,]), one.key, decision, again)
+            state.shadow.follow(state.variants[kind,], one.key, decision, again)
 
 
 def too_old(state: State, kinds: Sequence[str], now: datetime) -> str | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from features.conditions import Facts, holds, why
 from features.offers import Offer
-from serving.decisions.glance import UNREADABLE, Glance
+from serving.decisions.glance import UNREAD, UNREADABLE, Glance
 from serving.decisions.state import State
 from training.uplift.scores import scores_of
 
@@ -22,6 +22,8 @@ def barred(
         return {}
     if customer is None or who is None:
         return dict.fromkeys(conditions, "no customer was given")
+    if who.unread:
+        return dict.fromkeys(conditions, UNREAD)
     if not who.agreed:
         return dict.fromkeys(conditions, "the customer has not agreed to personalisation")
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from features.offers import Offer
-from serving.decisions.glance import Glance
+from serving.decisions.glance import UNREAD, Glance
 from serving.decisions.requests import OfferRequest
 from training.release import Release
 from training.uplift.base import Effects
@@ -51,7 +51,9 @@ def expected_of(release: Release | None, request: OfferRequest, who: Glance | No
         return Expected(_pairs(stored.effects, row), baseline, ceiling)
     means, spread = stored.effects.effect.mean(axis=0), stored.effects.effect.std(axis=0)
     mean = _pairs(Effects(stored.effects.offers, means[None], spread[None]), 0)
-    why = "the customer is not known to the model" if row is None else "the customer has not agreed to personalisation"
+    why = "the customer is not known to the model"
+    if row is not None and who is not None:
+        why = UNREAD if who.unread else "the customer has not agreed to personalisation"
     baseline = None if stored.baseline is None else float(stored.baseline.mean())
     return Expected(mean, baseline, ceiling, f"{why}: {MEAN}")
 

@@ -22,6 +22,7 @@ PURPOSE = "personalisation"
 DAYS = 30  # how long an answer is remembered that somebody took no notice of
 LOOKED = 200  # the customer's newest decisions, of whatever kind: bounds what an answer costs
 UNREADABLE = (OSError, RuntimeError, SQLAlchemyError)
+UNREAD = "what the customer agreed to cannot be read"
 # the word of one who bears one id, as `consent.allows` says it; whoever bears several is asked for there
 LOOKS = f"""
        EXISTS (SELECT 1 FROM aliases WHERE previous = WHO OR customer = WHO),

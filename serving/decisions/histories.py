@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import cast
 
 from features.identity import ids_of
@@ -12,7 +11,7 @@ from features.interactions import Interactions, event_weights
 from features.ledger import Ledger
 from features.workspace import InteractionSettings
 from serving.decisions.folded import Did, folded, history
-from serving.decisions.glance import UNREADABLE, Glance, glance
+from serving.decisions.glance import UNREAD, UNREADABLE, Glance, glance
 from serving.decisions.lately import lately, lately_each, visited
 from serving.decisions.pace import LetDownError, asked_of
 from serving.decisions.requests import HistoryEntry
@@ -38,7 +37,10 @@ def history_of(
         return described([], settings, now), "no customer and no history were given"
     known = _known(release, who.ids)
     since = None if known is None or release is None else release.as_of
-    did = _since(state, who, since, settings) if who.agreed else []
+    try:
+        did = _since(state, who, since, settings) if who.agreed else []
+    except UNREADABLE:
+        return _unread(known, settings, now)
     return _lived(state, release, known, who, did, now)
 
 
@@ -56,6 +58,9 @@ def histories_each(
     found: list[tuple[Interactions | None, str | None]] = []
     for who in looks:
         since = did.get(who.ids[0], [])
+        if since is None:
+            found.append(_unread(_known(release, who.ids), settings, now))
+            continue
         plain = who.agreed and who.ids[0] in known and not since
         found.append((None, None) if plain else _lived(state, release, _known(release, who.ids), who, since, now))
     return found
@@ -91,9 +96,15 @@ def _check(entries: Sequence[HistoryEntry], settings: InteractionSettings) -> No
 def history_on(state: State, release: Release | None, device: str, now: datetime) -> tuple[Interactions, str | None]:
     """The history of a device on which nobody has identified, with the consent given there; and why it says nothing."""
     settings = weighing(state, release)
-    if state.ledger is None or not glance(state, device, now).agreed:
-        return described([], settings, now), "the visitor has not agreed to personalisation"
-    told = history(_weighing(partial(visited, state.ledger, device), settings), settings, now)
+    who = glance(state, device, now)
+    if state.ledger is None or not who.agreed:
+        why = "what the visitor agreed to cannot be read"
+        return described([], settings, now), why if who.unread else "the visitor has not agreed to personalisation"
+    try:
+        did = visited(state.ledger, device)
+    except UNREADABLE:
+        return described([], settings, now), "what the visitor did cannot be read"
+    told = history(_weighing(did, settings), settings, now)
     return told, _unheard(told, release)
 
 
@@ -118,7 +129,7 @@ def _lived(
     """What is known with all that was done since, of a customer who agreed; and why it is nothing of that."""
     settings = weighing(state, release)
     if who.unread:
-        return described([], settings, now), "what the customer agreed to cannot be read"
+        return described([], settings, now), UNREAD
     if not who.agreed:
         why = "is not known to the model" if known is None else "has not agreed to personalisation"
         return described([], settings, now), f"the customer {why}"
@@ -130,34 +141,37 @@ def _lived(
     return lived, _unheard(lived, release)
 
 
+def _unread(known: Interactions | None, settings: InteractionSettings, now: datetime) -> tuple[Interactions, str]:
+    """The history of a customer of whom nobody can say what was done since; what is known was at least bought."""
+    told = described([], settings, now) if known is None else folded(known, [], settings, now)
+    return told, "what the customer did lately cannot be read"
+
+
 def _since(state: State, who: Glance, known: datetime | None, settings: InteractionSettings) -> list[Did]:
     """What this person did since, as far as it weighs."""
     if state.ledger is None or not who.did:
         return []
-    return _weighing(partial(lately, state.ledger, who.ids, known), settings)
+    return _weighing(lately(state.ledger, who.ids, known), settings)
 
 
 def _since_each(
     state: State, known: Mapping[str, datetime | None], settings: InteractionSettings
-) -> dict[str, list[Did]]:
-    """The same of each of these customers; nothing where the ledger cannot be read."""
-    found: dict[str, list[Did]] = {}
-    customers, weights = list(known), event_weights(settings)
+) -> dict[str, list[Did] | None]:
+    """The same of each of these customers; None of whom it cannot be read."""
+    found: dict[str, list[Did] | None] = {}
+    customers = list(known)
     for start in range(0, len(customers) if state.ledger else 0, TOGETHER):
         some = {customer: known[customer] for customer in customers[start : start + TOGETHER]}
         try:
-            found |= lately_each(cast(Ledger, state.ledger), some)
+            did = lately_each(cast(Ledger, state.ledger), some)
         except UNREADABLE:
-            return {}
-    return {customer: [one for one in did if one.event in weights] for customer, did in found.items()}
+            return found | dict.fromkeys(customers[start:])
+        found |= {customer: _weighing(did[customer], settings) for customer in some}
+    return found
 
 
-def _weighing(look: Callable[[], list[Did]], settings: InteractionSettings) -> list[Did]:
-    """What was done, as far as it weighs; nothing where the ledger cannot be read."""
-    try:
-        did = look()
-    except UNREADABLE:
-        return []
+def _weighing(did: Sequence[Did], settings: InteractionSettings) -> list[Did]:
+    """What was done, as far as it weighs."""
     weights = event_weights(settings)
     return [one for one in did if one.event in weights]
 

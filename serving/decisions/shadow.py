@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.decisions import SHADOW, Decision
 from serving.decisions.journal import Journal
+from serving.decisions.shelf import stocked
 
 if TYPE_CHECKING:
     from serving.decisions.state import State
@@ -57,7 +58,7 @@ class Shadow:
 
 def _beside(by: State, key: str, decision: Decision, again: Again) -> Decision:
     """The challenger's decision of the same draw, with the share of its choice that was answered."""
-    other = again(by)
+    other = again(stocked(by))
     same = len(set(other.chosen) & set(decision.chosen)) / max(len(other.chosen), len(decision.chosen), 1)
     said: dict[str, Any] = {SHADOW: key, "of": decision.decision_id, "same": same}
     return replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -23,17 +24,19 @@ from serving.decisions.challenge import answering, noted, shadowed
 from serving.decisions.explained import explained
 from serving.decisions.journal import Journal
 from serving.decisions.limits import UsedUpError, take, taken
-from serving.decisions.requests import Request
+from serving.decisions.requests import DecideRequest, OfferRequest, Request
 from serving.decisions.shelf import stocked
 from serving.decisions.state import State
-from serving.http.aside import aside, looking
+from serving.http.aside import aside, looking, writing
 from serving.http.counters import count
 from serving.http.errors import HttpError
 
+log = logging.getLogger("attune.answers")
 Answer = dict[str, Any]
 Decide = Callable[[State, Any, str, datetime], tuple[Decision, Answer]]
 LOOK_SECONDS = LOOK_MS / 1000  # for all that a request reads: less than the budget that most placements have
 MAX_KEY = 255  # characters of an Idempotency-Key
+GIVING = (OfferRequest, DecideRequest)  # what may give out an offer: one with a limit is counted in the ledger
 LIGHT: dict[Decide, Callable[[State, Any], bool]] = {recommend.recommend: recommend.light, offers.select: offers.light}
 
 
@@ -62,7 +65,9 @@ async def answered(state: State, asked: Asked, now: datetime) -> Answer:
     """The answer: at once where nothing is waited for, else from a thread, so that others need not wait for it."""
     light = LIGHT.get(asked.decide)
     by = answering(state, getattr(asked.request, "customer", None))  # a challenger may take longer
-    if asked.key is not None or light is None or not light(by, asked.request):
+    if asked.key is not None or (isinstance(asked.request, GIVING) and not offers.quick(state)):
+        return await writing(decided, state, asked, now)
+    if light is None or not light(by, asked.request):
         return await aside(decided, state, asked, now)
     return decided(state, asked, now) if near(state) else await looking(decided, state, asked, now)
 
@@ -150,6 +155,7 @@ def _decide(state: State, asked: Asked, decision_id: str, now: datetime) -> tupl
     by = answering(state, getattr(asked.request, "customer", None))
     with refusing():
         with in_time(state):
+            by = by if by is state else stocked(by)
             made = asked.decide(by, asked.request, decision_id, now)
         decision, answer = noted(state, by, *made, now)
     return decision, explained(asked.request, decision, answer)
@@ -169,8 +175,8 @@ def durable() -> Iterator[None]:
     try:
         yield
     except (OSError, SQLAlchemyError) as error:
-        message = f"the decision could not be written ({error}); nothing was decided"
-        raise HttpError(503, "not_journalled", message) from None
+        log.warning("a decision could not be written: %s", error)  # where the store is is nobody's business who asks
+        raise HttpError(503, "not_journalled", "the decision could not be written; nothing was decided") from None
 
 
 def fresh(now: datetime) -> str:

@@ -11,12 +11,18 @@ from typing import Any, TypeVar
 Made = TypeVar("Made")
 # a thread of anyio keeps what it was last given until it is given something else: a state that no longer answers, say
 LASTING = ThreadPoolExecutor(16, thread_name_prefix="aside")
+WRITING = ThreadPoolExecutor(16, thread_name_prefix="write")
 LOOKING = ThreadPoolExecutor(4, thread_name_prefix="look")  # of 16, three times as many wait for the interpreter's lock
 
 
 async def aside(function: Callable[..., Made], *given: Any) -> Made:
     """What the function gives, which may take long."""
     return await _by(LASTING, function, *given)
+
+
+async def writing(function: Callable[..., Made], *given: Any) -> Made:
+    """What the function gives, which waits for its turn to write to the ledger: for as long as others hold it."""
+    return await _by(WRITING, function, *given)
 
 
 async def looking(function: Callable[..., Made], *given: Any) -> Made:

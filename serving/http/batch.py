@@ -24,6 +24,7 @@ from serving.decisions.explained import explained
 from serving.decisions.journal import Journal
 from serving.decisions.recommend import recommend
 from serving.decisions.requests import BatchRequest
+from serving.decisions.shelf import stocked
 from serving.decisions.state import State
 from serving.http.answers import Answer, Asked, durable, fresh, id_of_key, in_time, newest, refusing, same
 from serving.http.aside import aside
@@ -131,7 +132,8 @@ def _made(state: State, body: BatchRequest, ids: Sequence[str], now: datetime) -
         for by, places in answering_each(state, body.customers):
             some = body.model_copy(update={"customers": [body.customers[place] for place in places]})
             with in_time(state, LOOK_SECONDS):
-                decided = recommend_each(by, some, [ids[place] for place in places], now)
+                stock = by if by is state else stocked(by)
+                decided = recommend_each(stock, some, [ids[place] for place in places], now)
             for place, one in zip(places, decided, strict=True):
                 decision, given = noted(state, by, *one, now)
                 found[place] = decision, explained(body, decision, given)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,6 +21,7 @@ from serving.http.errors import HttpError, answer, id_of
 if TYPE_CHECKING:
     from serving.http.app import Routes
 
+log = logging.getLogger("attune.customers")
 WAIT_SECONDS = 2.0  # for those asked for before: one costs most of a second of one core, which decisions need too
 
 
@@ -49,7 +52,12 @@ class Customers:
 
 
 def _known(state: State, workspace: Workspace, customer: str, now: datetime) -> Known:
-    found = known(state, workspace, customer, now)
+    try:
+        found = known(state, workspace, customer, now)
+    except (OSError, SQLAlchemyError) as error:
+        log.warning("a customer could not be shown: %s", error)
+        said = "what is known of the customer cannot be read; ask again"
+        raise HttpError(503, "try_again", said, {"retry-after": "1"}) from None
     if found is None:
         raise HttpError(404, "not_found", f"nothing is known of the customer {customer!r}")
     return found

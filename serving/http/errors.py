@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from asyncio import timeout
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from serving.decisions.requests import Id
 from serving.decisions.requests import Request as Body
 
+log = logging.getLogger("attune.errors")
 MAX_BODY = 1 << 20  # bytes
 BODY_SECONDS = 4  # for a body to come in: below the service's own limit, so that who is slow is told
 MAX_MESSAGE = 500  # characters; what was given may be as long as a body
@@ -86,7 +88,8 @@ def stored() -> Iterator[None]:
     try:
         yield
     except (OSError, SQLAlchemyError) as error:
-        raise HttpError(503, "not_stored", f"the ledger could not take it ({error}); nothing was kept") from None
+        log.warning("the ledger could not take it: %s", error)  # where it is is nobody's business who sends
+        raise HttpError(503, "not_stored", "the ledger could not take it; nothing was kept") from None
 
 
 def parsed(content: bytes, model: type[BaseModel]) -> Any:

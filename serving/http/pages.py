@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from starlette.concurrency import run_in_threadpool
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -15,6 +16,7 @@ from starlette.routing import Route
 from features.ledger import Ledger
 from features.workspace import Workspace
 from serving.decisions.state import State
+from serving.http.aside import aside, writing
 from serving.http.errors import HttpError, content_of
 from serving.pages import preferences, unsubscribe, why
 from serving.pages.links import Link, read, secret_of, token
@@ -23,6 +25,7 @@ from serving.pages.shell import HEADERS, section, shell, words
 if TYPE_CHECKING:
     from serving.http.app import Routes
 
+log = logging.getLogger("attune.pages")
 Place = tuple[State, Workspace, Ledger]
 
 
@@ -41,10 +44,16 @@ class Pages:
         link = read(secret_of(place[1]), request.path_params["token"])
         if link is None:
             return _html(shell("This link is not valid", section("", words("Open it again from the message."))), 404)
-        if request.method != "POST":
-            return _html(await run_in_threadpool(_shown, place, link, now))
-        form = dict(parse_qsl((await content_of(request)).decode("utf-8", "replace")))
-        return await run_in_threadpool(_posted, place, link, form, now)
+        form = (
+            {} if request.method != "POST" else dict(parse_qsl((await content_of(request)).decode("utf-8", "replace")))
+        )
+        try:
+            if request.method != "POST":
+                return _html(await aside(_shown, place, link, now))
+            return await writing(_posted, place, link, form, now)
+        except (OSError, SQLAlchemyError) as error:
+            log.warning("a page could not be answered: %s", error)
+            return _html(shell("This does not work just now", section("", words("Try again in a few minutes."))), 503)
 
     def _place(self) -> Place:
         state = self._routes.ready()

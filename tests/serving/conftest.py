@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from benchmarks.postgresql import NEEDED, Server, binaries, server
 from features.consent import Basis, grant
 from features.events import ORDERED, SCHEMA, Event, Events
 from features.exposures import Exposures
@@ -86,6 +87,25 @@ def service(shop: Workspace) -> Iterator[httpx.Client]:
 def serving_fixture() -> Callable[..., AbstractContextManager[httpx.Client]]:
     """Starts a service of a test's own."""
     return serving
+
+
+@pytest.fixture
+def database() -> Iterator[Server]:
+    if binaries() is None:
+        pytest.skip(NEEDED)
+    with server({"fsync": "off", "shared_buffers": "16MB"}) as started:
+        yield started
+
+
+@pytest.fixture
+def away(untouched: Workspace, database: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """The shop with its ledger on the server, where two customers agreed."""
+    shutil.copytree(untouched.folder, tmp_path / "shop", ignore=shutil.ignore_patterns("ledger.db*", "journal"))
+    monkeypatch.setenv("ATTUNE_LEDGER_URL", database.address)
+    shop = Workspace.open(tmp_path / "shop")
+    basis = Basis(("personalisation",), "a box ticked")
+    grant(Ledger.at(shop.ledger), ["c000", "c001"], basis, source="test", time=datetime(2026, 1, 1))
+    return shop
 
 
 @contextmanager

@@ -1,12 +1,10 @@
 """While PostgreSQL is away decisions go on, not personal, and are in the ledger once it is back."""
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -14,12 +12,12 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
-from benchmarks.postgresql import NEEDED, Server, binaries, server
-from features.consent import Basis, grant
+from benchmarks.postgresql import Server
 from features.decisions import decisions
 from features.ledger import Ledger
 from features.placements import BUDGET_MS
 from features.workspace import Workspace
+from serving.pages.links import Link, secret_of, token
 
 LATEST = 1.0  # seconds, on a busy machine; the database itself waits for 30
 ASKED = {
@@ -30,25 +28,6 @@ ASKED = {
     "/v1/decide": {"slot": "home-hero", "customer": "c000"},
     "/v1/experiments/checkout-badge/assign": {"customer": "c000"},
 }
-
-
-@pytest.fixture
-def database() -> Iterator[Server]:
-    if binaries() is None:
-        pytest.skip(NEEDED)
-    with server({"fsync": "off", "shared_buffers": "16MB"}) as started:
-        yield started
-
-
-@pytest.fixture
-def away(untouched: Workspace, database: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """The shop with its ledger on the server, where two customers agreed."""
-    shutil.copytree(untouched.folder, tmp_path / "shop", ignore=shutil.ignore_patterns("ledger.db*", "journal"))
-    monkeypatch.setenv("ATTUNE_LEDGER_URL", database.address)
-    shop = Workspace.open(tmp_path / "shop")
-    basis = Basis(("personalisation",), "a box ticked")
-    grant(Ledger.at(shop.ledger), ["c000", "c001"], basis, source="test", time=datetime(2026, 1, 1))
-    return shop
 
 
 @contextmanager
@@ -109,6 +88,14 @@ def test_decisions_go_on_without_the_ledger_and_are_in_it_later(away: Workspace,
         assert "agreed to cannot be read" in one["fallback"]
         keyed = client.post("/v1/recommend", json={}, headers={"Idempotency-Key": "a"})
         assert (keyed.status_code, keyed.json()["code"]) == (503, "not_journalled")
+        assert "postgres" not in keyed.text  # where the store is is nobody's business who asks
+        assert "agreed to cannot be read" in answers["/v1/offers/select"].json()["fallback"]
+        device = client.post("/v1/recommend", json={"anonymous": "d1", "k": 2}).json()
+        assert device["fallback"].startswith("what the visitor agreed to cannot be read")
+        shown = client.get("/v1/customers/c000")
+        assert (shown.status_code, shown.json()["code"]) == (503, "try_again")
+        why = client.get(f"/v1/pages/{token(secret_of(away), Link('why', 'c000'))}")
+        assert (why.status_code, "Try again in a few minutes" in why.text) == (503, True)
         assert client.get("/readyz").status_code == 200
         assert any("ledger" in one for one in client.get("/v1/ready").json()["degraded"])
         assert "attune_ledger_up 0.0" in client.get("/metrics").text
