@@ -22,6 +22,7 @@ from uuid import uuid4
 
 import orjson
 
+from features.depth import writable
 from features.events import IDENTIFIED, MAX_CUSTOMER, PAGE
 from features.preferences import stated
 from features.rejects import MAX_BODY, Reject
@@ -65,8 +66,8 @@ class Call:
 def parsed(content: bytes) -> dict[str, Any]:
     """The body; ValueError where it is no JSON object. A broken event of a batch is `Broken`, its neighbours whole."""
     try:
-        body = orjson.loads(content)
-    except orjson.JSONDecodeError:
+        body = writable(orjson.loads(content), content)
+    except ValueError:
         return split(content)
     if not isinstance(body, dict):
         raise ValueError(f"the body is a {type(body).__name__}, an object is needed")

@@ -13,6 +13,8 @@ from typing import Any
 
 import orjson
 
+from features.depth import writable
+
 TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 BATCH = b'"batch"'
 MOST = 300_000  # brackets: what needs more to be told apart is no batch of events
@@ -70,12 +72,12 @@ def _event(text: bytes) -> Any:
 def _value(text: bytes) -> Any:
     """The value; what Python's own `json` writes for no number (NaN) is null."""
     try:
-        return orjson.loads(text)
+        return writable(orjson.loads(text), text)
     except orjson.JSONDecodeError as error:
         if b"NaN" not in text and b"Infinity" not in text:
             raise ValueError(str(error)) from None
     try:
-        return json.loads(text, parse_constant=lambda _: None)
+        return writable(json.loads(text, parse_constant=lambda _: None), text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from features.depth import writable
 from serving.decisions.requests import Id
 from serving.decisions.requests import Request as Body
 
@@ -100,9 +101,9 @@ def parsed(content: bytes, model: type[BaseModel]) -> Any:
 def loaded(content: bytes) -> dict[str, Any]:
     """The bytes as an object."""
     try:
-        raw = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise HttpError(400, "not_json", f"the body is not JSON: {error}") from None
+        raw = writable(orjson.loads(content), content)
+    except ValueError as error:
+        raise HttpError(400, "not_json", f"the body is not JSON that can be taken: {error}") from None
     if not isinstance(raw, dict):
         raise HttpError(400, "bad_request", f"the body is a {type(raw).__name__}, an object is needed")
     return raw

@@ -132,11 +132,15 @@ BROKEN_EVENTS = [
     b'{"type": "track", "event": "\xc3\x28"}',
     b'"\\ud800"',
     b"[" * 3_000 + b"]" * 3_000,
+    b'{"a": ' * 1_000 + b"1" + b"}" * 1_000,  # orjson reads it, and nobody writes or shows it
+    b'{"a": ' * 260 + b"NaN" + b"}" * 260,
     b'{"a": NaN}',
 ]
 
 
-@pytest.mark.parametrize("text", BROKEN_EVENTS, ids=["byte", "utf-8", "surrogate", "deep", "NaN"])
+@pytest.mark.parametrize(
+    "text", BROKEN_EVENTS, ids=["byte", "utf-8", "surrogate", "deep", "less deep", "deep NaN", "NaN"]
+)
 def test_an_event_that_is_not_json_costs_none_of_its_neighbours(
     service: httpx.Client, ledger: Ledger, key: str, text: bytes
 ) -> None:
