@@ -195,6 +195,7 @@ def test_a_token_that_the_shop_did_not_sign_is_refused(asked: Shop) -> None:
     for of in (asked.signed("c000", secret="0" * 64), asked.signed("c000", -1), asked.signed("c000", 90_000), "", "x"):
         answer = asked.ask("/v1/recommend", {"customer": "c000"}, of=of)
         assert said(answer) == (401, "wrong_token")
+        assert answer.json()["message"].startswith("attune-customer: the token ")
         assert answer.headers["access-control-allow-origin"] == SHOP  # the page may read why
     attune = str(Path(sys.executable).with_name("attune"))
     words = ["keys", "token", asked.keys[PUBLISHABLE][:8], "c000", "-w", str(asked.workspace.folder)]
@@ -207,6 +208,8 @@ def test_an_origin_that_is_not_listed_is_refused_and_may_read_nothing(asked: Sho
         for path, body in (("/v1/recommend", {}), ("/v1/track", {"anonymousId": "d7", "event": "x"})):
             answer = asked.ask(path, body, origin=origin)
             assert said(answer) == (403, "wrong_origin")
+            given = "absent" if origin is None else f"== {origin!r}"
+            assert answer.json()["message"] == f"Origin is {given}; the key is for pages of {SHOP}"
             assert answer.headers.get("access-control-allow-origin") in (None, "*")
         assert "access-control-allow-origin" not in asked.ask("/v1/recommend", {}, origin=origin).headers
 
