@@ -3,6 +3,7 @@
 Version 1 of the recommender is `neighbours`, the champion; version 2 is `popularity`.
 """
 
+import asyncio
 import json
 import shutil
 import time
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from sqlalchemy import select
 
@@ -25,6 +27,7 @@ from serving.experiments import shadows
 from serving.experiments.challenges import all_experiments, shadow_keys
 from serving.experiments.exposures import assigned
 from serving.http.answers import Asked, decided
+from serving.http.app import Routes
 from training.recommenders.popularity import Popularity
 from training.release import challenge, challenger, point, save_model, withdraw, write_release
 
@@ -129,3 +132,25 @@ def test_an_old_model_says_so_in_the_answer(shop: Workspace, state: State) -> No
     for limit, said in ((28, "the recommender 1 is 29 days old, max_model_age_days is 28"), (29, None)):
         settings = state.settings.model_copy(update={"max_model_age_days": limit})
         assert answered(replace(state, settings=settings), "c000")["fallback"] == said
+
+
+def test_a_model_that_is_too_old_is_among_what_is_degraded(state: State) -> None:
+    """Of two models the one that is older than allowed: the recommender is of 31 January, the other of the 1st."""
+    old = [
+        f"the {kind} 1 is {days} days old, max_model_age_days is"
+        for kind, days in (("recommender", 29), ("uplift", 59))
+    ]
+    for limit, said in ((28, old), (29, old[1:]), (58, old[1:]), (59, []), (None, [])):
+        routes = Routes(lambda: NOW)
+        routes.state = replace(state, settings=state.settings.model_copy(update={"max_model_age_days": limit}))
+        told = asyncio.run(got(routes, "/ready"))
+        assert told["degraded"] == [f"{words} {limit}" for words in said]
+        assert told["releases"]["recommender"]["age_days"] == 29
+
+
+async def got(routes: Routes, path: str) -> dict:
+    transport = httpx.ASGITransport(routes.app(), client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        answer = await client.get(path)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
