@@ -40,7 +40,8 @@ class Catalog:
         for column in COLUMNS[1:]:
             if column not in frame.columns:
                 frame[column] = np.nan if column in ("price", "stock") else None
-        return cls(frame.assign(stock=_numbers(frame, "stock")).set_index("item"))
+        prices = pd.to_numeric(frame["price"], errors="coerce")  # one that is a text would make texts of all
+        return cls(frame.assign(price=prices, stock=_numbers(frame, "stock")).set_index("item"))
 
     def updated(self, given: Mapping[str, Mapping[str, object]]) -> Catalog:
         """This catalogue with these fields over its own, and with the items that it lacked."""

@@ -34,6 +34,11 @@ def test_a_price_or_a_stock_that_is_not_known_says_nothing(shop: Workspace) -> N
     assert read_catalog(shop).out_of_stock.tolist() == ["jam"]
 
 
+def test_a_price_that_is_no_number_is_not_known_and_the_others_stay_numbers(shop: Workspace) -> None:
+    (shop.folder / "catalog.csv").write_text("item,price\ntea,4.0\nnut,abc\n")
+    assert read_catalog(shop).attribute("price") == {"tea": 4.0, "nut": None}
+
+
 def test_an_item_may_be_called_what_pandas_takes_for_nothing(shop: Workspace) -> None:
     (shop.folder / "catalog.csv").write_text("item,price\nNA,2\nnull,\n")
     assert read_catalog(shop).frame.index.tolist() == ["NA", "null"]
