@@ -264,11 +264,13 @@ def _fault(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _known_keys(model: type[BaseModel]) -> list[str]:
-    """The keys of the model and of the models within it, also in lists."""
-    keys, inner = set(model.model_fields), [field.annotation for field in model.model_fields.values()]
+    """The keys of the model and of the models within it, however deep, also in lists."""
+    keys, seen, inner = set[str](), set[Any](), list[Any]([model])
     while inner:
         one = inner.pop()
-        if isinstance(one, type) and issubclass(one, BaseModel):
+        if isinstance(one, type) and issubclass(one, BaseModel) and one not in seen:
+            seen.add(one)  # a condition may hold conditions
             keys |= set(one.model_fields)
+            inner += [field.annotation for field in one.model_fields.values()]
         inner += get_args(one)
     return sorted(keys)
