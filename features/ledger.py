@@ -46,6 +46,7 @@ LOOKERS = 16  # connections of a process that stay open for looks, as far as so 
 READING: dict[str, Any] = {
     "isolation_level": "REPEATABLE READ",  # a reader sees one snapshot
     "pool_pre_ping": True,  # a server that was restarted costs no request
+    "max_overflow": -1,  # who waits for a lock holds up nobody who could read; threads bound how many there are
 }
 LOOKING: dict[str, Any] = {  # one trip to the server, where a transaction, a ping and a reset would be four more
     "isolation_level": "AUTOCOMMIT",

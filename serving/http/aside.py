@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 Made = TypeVar("Made")
 # a thread of anyio keeps what it was last given until it is given something else: a state that no longer answers, say
 LASTING = ThreadPoolExecutor(16, thread_name_prefix="aside")
-WRITING = ThreadPoolExecutor(16, thread_name_prefix="write")
+WRITING = ThreadPoolExecutor(8, thread_name_prefix="write")
 LOOKING = ThreadPoolExecutor(4, thread_name_prefix="look")  # of 16, three times as many wait for the interpreter's lock
 
 

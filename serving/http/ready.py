@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.doctor import installed
-from features.ledger import identities
+from features.ledger import LOOK_MS, identities
+from features.patience import hurried
 from serving.decisions.challenge import age_days, too_old
 from serving.decisions.state import State
 from serving.experiments.challenges import KINDS
@@ -49,7 +50,7 @@ def _degraded(state: State, now: datetime) -> Iterator[str]:
         yield f"decisions wait for the ledger: {state.journal.failure}"
     if state.ledger is not None:
         try:
-            with state.ledger.read() as connection:
+            with hurried(LOOK_MS / 1000), state.ledger.read() as connection:
                 connection.execute(select(identities)).first()
         except (OSError, SQLAlchemyError) as error:
             yield f"the ledger cannot be read: {' '.join(str(error).split())[:200]}"
