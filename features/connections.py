@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import psycopg
@@ -32,15 +33,17 @@ class Connection(psycopg.Connection[Any]):
 
 
 def connected(patience: Patience, *words: Any, **named: Any) -> Connection:
-    """A new connection; one that comes too late is nobody's, and so is closed."""
+    """A new connection; one that comes too late is closed."""
     left = patience.left()
     if left is None:
         return _made(patience, words, named)
-    came: Came = SimpleQueue()
-    Thread(target=_come, args=(came, patience, words, named), name="connect", daemon=True).start()
+    came, gone = Came(), Event()
+    Thread(target=_come, args=(came, gone, patience, words, named), name="connect", daemon=True).start()
     try:
         return came.get(timeout=left)()
     except Empty:
+        gone.set()
+        _close(came)
         patience.gave_up()
         raise psycopg.OperationalError(LATE) from None
 
@@ -51,13 +54,21 @@ def _made(patience: Patience, words: Any, named: Any) -> Connection:
     return connection
 
 
-def _come(came: Came, patience: Patience, words: Any, named: Any) -> None:
+def _come(came: Came, gone: Event, patience: Patience, words: Any, named: Any) -> None:
     try:
         connection = _made(patience, words, named)
     except psycopg.Error as error:
         came.put(_raising(error))
     else:
         came.put(lambda: connection)
+        if gone.is_set():
+            _close(came)
+
+
+def _close(came: Came) -> None:
+    """Closes what came meanwhile; whoever of the two threads is second finds it."""
+    with suppress(Empty, psycopg.Error):
+        came.get_nowait()().close()
 
 
 def _raising(error: Exception) -> Callable[[], Connection]:
