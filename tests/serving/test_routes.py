@@ -92,7 +92,7 @@ def test_a_body_that_is_not_json_is_refused(service: httpx.Client, path: str, co
     assert "not JSON" in said(service.post(path, content=content), 400)
 
 
-@pytest.mark.parametrize("content", [b"[1]", b"null", b'"c000"', b"7", b"[" * 500 + b"]" * 500])
+@pytest.mark.parametrize("content", [b"[1]", b"null", b'"c000"', b"7", b"[" * 200 + b"]" * 200])
 @pytest.mark.parametrize("path", [path for path, _ in [*FOUND, *CALLS]])
 def test_json_that_is_no_object_is_refused(service: httpx.Client, path: str, content: bytes) -> None:
     assert "object is needed" in said(service.post(path, content=content), 400)
