@@ -254,8 +254,9 @@ def _fault(error: ValidationError, model: type[BaseModel]) -> str:
     first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
     key = ".".join(str(part) for part in first["loc"] if str(part)[:1] != "(")  # not the tags of a union
     if first["type"] == "extra_forbidden":
-        known = _known_keys(model)
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        unknown = str(first["loc"][-1])
+        known = [one for one in _known_keys(model) if one != unknown]  # it may be a key elsewhere
+        near = difflib.get_close_matches(unknown, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; known are {known}"
         return f"unknown key {key!r}{hint}"
     given = "" if first["type"] in ("missing", SECRET) else f" == {first['input']!r}"
