@@ -23,6 +23,9 @@ THREADS = {  # of a worker; they take turns anyway
     # glibc gives each an arena that keeps what it had at its peak: a release that one thread reads, another tries and a
     # third lets go of left half of itself behind with every swap
     "MALLOC_ARENA_MAX": "1",
+    # and what is large goes back at once when it is let go of, else glibc moves that limit up to 32 MB
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),  # set with it: else the end of the heap goes and comes with every request
 }
 
 

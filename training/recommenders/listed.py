@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
 
 Made = TypeVar("Made")
-MOST = 6  # who is remembered at once: a model, its order and that of what is popular, and those that follow them
 
 
 class Listed:
@@ -17,17 +17,20 @@ class Listed:
 
     def __init__(self, ids: NDArray[np.str_]) -> None:
         self.ids = ids
-        self._made: dict[int, tuple[object, Any]] = {}
+        self._made: dict[int, tuple[ref[object], Any]] = {}
 
     def told(self, by: object, make: Callable[[NDArray[np.str_]], Made]) -> Made:
-        """What `make` gives for the ids, once for each who asks."""
-        kept = self._made.get(id(by))
-        if kept is None:
-            if len(self._made) >= MOST:
-                self._made.clear()
-            kept = self._made[id(by)] = (by, make(self.ids))  # whoever is kept lends its number to nobody else
+        """What `make` gives for the ids, once for each who asks, as long as they live: a replaced release is let go."""
+        number = id(by)
+        kept = self._made.get(number)
+        if kept is None or kept[0]() is not by:
+            kept = self._made[number] = (ref(by, lambda gone: self._forget(number, gone)), make(self.ids))
         made: Made = kept[1]
         return made
+
+    def _forget(self, number: int, gone: ref[object]) -> None:
+        if (kept := self._made.get(number)) is not None and kept[0] is gone:  # or somebody else has its number
+            self._made.pop(number, None)
 
     def __len__(self) -> int:
         return len(self.ids)

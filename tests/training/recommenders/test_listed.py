@@ -3,20 +3,27 @@
 import numpy as np
 
 from training.recommenders.base import Allowed, ItemFilter
-from training.recommenders.listed import MOST, Listed
+from training.recommenders.listed import Listed
 from training.recommenders.places import positions
 
 ITEMS = np.array(["ale", "jam", "tea"])
 
 
-def test_what_was_made_of_them_is_made_once_for_each_who_asks() -> None:
+class Asker:
+    """Whoever asks."""
+
+
+def test_what_was_made_of_them_is_made_once_for_each_who_asks_as_long_as_they_live() -> None:
     made: list[int] = []
-    shared, askers = Listed(np.array(["tea", "ale"])), [object() for _ in range(MOST)]
+    shared, askers = Listed(np.array(["tea", "ale"])), [Asker() for _ in range(9)]
     for number, asker in enumerate(askers * 2):
         assert shared.told(asker, lambda ids, number=number: made.append(number) or ids[0]) == "tea"
-    assert made == list(range(MOST))
-    shared.told(object(), len)
-    assert len(shared._made) == 1  # bounded
+    assert made == list(range(9))
+    del asker
+    while askers:  # the number of one who is gone may be the next one's
+        del askers[0]
+        assert len(shared._made) == len(askers)
+    assert shared.told(Asker(), len) == 2
 
 
 def test_a_filter_means_the_same_by_shared_ids_and_by_an_array() -> None:
