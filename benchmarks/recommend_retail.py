@@ -112,7 +112,8 @@ def judged(log: Events, name: str, period: tuple[datetime, datetime], seed: int)
     start, end = period
     past = replace(known(log, start - HORIZON), earlier=known(log, start - 2 * HORIZON))
     train = replace(known(log, start), earlier=past)
-    bought = {one: items for one, items in purchases_between(log, start, end).items() if one in train.position}
+    there = set(train.customers.tolist())
+    bought = {one: items for one, items in purchases_between(log, start, end).items() if one in there}
     customers, relevant = sorted(bought), [bought[one] for one in sorted(bought)]
     kind = PersonalTop if name == TOP else known_recommender(name)
     chance = {"seed": seed} if stored.takes(kind, "seed") else {}

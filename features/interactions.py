@@ -29,6 +29,7 @@ from scipy import sparse
 from features.arrays import read_arrays
 from features.events import ORDERED, REFUNDED, Events, utc
 from features.lines import Lines, runs
+from features.located import located
 from features.workspace import InteractionSettings
 
 if TYPE_CHECKING:
@@ -103,20 +104,15 @@ class Interactions:
         """Row i's pairs are `starts[i]:starts[i + 1]`."""
         return np.searchsorted(self.customer, np.arange(len(self.customers) + 1)).astype(np.int64)
 
-    @cached_property
-    def position(self) -> dict[str, int]:
-        """Customer id to row."""
-        return {customer: row for row, customer in enumerate(self.customers.tolist())}
+    def places(self, customers: Sequence[str]) -> NDArray[np.intp]:
+        """The row of each of these customers, -1 for an unknown one."""
+        row, known = located(self.customers, np.array(customers, dtype=np.str_))
+        return np.where(known, row, -1)
 
     @cached_property
     def remembered(self) -> dict[object, Any]:
         """What who answers made of these pairs, by who it is; it goes with them."""
         return {}
-
-    @cached_property
-    def item_position(self) -> dict[str, int]:
-        """Item id to column."""
-        return {item: column for column, item in enumerate(self.items.tolist())}
 
     def sorted(self) -> Interactions:
         """The same pairs in their order: by customer, then item."""
@@ -128,7 +124,7 @@ class Interactions:
 
         The ids of the result are positions ("0", "1", ...) when a customer repeats; otherwise the ids as given.
         """
-        known = np.array([self.position.get(customer, -1) for customer in customers], dtype=np.int64)
+        known = self.places(customers)
         row, pairs = runs(self.starts, known)
         lines = self._lines_of(known)
         return self._taken(np.array(customers, dtype=np.str_), row, pairs, lines)

@@ -97,7 +97,7 @@ def _runs(workspace: Workspace, person: Person) -> Iterator[tuple[str, Found]]:
 
 def _history(run: Path, person: Person) -> list[Found]:
     known = Interactions.load(run)
-    mine = known.rows([one for one in person.names if one in known.position])
+    mine = known.rows(person.names)
     parts = (mine.items[mine.item], mine.weight, mine.purchases, mine.first.astype(str), mine.last.astype(str))
     names = ("item", "weight", "purchases", "first", "last")
     return [dict(zip(names, row, strict=True)) for row in zip(*(part.tolist() for part in parts), strict=True)]

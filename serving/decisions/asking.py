@@ -12,7 +12,6 @@ from features.consent import allows
 from features.slots import Slot
 from serving.decisions.histories import person
 from serving.decisions.requests import DecideRequest
-from serving.decisions.seen import of_device
 from serving.decisions.state import State
 from training.uplift.scores import scores_of
 
@@ -37,7 +36,7 @@ def asking(state: State, slot: Slot, request: DecideRequest, now: datetime) -> A
         if not allows(state.ledger, who, purpose=slot.purpose, as_of=now):
             return Asking(nobody=f"{what} has not agreed to {slot.purpose}")
         if request.customer is None:
-            return Asking(who, Facts.of(of_device(state.ledger, who), now, catalog=state.catalog))
+            return Asking(who, Facts.of(state.seen.of_visitor(state.ledger, who), now, catalog=state.catalog))
         return _of_customer(state, request.customer, now)
     except (OSError, RuntimeError, SQLAlchemyError):  # consent that cannot be read is none
         return Asking(nobody=f"what {what} agreed to and did cannot be read")

@@ -52,8 +52,9 @@ def histories_each(
     What they did since is looked up for all at once.
     """
     settings = weighing(state, release)
-    known = {} if release.interactions is None else release.interactions.position
-    active = {who.ids[0]: release.as_of if who.ids[0] in known else None for who in looks if who.agreed and who.did}
+    some, known = [who.ids[0] for who in looks], release.interactions
+    there = set() if known is None else {one for one, row in zip(some, known.places(some), strict=True) if row >= 0}
+    active = {who.ids[0]: release.as_of if who.ids[0] in there else None for who in looks if who.agreed and who.did}
     did = _since_each(state, active, settings)
     found: list[tuple[Interactions | None, str | None]] = []
     for who in looks:
@@ -61,7 +62,7 @@ def histories_each(
         if since is None:
             found.append(_unread(_known(release, who.ids), settings, now))
             continue
-        plain = who.agreed and who.ids[0] in known and not since
+        plain = who.agreed and who.ids[0] in there and not since
         found.append((None, None) if plain else _lived(state, release, _known(release, who.ids), who, since, now))
     return found
 
@@ -116,11 +117,8 @@ def weighing(state: State, release: Release | None) -> InteractionSettings:
 def _known(release: Release | None, ids: Sequence[str]) -> Interactions | None:
     """What the release knows of the person who bears these ids."""
     known = None if release is None else release.interactions
-    found = [] if known is None else [one for one in ids if one in known.position]
-    if known is None or not found:
-        return None
-    row = known.position[found[0]]
-    return known.between(row, row + 1)
+    rows = [] if known is None else [row for row in known.places(ids).tolist() if row >= 0]
+    return known.between(rows[0], rows[0] + 1) if known is not None and rows else None
 
 
 def _lived(

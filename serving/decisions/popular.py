@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from features.catalog import Catalog
 from features.events import ORDERED
 from features.interactions import Interactions
+from features.located import located
 from features.workspace import Workspace
 from training.recommenders.base import ItemFilter, Rankings, Reason
 from training.recommenders.by_score import ByScore
-from training.recommenders.places import located
 from training.recommenders.reasons import LISTED, POPULAR
 from training.recommenders.scorer import popularity
 

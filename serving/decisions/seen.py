@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -21,12 +21,15 @@ import pyarrow as pa
 from features.conditions.grammar import Condition, Happened, Last, Leaf, Trait, leaves
 from features.customers.touches import TOUCHES, said
 from features.events import IDENTIFIED, SCHEMA
-from features.history import read_closed
+from features.history import newest_version, read_closed
 from features.identity import belongs
 from features.ledger import Ledger
 from features.past import people
 from features.states.store import batched
 from features.workspace import Workspace
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
 
 EVER = datetime.max  # noqa: DTZ901  # UTC without a zone: all that history holds
 LOOKED = 1_000  # bounds what an answer costs; a condition that counts further is not written
@@ -34,48 +37,67 @@ Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Rows of the history, sorted by customer, and the last event of the ledger that it holds."""
+class Closed:
+    """Rows of the history, sorted by whose they are."""
 
-    rows: pa.Table = field(default_factory=SCHEMA.empty_table)
-    sequence: int = 0
+    table: pa.Table = field(default_factory=SCHEMA.empty_table)
+    whose: str = "customer"  # the column
 
-    @classmethod
-    def of(cls, workspace: Workspace, conditions: Sequence[Condition]) -> Seen:
-        """What these conditions ask of the history; nothing is read where they ask nothing."""
-        import ibis
-
-        names = asked(conditions)
-        if not names:
-            return cls()
-        closed = read_closed(workspace)
-        rows = people(closed.events.before(EVER))
-        wanted = rows.name.isin(sorted(names))
-        if any(isinstance(leaf, Trait) and leaf.trait in TOUCHES for leaf in _leaves(conditions)):
-            wanted |= rows.properties.notnull() & said(rows)
-        rows = rows.filter(wanted)
-        newest = ibis.row_number().over(group_by=["customer", "name"], order_by=ibis.desc("time"))
-        kept = rows.mutate(place=newest).filter(ibis._.place < LOOKED).drop("place")
-        return cls(kept.order_by("customer").to_pyarrow(), closed.sequence)
-
-    def of_person(self, ledger: Ledger | None, ids: Sequence[str]) -> Rows:
-        """What is known of the person with these ids: live events above the history, and the history's rows."""
-        live = [row for row in waiting(ledger, ids) if row["sequence"] > self.sequence]
-        return live + self.of_customer(*ids)
-
-    def of_customer(self, *ids: str) -> Rows:
-        """The rows of the customer with these ids."""
+    def of(self, *ids: str) -> Rows:
+        """The rows of these ids."""
         places = [self._places.get(one, (0, 0)) for one in ids]
-        return [row for start, count in places for row in self.rows.slice(start, count).to_pylist()]
+        return [row for start, count in places for row in self.table.slice(start, count).to_pylist()]
 
     @cached_property
     def _places(self) -> dict[str, tuple[int, int]]:
-        runs = self.rows["customer"].combine_chunks().value_counts()  # in the order of the rows
+        runs = self.table[self.whose].combine_chunks().value_counts()  # in the order of the rows
         counts = runs.field("counts").to_numpy()
         starts = np.cumsum(counts) - counts
         return dict(
             zip(runs.field("values").to_pylist(), zip(starts.tolist(), counts.tolist(), strict=True), strict=True)
         )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the history holds of customers, and of devices on which nobody identified; the last event that it holds."""
+
+    customers: Closed = field(default_factory=Closed)
+    devices: Closed = field(default_factory=partial(Closed, whose="anonymous"))
+    sequence: int = 0
+
+    @classmethod
+    def of(cls, workspace: Workspace, conditions: Sequence[Condition]) -> Seen:
+        """What these conditions ask of the history; nothing is read where they ask nothing or no day has closed."""
+        names = asked(conditions)
+        if not names or newest_version(workspace) is None:
+            return cls()
+        import ibis  # half a second, in each worker before it answers: not before a day has closed
+
+        closed = read_closed(workspace)
+        rows = closed.events.before(EVER)
+        rows = rows.filter(~rows.machine)
+        wanted = rows.name.isin(sorted(names))
+        if any(isinstance(leaf, Trait) and leaf.trait in TOUCHES for leaf in _leaves(conditions)):
+            wanted |= rows.properties.notnull() & said(rows)
+        rows = rows.filter(wanted)
+
+        def newest(rows: ir.Table, whose: str) -> Closed:
+            place = ibis.row_number().over(group_by=[whose, "name"], order_by=ibis.desc("time"))
+            kept = rows.mutate(place=place).filter(ibis._.place < LOOKED).drop("place")
+            return Closed(kept.order_by(whose).to_pyarrow(), whose)
+
+        nobody = rows.filter(rows.customer.isnull(), rows.anonymous.notnull())
+        return cls(newest(people(rows), "customer"), newest(nobody, "anonymous"), closed.sequence)
+
+    def of_person(self, ledger: Ledger | None, ids: Sequence[str]) -> Rows:
+        """What is known of the person with these ids: live events above the history, and the history's rows."""
+        live = [row for row in waiting(ledger, ids) if row["sequence"] > self.sequence]
+        return live + self.customers.of(*ids)
+
+    def of_visitor(self, ledger: Ledger, device: str) -> Rows:
+        """The same of nobody on this device: after somebody last identified there."""
+        return of_device(ledger, device, self.devices.of(device), above=self.sequence)
 
 
 def asked(conditions: Sequence[Condition]) -> set[str]:
@@ -122,11 +144,15 @@ def _of_person(customer: str, rows: Rows, on_devices: Sequence[Rows]) -> Rows:
     return belongs([every[sequence] for sequence in sorted(every, reverse=True)[:LOOKED]], [customer])
 
 
-def of_device(ledger: Ledger, device: str) -> Rows:
-    """The newest live events of nobody on this device: those after somebody last identified there."""
+def of_device(ledger: Ledger, device: str, closed: Sequence[dict[str, Any]] = (), *, above: int = 0) -> Rows:
+    """The newest live events of nobody on this device, and of these closed ones: after somebody last identified there.
+
+    Live are those above this `sequence`.
+    """
     rows = _newest(ledger, "anonymous = ?", [device])
     named = max((row["time"] for row in rows if row["customer"] is not None), default=datetime.min)  # noqa: DTZ901  # UTC
-    return [row for row in rows if row["customer"] is None and row["time"] > named]
+    every = [*(row for row in rows if row["sequence"] > above), *closed]
+    return [row for row in every if row["customer"] is None and row["time"] > named]
 
 
 def _among(column: str, values: Sequence[str]) -> str:

@@ -62,6 +62,22 @@ def counted(routes: Routes) -> int:
     return 3 - len(barred(state, state.offers, "c000", Glance(["c000"], agreed=True), NOW))
 
 
+def heard(routes: Routes) -> int:
+    """How often a visitor wished on a device, as conditions see it."""
+    return len(routes.state.seen.of_visitor(routes.state.ledger, "d1"))
+
+
+def on_device(routes: Routes, *numbers: int, customer: str | None = None) -> None:
+    times = {one: NOW - timedelta(days=1, minutes=-one) for one in numbers}
+    record(
+        routes.state.ledger,
+        [
+            Event("live", f"d{one}", "Wished", time, time, customer=customer, anonymous="d1")
+            for one, time in times.items()
+        ],
+    )
+
+
 @pytest.mark.usefixtures("watch")
 def test_what_waits_is_counted(routes: Routes) -> None:
     wished(routes, 1, 2)
@@ -107,3 +123,23 @@ def test_what_is_closed_stays_in_the_ledger_until_a_service_had_time_to_look(
     assert counted(routes) == 2
     assert work.close(shop, NOW) is None
     assert len(seen) == 1
+
+
+def test_what_a_closed_day_holds_of_a_device_is_counted_until_somebody_identifies_there(
+    shop: Workspace, routes: Routes, watch: Watch
+) -> None:
+    on_device(routes, 1, 2)
+    assert heard(routes) == 2
+    assert history._close_part(shop, routes.state.ledger, NOW.replace(tzinfo=None)) == 2
+    assert heard(routes) == 2
+    watch.look()
+    assert heard(routes) == 2  # both hold it
+    refresh(shop, NOW)
+    close_days(shop, NOW)
+    assert heard(routes) == 2
+    on_device(routes, 3)
+    assert heard(routes) == 3
+    on_device(routes, 4, customer="c000")
+    assert heard(routes) == 0
+    on_device(routes, 5)
+    assert heard(routes) == 1

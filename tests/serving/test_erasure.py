@@ -229,7 +229,7 @@ def test_what_is_left_reads_as_before(home: Workspace) -> None:
         folder = current(home, kind)
         assert folder is not None
         load_release(folder)
-    assert "c001" in Interactions.load(home.runs / "r1").position
+    assert "c001" in Interactions.load(home.runs / "r1").customers
     assert read_log(home, "spring").exposures.arm.tolist() == ["coupon"]
     with np.load(home.runs / "u1" / "oof.npz") as arrays:
         assert arrays["unit"].tolist()[:4] == [0, 0, 1, 1]

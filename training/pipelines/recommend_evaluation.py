@@ -42,7 +42,7 @@ class Trial:
     @property
     def known(self) -> NDArray[np.bool_]:
         """True where the customer has a history in the training part."""
-        return np.array([customer in self.train.position for customer in self.customers], dtype=bool)
+        return self.train.places(self.customers) >= 0
 
     @cached_property
     def age_groups(self) -> NDArray[np.intp]:

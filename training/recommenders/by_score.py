@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from features.located import located
 from training.recommenders.base import ItemFilter
-from training.recommenders.places import Places, located, positions
+from training.recommenders.places import Places, positions
 
 FIRST = 64  # items in the first block that is looked at; each further block is twice as long
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from features.catalog import Catalog
 from features.interactions import Interactions
+from features.located import located
 from training.recommenders.base import ItemFilter, Rankings, Reason
-from training.recommenders.places import located, positions, shared
+from training.recommenders.places import positions, shared
 
 Ids = NDArray[np.str_]
 KNOWN = "known.npz"

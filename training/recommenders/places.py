@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.located import located
 from training.recommenders.listed import Listed
 
 Places = NDArray[np.intp]
-
-
-def located(known: NDArray[Any], wanted: NDArray[Any]) -> tuple[Places, NDArray[np.bool_]]:
-    """Per wanted value its place in `known`, which rises, and whether it is there; any place where it is not."""
-    if not len(known):
-        return np.zeros(len(wanted), np.intp), np.zeros(len(wanted), np.bool_)
-    found: Places = known.searchsorted(wanted.astype(known.dtype, copy=False))  # another width would copy all of them
-    found[found == len(known)] = 0
-    return found, known[found] == wanted
 
 
 def positions(items: NDArray[np.str_], ids: NDArray[np.str_] | Listed) -> Places:

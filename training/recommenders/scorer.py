@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 
 from features.catalog import Catalog
 from features.interactions import Interactions
+from features.located import located
 from training.recommenders import stored
 from training.recommenders.base import Allowed, ItemFilter, Rankings, Reason
 from training.recommenders.cycles import chance_of_repeat
-from training.recommenders.places import located, positions
+from training.recommenders.places import positions
 from training.recommenders.reasons import POPULAR, carried, filled_by
 from training.recommenders.search import Space
 from training.recommenders.topk import aligned, at_least_1, best, filled, ranked, ranked_others

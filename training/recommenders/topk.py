@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from features.interactions import PAIR, Interactions
+from features.located import located
 from training.recommenders.base import Allowed, ItemFilter, Rankings
-from training.recommenders.places import located
 
 Found = TypeVar("Found")
 NEVER = np.float32(-np.inf)

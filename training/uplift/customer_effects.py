@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays import read_arrays
+from features.located import located
 from training.uplift.base import Effects
 
 FILE = "effects.npz"
@@ -35,9 +36,8 @@ class CustomerEffects:
         """Where the customer stands, or None."""
         if self.customers is None:
             return None
-        position = int(np.searchsorted(self.customers, customer))
-        known = position < len(self.customers) and self.customers[position] == customer
-        return position if known else None
+        (row,), (known,) = located(self.customers, np.array([customer]))
+        return int(row) if known else None
 
     def save(self, folder: Path) -> None:
         """Writes the one file that `load` reads; holds customers, so it stays under `.attune/`."""

@@ -105,12 +105,12 @@ def test_where_no_offer_is_eligible_the_decision_says_so(asking: Asking) -> None
 
 
 def test_of_a_customers_rows_of_a_name_the_newest_are_kept(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = asking(COFFEE).seen.of_customer("c003")
+    whole = asking(COFFEE).seen.customers.of("c003")
     monkeypatch.setattr(seen, "LOOKED", 1)
-    (newest,) = asking(COFFEE).seen.of_customer("c003")
+    (newest,) = asking(COFFEE).seen.customers.of("c003")
     assert newest["time"] == max(row["time"] for row in whole)
     assert len(whole) > 1
-    assert asking(COFFEE).seen.of_customer("nobody") == []
+    assert asking(COFFEE).seen.customers.of("nobody") == []
 
 
 def test_an_attribute_that_the_catalogue_lacks_stops_the_service_at_its_start(shop: Workspace) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.recommenders.places import joined, located, pairs, positions, shared
+from features.located import located
+from training.recommenders.places import joined, pairs, positions, shared
 
 ids = st.lists(st.text("ab", min_size=1, max_size=4), max_size=20)
 numbers = st.sets(st.integers(0, 30)).map(lambda some: np.array(sorted(some), np.intp))
