@@ -228,15 +228,14 @@ def report_experiment(
     from datetime import UTC, datetime
 
     from serving.experiments import shadows
-    from serving.experiments.challenges import all_experiments, shadow_keys
-    from serving.experiments.definitions import named
+    from serving.experiments.challenges import experiment, shadow_keys
     from serving.experiments.report import build, table, write
 
     shop = opened(workspace)
     if key in shadow_keys(shop):
         typer.echo("\n".join(shadows.lines(shop, key)))
         return
-    report = build(shop, named(all_experiments(shop), key, shop.folder), datetime.now(UTC))
+    report = build(shop, experiment(shop, key), datetime.now(UTC))
     path = write(shop, report)
     for line in table(report):
         typer.echo(line)

@@ -3,17 +3,21 @@
     key      recommender-5-beside-3-0.1: version 5 answers a tenth of the customers, version 3 the others
     arms     champion, challenger; which one a customer is answered by, the assignment hash says, steady as shares grow
 
-Another share, or another champion, is another test. A share of 0 is none: nobody is answered by a shadow.
+Another share, or another champion, is another test. A share of 0 is none: nobody is answered by a shadow. The key tells
+all of it, so the report of a test that has ended can still be made.
 """
 
 from __future__ import annotations
 
+import re
+
 from features.workspace import Workspace
-from serving.experiments.definitions import Experiment, read_experiments
+from serving.experiments.definitions import Experiment, named, read_experiments
 from training.release import Challenger, challenger
 
 KINDS = ("recommender", "uplift")
 CHAMPION, CHALLENGER = "champion", "challenger"
+NAMED = re.compile(rf"(?P<kind>{'|'.join(KINDS)})-(?P<version>\d+)-beside-(?P<champion>\d+)-(?P<share>0\.\d+)")
 
 
 def key_of(kind: str, told: Challenger) -> str:
@@ -33,11 +37,28 @@ def experiment_of(kind: str, told: Challenger) -> Experiment | None:
     )
 
 
+def ended(key: str) -> Experiment | None:
+    """The test of this key as its key tells it, which is all of it; also where another one runs or none."""
+    told = NAMED.fullmatch(key)
+    test = (
+        experiment_of(told["kind"], Challenger(told["version"], float(told["share"]), told["champion"]))
+        if told
+        else None
+    )
+    return test if test is not None and test.key == key else None
+
+
 def all_experiments(workspace: Workspace) -> dict[str, Experiment]:
     """The workspace's own tests by key, and those of its challengers."""
     told = {kind: found for kind in KINDS if (found := challenger(workspace, kind)) is not None}
     implied = [test for kind, one in told.items() if (test := experiment_of(kind, one)) is not None]
     return {**read_experiments(workspace.folder), **{test.key: test for test in implied}}
+
+
+def experiment(workspace: Workspace, key: str) -> Experiment:
+    """The test of this key, also a challenger's that has ended; an error that names the nearest known one."""
+    known = all_experiments(workspace)
+    return known.get(key) or ended(key) or named(known, key, workspace.folder)
 
 
 def shadow_keys(workspace: Workspace) -> list[str]:

@@ -31,6 +31,7 @@ from serving.decisions.requests import (
     SimilarRequest,
 )
 from serving.decisions.state import State
+from serving.experiments.challenges import ended
 from serving.experiments.report import stored
 from serving.http.answers import Asked, Decide, answered, near
 from serving.http.aside import aside
@@ -123,7 +124,8 @@ class Routes:
     async def report(self, request: Request) -> Response:
         """The stored report and its age; made by `attune report experiment KEY`."""
         state, key = self.ready(), request.path_params["key"]
-        _experiment(state, key)
+        if ended(key) is None:
+            _experiment(state, key)
         report = None if state.reports is None else await run_in_threadpool(stored, state.reports, key, self.now())
         if report is None:
             raise HttpError(404, "no_report", f"no report yet; run `attune report experiment {key}`")

@@ -152,3 +152,14 @@ def test_the_report_compares_champion_and_challenger_by_what_their_customers_did
     (line,) = [line for line in shown.splitlines() if line.startswith("challenger") and " revenue " in line]
     assert f"{found['difference']:+.4f}" in line
     assert f"{found['lower']:+.4f} to {found['upper']:+.4f}" in line
+
+
+def test_the_report_can_be_made_and_asked_for_once_the_test_has_ended(own: Workspace, service: httpx.Client) -> None:
+    before = service.get(f"/v1/experiments/{KEY}/report").json()
+    attune(own, "promote", "recommender", "1")
+    until(lambda: service.get("/v1/ready").json()["challengers"] == {})
+    attune(own, "report", "experiment", KEY)
+    after = service.get(f"/v1/experiments/{KEY}/report").json()
+    assert after["arms"] == before["arms"]
+    assert service.post(f"/v1/experiments/{KEY}/assign", json={"customer": "c000"}).status_code == 404
+    assert service.get("/v1/experiments/recommender-2-beside-1-0/report").status_code == 404
