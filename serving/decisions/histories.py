@@ -117,7 +117,7 @@ def weighing(state: State, release: Release | None) -> InteractionSettings:
 def _known(release: Release | None, ids: Sequence[str]) -> Interactions | None:
     """What the release knows of the person who bears these ids."""
     known = None if release is None else release.interactions
-    rows = [] if known is None else [row for row in known.places(ids).tolist() if row >= 0]
+    rows = [] if known is None else [row for one in ids if (row := known.place(one)) >= 0]
     return known.between(rows[0], rows[0] + 1) if known is not None and rows else None
 
 

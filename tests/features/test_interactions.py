@@ -56,6 +56,20 @@ def test_a_refund_takes_a_purchase_off() -> None:
     assert found.purchases.tolist() == [1]
 
 
+@given(
+    st.lists(st.text(max_size=4).map(lambda one: one.rstrip("\0"))),
+    st.text(max_size=5).filter(lambda one: "\0" not in one),
+)
+def test_a_customer_is_found_where_it_stands_or_not_at_all(some: list[str], wanted: str) -> None:
+    ids = np.unique(np.array([one for one in some if "\0" not in one], dtype=np.str_))
+    nobody, none = np.empty(0, np.int32), np.empty(0, np.float32)
+    found = Interactions(ids, np.empty(0, np.str_), nobody, nobody, none, none, nobody, nobody)
+    asked = [*ids.tolist(), wanted]
+    where = {one: row for row, one in enumerate(ids.tolist())}
+    assert [found.place(one) for one in asked] == [where.get(one, -1) for one in asked]
+    assert found.places(asked).tolist() == [where.get(one, -1) for one in asked]
+
+
 def test_nobody_nothing_and_machines_do_not_count() -> None:
     found = build(
         event("Order Completed", None, 1, "tea"),
