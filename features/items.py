@@ -22,6 +22,7 @@ from features.workspace import validated
 TOGETHER = 5_000  # items in a transaction
 MAX_TEXT = 5_000  # characters, what Google takes of a description
 MAX_FIELDS = 100
+MAX_NAME = 64  # characters
 SOURCE = "live catalogue"  # with a space, which the source of no key and no webhook has
 Fields = Mapping[str, Any]
 
@@ -47,18 +48,26 @@ def _address(text: str) -> str:
     return text
 
 
-Plain = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_storable)]
+STORABLE: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}  # the same for OpenAPI; halves of a sign are no JSON
+ADDRESS: dict[str, Any] = {"pattern": r"^[hH][tT][tT][pP][sS]?://[^\u0000]*$"}
+Plain = Annotated[str, Field(max_length=MAX_TEXT, json_schema_extra=STORABLE), AfterValidator(_storable)]
 Number = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False, strict=True)]
-Link = Annotated[Plain, AfterValidator(_address)]
+Link = Annotated[Plain, Field(json_schema_extra=ADDRESS), AfterValidator(_address)]
+FIELDS: dict[str, Any] = {
+    "maxProperties": MAX_FIELDS,
+    "propertyNames": {"minLength": 1, "maxLength": MAX_NAME, **STORABLE},
+}
 
 
 class Item(BaseModel):
     """One item as the shop gives it; further fields are attributes of the shop's own."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra=FIELDS)
     __pydantic_extra__: dict[str, StrictBool | Number | Plain | None]
 
-    item: Annotated[str, Field(min_length=1, max_length=MAX_CUSTOMER), AfterValidator(_storable)]
+    item: Annotated[
+        str, Field(min_length=1, max_length=MAX_CUSTOMER, json_schema_extra=STORABLE), AfterValidator(_storable)
+    ]
     name: Plain | None = None
     category: Plain | None = None
     price: Annotated[Number, Field(ge=0)] | None = None  # in the workspace's currency
@@ -69,8 +78,9 @@ class Item(BaseModel):
     @model_validator(mode="after")
     def _few_fields(self) -> Item:
         names = self.model_fields_set
-        if len(names) > MAX_FIELDS or any(len(_storable(name)) > 64 or not name for name in names):
-            raise ValueError(f"has {len(names)} fields; at most {MAX_FIELDS}, named in 1 to 64 characters, are taken")
+        if len(names) > MAX_FIELDS or any(len(_storable(name)) > MAX_NAME or not name for name in names):
+            most = f"at most {MAX_FIELDS}, named in 1 to {MAX_NAME} characters, are taken"
+            raise ValueError(f"has {len(names)} fields; {most}")
         return self
 
     def fields(self) -> dict[str, Any]:

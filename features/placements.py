@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from features.conditions.grammar import of_items, parsed
 from features.workspace import Bought, Frozen, read_yaml
@@ -30,14 +30,30 @@ def _of_items(raw: dict[str, Any]) -> dict[str, Any]:
     return raw
 
 
+OF_ITEMS = "A condition over attributes of items: docs/conditions.md."
 Items = Annotated[
     dict[str, Any],
-    Field(description="A condition over attributes of items: docs/conditions.md."),
+    Field(description=OF_ITEMS),
     AfterValidator(_of_items),
+]
+
+
+def _whole(number: Any) -> Any:
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+Count = Annotated[  # to JSON and its schemas 3.0 is the number 3
+    int, Field(ge=1, le=MAX_K, strict=True), BeforeValidator(_whole)
 ]
 Key = Annotated[str, Field(pattern=KEY, max_length=64)]
 Id = Annotated[str, Field(min_length=1, max_length=256)]
 Variety = Annotated[float, Field(ge=0, le=1)]
+
+
+EITHER: list[JsonValue] = [  # what `_either` checks, for editors and OpenAPI
+    {"required": ["items"], "properties": {"items": {"minItems": 1}, "where": {"type": "null"}}},
+    {"required": ["where"], "properties": {"items": {"maxItems": 0}, "where": {"type": "object"}}},
+]
 
 
 class Boost(Frozen):
@@ -53,12 +69,12 @@ class Pinned(Frozen):
     `share` of the customers see it, the same ones for ever; the key is the salt of the hash that says who.
     """
 
+    model_config = ConfigDict(json_schema_extra={"allOf": [{"oneOf": EITHER}]})
+
     key: Key
     items: tuple[Id, ...] = Field(default=(), max_length=100)
     where: Items | None = None
-    positions: tuple[Annotated[int, Field(ge=1, le=MAX_K, strict=True)], ...] = Field(
-        default=(1,), min_length=1, max_length=100
-    )
+    positions: tuple[Count, ...] = Field(default=(1,), min_length=1, max_length=100)
     share: float = Field(default=1.0, gt=0, le=1, strict=True)
 
     @model_validator(mode="after")

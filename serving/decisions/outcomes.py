@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
 
 from features.events import ADDED, CLICKED, DELIVERED, OPENED, ORDERED, REFUNDED, REMOVED, UNSUBSCRIBED, VIEWED
 from features.sources.products import MOST
-from serving.decisions.requests import Id, Moment, Request
+from serving.decisions.requests import Id, Moment, Request, given
 from serving.experiments.exposures import EXPERIENCED
 
 NAMES = {
@@ -35,6 +35,25 @@ MAX_OUTCOMES = 1_000  # in a request
 REFUSED = {"consent": {"categoryPreferences": {"marketing": False}}}
 Money = Annotated[float, Field(ge=0, le=MOST)]
 Units = Annotated[float, Field(gt=0, le=MOST)]
+# no signal is older; in other zones the first and the last day are others
+SIGNALLED = r"^(?!1970-01-01|9999-12-31)(19[7-9]\d|[2-9]\d{3})-"
+Time = Annotated[Moment, WithJsonSchema({"type": "string", "format": "date-time", "pattern": SIGNALLED})]
+NONE: JsonValue = {"type": "null"}
+MEANT: list[JsonValue] = [  # what `_meant` checks, for OpenAPI
+    {
+        "oneOf": [
+            {"required": ["outcome"], "properties": {"outcome": {"type": "string"}, "event": NONE}},
+            {"required": ["event"], "properties": {"event": {"type": "string"}, "outcome": NONE}},
+        ]
+    },
+    {
+        "anyOf": [
+            {"properties": {"lines": NONE}},
+            {"required": ["outcome"], "properties": {"outcome": {"enum": [*LINED]}, "item": NONE}},
+        ]
+    },
+    {"anyOf": given("customer", "anonymous", "decision_id")},
+]
 Who = tuple[str, Any]  # `userId` or `anonymousId`, and the id
 
 
@@ -49,13 +68,15 @@ class Line(Request):
 class Outcome(Request):
     """One outcome. `value` is of all its units; `id`: the same from the same source is stored once, for ever."""
 
+    model_config = ConfigDict(json_schema_extra={"allOf": MEANT})
+
     outcome: Word | None = None
     event: Id | None = Field(default=None, description="Any other name of an event, in place of `outcome`.")
     decision_id: Id | None = None
     customer: Id | None = None
     anonymous: Id | None = None
     id: Id | None = None
-    time: Moment | None = None
+    time: Time | None = None
     value: Money | None = None
     currency: Annotated[str, Field(pattern="^[A-Za-z]{3}$")] | None = None
     item: Id | None = None

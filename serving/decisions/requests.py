@@ -7,10 +7,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    model_validator,
+)
 
 from features.events import MAX_CUSTOMER, ORDERED, utc
-from features.placements import MAX_IDS, MAX_K, Boost, Items, Pinned, Variety, once
+from features.placements import MAX_IDS, Boost, Count, Items, Pinned, Variety, once
 from features.workspace import Bought
 
 MAX_CUSTOMERS = 1_000  # of a batch
@@ -31,6 +41,10 @@ Text = Annotated[str, Field(max_length=MAX_CUSTOMER, json_schema_extra={"pattern
 Id = Annotated[Text, Field(min_length=1)]
 
 Number = Annotated[float, Field(ge=-1e15, le=1e15)]  # beyond, an expected profit may overflow
+Features = Annotated[
+    Mapping[Id, Number | Text | None],
+    Field(max_length=1000, json_schema_extra={"additionalProperties": False}),  # beside the pattern of the names
+]
 
 
 class Request(BaseModel):
@@ -46,7 +60,16 @@ def _moment(text: Any) -> datetime:
         raise ValueError("must be a time like 2026-01-31T12:00:00Z") from None
 
 
-Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)]  # UTC without a zone
+def given(*names: str) -> list[JsonValue]:
+    """Schemas, of which one fits where one of these fields is given."""
+    return [{"required": [name], "properties": {name: {"type": "string"}}} for name in names]
+
+
+WRITTEN: dict[str, Any] = {"format": "date-time", "pattern": "^(?!0000|0001-01-01|9999-12-31)"}  # within the calendar
+Moment = Annotated[  # UTC without a zone
+    datetime,
+    BeforeValidator(_moment, json_schema_input_type=Annotated[str, Field(json_schema_extra=WRITTEN)]),
+]
 
 
 class HistoryEntry(Request):
@@ -96,7 +119,7 @@ class Placed(Explained):
     """What every request for items may say. What it does not say the `placement` of placements.yaml does."""
 
     placement: Id | None = None
-    k: int = Field(default=10, ge=1, le=MAX_K)
+    k: Count = 10
     filter: Items | None = None
     exclude: list[Id] = Field(default=[], max_length=MAX_IDS)
     boost: list[Boost] = Field(default=[], max_length=20)
@@ -159,7 +182,7 @@ class OfferRequest(Explained):
     customer: Id | None = None
     offers: list[Id] | None = Field(default=None, max_length=100)
     channel: Id | None = None
-    features: Mapping[Id, Number | Text | None] | None = Field(default=None, max_length=1000)
+    features: Features | None = None
 
 
 class DecideRequest(Explained):
@@ -177,6 +200,8 @@ class DecideRequest(Explained):
 
 class AssignRequest(Request):
     """`POST /v1/experiments/{key}/assign`. `anonymous`: a device, where no customer is given; one of them is needed."""
+
+    model_config = ConfigDict(json_schema_extra={"allOf": [{"anyOf": given("customer", "anonymous")}]})
 
     customer: Id | None = None
     anonymous: Id | None = None

@@ -39,12 +39,12 @@ class Door:
         # a path with a line break fits no mounted app: it is refused here, in our words
         if scope["type"] != "http" or (scope["path"].startswith(MOUNTED) and "\n" not in scope["path"]):
             return await self.app(scope, receive, send)
-        if scope["path"] == "/":  # BentoML's page there asks others
-            return await RedirectResponse(DOCS)(scope, receive, send)
         try:
             content = await self._admitted(Request(scope, receive))
         except HttpError as error:
             return await refused(error)(scope, receive, send)
+        if scope["path"] == "/":  # BentoML's page there asks others
+            return await RedirectResponse(DOCS)(scope, receive, send)
         if content is None:
             return await self.app(scope, receive, send)
         return await self.app(_as_json(scope), _again(content, receive), send)
@@ -59,6 +59,7 @@ class Door:
             return await _content(request)
         if role is None:
             raise HttpError(404, "not_found", f"there is no route {path[:200]!r}; GET {DOCS} shows all")
+        _require_method(request, "GET", "HEAD")
         return None
 
 
@@ -77,11 +78,17 @@ async def _content(request: Request) -> bytes:
     path, model = request.scope["path"], CALLS.get(request.scope["path"])
     if model is None:
         raise HttpError(404, "not_found", f"there is no call {path[:200]!r}; there are {', '.join(CALLS)}")
-    if request.method != "POST":
-        raise HttpError(405, "not_allowed", f"{request.method} {path}: use POST")
+    _require_method(request, "POST")
     content = await content_of(request)
     parsed(content, model)
     return content
+
+
+def _require_method(request: Request, *methods: str) -> None:
+    """405 where the request has another method."""
+    if request.method not in methods:
+        said, allowed = f"{request.method} {request.scope['path']}: use {methods[0]}", {"allow": ", ".join(methods)}
+        raise HttpError(405, "not_allowed", said, allowed)
 
 
 def _as_json(scope: Scope) -> Scope:

@@ -37,12 +37,13 @@ from serving.http.answers import Asked, Decide, answered, near
 from serving.http.aside import aside
 from serving.http.auth import Keys
 from serving.http.batch import Batch
+from serving.http.browse import page
 from serving.http.customers import Customers
 from serving.http.decisions import Decisions
 from serving.http.errors import HttpError, answer, body_of, refused
 from serving.http.guarded import asker_of, guarded, preflight
 from serving.http.logs import note
-from serving.http.openapi import document, page
+from serving.http.openapi import document
 from serving.http.outcomes import Outcomes
 from serving.http.pages import Pages
 from serving.http.ready import readiness
@@ -225,7 +226,8 @@ async def _on_error(_request: Request, error: Exception) -> Response:
 async def _on_status(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class only
     code = {404: "not_found", 405: "not_allowed"}.get(error.status_code, "error")
-    return refused(HttpError(error.status_code, code, f"{request.method} {request.url.path}: {error.detail}"))
+    said = f"{request.method} {request.url.path}: {error.detail}"
+    return refused(HttpError(error.status_code, code, said, error.headers))
 
 
 async def _on_failure(_request: Request, error: Exception) -> Response:

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving.decisions.outcomes import MAX_OUTCOMES, Outcome
+from serving.decisions.outcomes import MAX_OUTCOMES, SIGNALLED, Outcome
 from serving.http.schemes import secured, statuses
+from serving.http.signals import SHORT
 
 BATCH = "Many events at once; one that cannot be taken costs none of the others."
 OUTCOMES = "What came of decisions, one outcome or many."
 OUTCOME = {"outcome": "order", "id": "order-17", "customer": "c000007", "value": 25.9, "currency": "EUR"}
-ID = {"type": ["string", "number", "null"], "maxLength": 256}
-GIVEN = ID | {"type": ["string", "number"]}
-TIME = {"type": ["string", "null"], "format": "date-time"}
+STORABLE = r"^[^\u0000]*$"
+FILLED = r"^[^\u0000]*\S[^\u0000]*$"  # blank is no id and no name
+ID = {"type": ["string", "number", "null"], "maxLength": 256, "pattern": STORABLE}
+GIVEN = ID | {"type": ["string", "number"], "pattern": FILLED}
+TIME = {"type": ["string", "null"], "format": "date-time", "pattern": SIGNALLED}
 OBJECT = {"type": ["object", "null"]}
-SOMEBODY = [{"required": [one], "properties": {one: {"not": {"type": "null"}}}} for one in ("userId", "anonymousId")]
+SOMEBODY = [{"required": [one], "properties": {one: GIVEN}} for one in ("userId", "anonymousId")]
+CONTEXT = {"properties": {"traits": OBJECT, "campaign": {"properties": {"name": ID, "id": ID}}}}
 COMMON = {
     "userId": ID | {"description": "The customer; this or `anonymousId` is needed."},
     "anonymousId": ID,
     "messageId": ID | {"description": "The same from the same source is stored once, for ever."},
     "timestamp": TIME | {"description": "When it happened, by the sender's clock."},
     "sentAt": {"description": "When it was sent, by the same clock: what it is off by is corrected; no time: nothing."},
-    "context": OBJECT | {"description": "campaign, referrer, page and traits are kept, nothing else."},
+    "originalTimestamp": TIME | {"description": "In place of `timestamp`, as some libraries call it."},
+    "channel": ID | {"maxLength": 64, "description": "browser is web, mobile is app, others stay."},
+    "context": OBJECT
+    | {"description": "campaign, referrer, page and traits are kept, nothing else.", "allOf": [CONTEXT]},
     "writeKey": {"type": "string", "description": "Where there is no Authorization header."},
 }
 CALLS: dict[str, tuple[str, list[str], dict[str, Any], dict[str, Any]]] = {  # summary, needed, fields, example
     "track": (
         "Something happened.",
         ["event"],
-        {"event": {"type": "string", "minLength": 1, "maxLength": 256}, "properties": OBJECT},
+        {"event": GIVEN | {"type": "string"}, "properties": OBJECT},
         {"event": "Product Viewed", "properties": {"product_id": "green", "price": 4.0}},
     ),
     "identify": ("What is known of a customer.", [], {"traits": OBJECT}, {"traits": {"city": "Bonn"}}),
@@ -50,8 +57,14 @@ CALLS: dict[str, tuple[str, list[str], dict[str, Any], dict[str, Any]]] = {  # s
         {"groupId": GIVEN, "traits": OBJECT},
         {"groupId": "team-7"},
     ),
-    "alias": ("Two ids are one customer.", ["userId", "previousId"], {"previousId": GIVEN}, {"previousId": "device-9"}),
+    "alias": (
+        "Two ids are one customer.",
+        ["userId", "previousId"],
+        {"userId": GIVEN | {"description": "The customer."}, "previousId": GIVEN},
+        {"previousId": "device-9"},
+    ),
 }
+ALIASES = {**SHORT, "b": "batch", "import": "batch"}
 COUNTS = {
     "success": {"const": True},
     **{name: {"type": "integer", "minimum": 0} for name in ("stored", "repeated", "rejected")},
@@ -73,24 +86,34 @@ STATUSES = {
 }
 
 
-def shown() -> list[tuple[str, str, dict[str, Any]]]:
-    """Path, summary and an example for each route."""
-    single = [(f"/v1/{kind}", call[0], _example(call[3])) for kind, call in CALLS.items()]
-    return [*single, ("/v1/batch", "Many events at once.", _batch_example()), ("/v1/outcomes", OUTCOMES, OUTCOME)]
-
-
 def paths() -> dict[str, Any]:
     """The routes as OpenAPI's paths."""
-    found = {kind: _operation(kind, call[0], _body(kind), _example(call[3])) for kind, call in CALLS.items()}
-    found["batch"] = batch = _operation("batch", BATCH, _batch(), _batch_example())
-    found |= {"import": {**batch, "operationId": "import"}, "outcomes": _outcomes()}
+    found = {kind: _operation(kind, call[0], _ref(kind), _example(call[3])) for kind, call in CALLS.items()}
+    found["batch"] = _operation("batch", BATCH, _ref("batch"), _batch_example())
+    found |= {alias: _alias(alias, name, found[name]) for alias, name in ALIASES.items()}
+    found["outcomes"] = _outcomes()
     return {f"/v1/{name}": {"post": operation} for name, operation in found.items()}
 
 
 def schemas() -> dict[str, Any]:
     """The schemas that the routes name."""
     own = Outcome.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {**own.pop("$defs"), "Outcome": own}
+    bodies = {kind: _body(kind) for kind in CALLS} | {"batch": _batch()}
+    return {**own.pop("$defs"), "Outcome": own, **{_name(kind): body for kind, body in bodies.items()}}
+
+
+def _name(kind: str) -> str:
+    return f"{kind.capitalize()}Call"
+
+
+def _ref(kind: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{_name(kind)}"}
+
+
+def _alias(alias: str, name: str, operation: dict[str, Any]) -> dict[str, Any]:
+    """The same call under the path to which some of the libraries send it."""
+    said = f"Alias of `/v1/{name}`, for libraries that send there."
+    return {**operation, "summary": said, "operationId": alias}
 
 
 def _outcomes() -> dict[str, Any]:

@@ -1,15 +1,14 @@
-"""OpenAPI for every route, and a page to read it that asks nobody else."""
+"""OpenAPI for every route that the service answers; a test compares the two."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from html import escape
 from typing import Any
 
-import orjson
 from pydantic import BaseModel
 
+from features.placements import OF_ITEMS
 from features.sources.receipts import Receipt
 from serving.decisions.requests import (
     PLAIN,
@@ -21,8 +20,9 @@ from serving.decisions.requests import (
     RecommendRequest,
     SimilarRequest,
 )
-from serving.http import calls
+from serving.http import calls, fetched
 from serving.http.catalog import ItemsRequest
+from serving.http.conditions import CONDITION, NAME
 from serving.http.found import FOUND
 from serving.http.schemes import SCHEMES, secured
 from serving.http.schemes import statuses as refusals
@@ -110,6 +110,21 @@ ROUTES: tuple[tuple[str, str, str, type[BaseModel] | None, dict[str, Any] | None
     ("post", "/v1/pages/{token}", "Does what the page's form says; unsubscribes with one click.", None, None),
 )
 
+OWN: dict[str, tuple[str, type[BaseModel], dict[str, Any]]] = {  # BentoML's calls: the same as, body, example
+    "/api/recommend": ("/v1/recommend", RecommendRequest, {"request": {"customer": "c000007", "k": 3}}),
+    "/api/offers/select": ("/v1/offers/select", OfferRequest, {"request": {"customer": "c000007"}}),
+    "/api/experiments/assign": (
+        "/v1/experiments/{key}/assign",
+        AssignRequest,
+        {"experiment": "checkout-badge", "request": {"customer": "c000007"}},
+    ),
+}
+EXAMPLES = {  # of what stands in a path; what is not here nobody knows beforehand
+    "/v1/experiments/{key}/assign": "checkout-badge",
+    "/v1/experiments/{key}/report": "checkout-badge",
+    "/v1/customers/{customer}": "c000007",
+    "/v1/receipts/{source}": "mailer",
+}
 KEYED = (
     "/v1/catalog/items",
     "/v1/forms/{key}",
@@ -126,11 +141,12 @@ TEXT = {"type": "string", "minLength": 1, "pattern": PLAIN}
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = {"Error": ERROR} | calls.schemas()
+    schemas: dict[str, Any] = {"Error": ERROR, NAME: CONDITION} | calls.schemas()
     for method, path, summary, model, example in ROUTES:
-        paths.setdefault(path, {})[method] = _operation(path, summary, model, example)
-        schemas |= {} if model is None else _schema(model).get("$defs", {})
-    paths |= calls.paths()
+        paths.setdefault(path, {})[method] = _operation(method, path, summary, model, example)
+        schemas |= {} if model is None else _schemas(model)
+    paths |= {path: {"post": _own(path)} for path in OWN}
+    paths |= calls.paths() | fetched.paths()
     title = {"title": "Attune", "version": "1", "description": "Decisions over HTTP, each with its reason."}
     return {
         "openapi": "3.1.0",
@@ -140,45 +156,18 @@ def document() -> dict[str, Any]:
     }
 
 
-@cache
-def page() -> str:
-    """Every route with its fields and an example to paste."""
-    parts = []
-    for method, path, summary, model, example in ROUTES:
-        fields = "" if model is None else _fields(model)
-        call = f"curl -s localhost:3000{path}"
-        if example is not None:
-            call += f" -H 'content-type: application/json' -d '{orjson.dumps(example).decode()}'"
-        parts.append(
-            f"<section><h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(summary)}</p>"
-            f"{f'<table>{fields}</table>' if fields else ''}<pre>{escape(call)}</pre></section>"
-        )
-    parts += [_signal(*route) for route in calls.shown()]
-    style = "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1c2430}"
-    style += "pre{background:#f4f6f9;padding:.8rem;overflow-x:auto}td{padding:.2rem 1rem .2rem 0;vertical-align:top}"
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{style}</style>'
-    intro = "Errors are {code, message}. An Idempotency-Key header gives a retry the same answer. Schema: "
-    link = '<a href="openapi.json">openapi.json</a>'
-    return f"<!doctype html><title>Attune API</title>{head}<h1>Attune API</h1><p>{intro}{link}</p>{''.join(parts)}"
-
-
-def _signal(path: str, summary: str, example: dict[str, Any]) -> str:
-    call = f"curl -s localhost:3000{path} -u WRITE_KEY: -d '{orjson.dumps(example).decode()}'"
-    return f"<section><h2><code>POST {path}</code></h2><p>{escape(summary)}</p><pre>{escape(call)}</pre></section>"
-
-
-def _operation(path: str, summary: str, model: type[BaseModel] | None, example: Any) -> dict[str, Any]:
+def _operation(method: str, path: str, summary: str, model: type[BaseModel] | None, example: Any) -> dict[str, Any]:
     statuses = {"200": "Found", "400": "The request is wrong", "404": "Not found", "405": "Not allowed"}
     statuses |= {"413": "The body is too large", "503": "Nothing can be answered"} | refusals(path)
     statuses["504"] = "There was no answer in time"
-    if model is not None or path in KEYED:
+    if method == "post":
         statuses["408"] = "The body did not come in time"
     if path.startswith("/v1/receipts/"):
         statuses["401"] = "The signature is wrong"
     if model is not None and path not in KEYED:
         statuses["422"] = "The Idempotency-Key came with another body before"
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    found = {"application/json": {"schema": FOUND.get(path, {"type": "object"})}}
+    found = {"application/json": {"schema": FOUND.get(OWN[path][0] if path in OWN else path, {"type": "object"})}}
     responses: dict[str, Any] = {
         status: {"description": text, "content": found if status == "200" else error}
         for status, text in statuses.items()
@@ -186,10 +175,10 @@ def _operation(path: str, summary: str, model: type[BaseModel] | None, example: 
     operation: dict[str, Any] = {"summary": summary, "responses": responses} | secured(path)
     for name in re.findall(r"\{(\w+)\}", path):
         part = {"name": name, "in": "path", "required": True, "schema": TEXT}
+        part |= {"example": EXAMPLES[path]} if path in EXAMPLES else {}
         operation.setdefault("parameters", []).append(part)
     if model is not None:
-        schema = {name: part for name, part in _schema(model).items() if name != "$defs"}
-        content = {"schema": schema, "example": example}
+        content = {"schema": _ref(model), "example": example}
         if path not in KEYED:
             operation.setdefault("parameters", []).append(KEY)
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
@@ -202,38 +191,43 @@ def _of_browser(path: str, operation: dict[str, Any]) -> None:
     """Adds what a form sends, and what is a page."""
     operation["responses"]["303"] = {"description": "Done; the next page is at Location"}
     if path == PAGE:
-        for status in ("200", "400", "404"):
-            operation["responses"][status]["content"] = {"text/html": {"schema": {"type": "string"}}}
+        for status in ("200", "400", "404", "503"):
+            html = {"text/html": {"schema": {"type": "string"}}}
+            told = operation["responses"][status]["content"] if status != "200" else {}  # before there is a page
+            operation["responses"][status]["content"] = html | told
         return
     fields = {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}
     kinds = ("application/x-www-form-urlencoded", "multipart/form-data")
     operation["requestBody"] = {"required": True, "content": dict.fromkeys(kinds, fields)}
 
 
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON Schema of a body; the parts it names stand among the document's schemas."""
-    return model.model_json_schema(ref_template="#/components/schemas/{model}")
+def _own(path: str) -> dict[str, Any]:
+    """A call of BentoML's, which names the arguments of what it calls."""
+    same, model, example = OWN[path]
+    operation = _operation("post", path, f"The same as `POST {same}`, as BentoML calls it.", model, example)
+    fields = {name: TEXT if name == "experiment" else _ref(model) for name in example}
+    schema = {"type": "object", "required": [*fields], "properties": fields, "additionalProperties": False}
+    operation["requestBody"]["content"]["application/json"]["schema"] = schema
+    return operation
 
 
-def _fields(model: type[BaseModel]) -> str:
-    schemas = _schema(model)["properties"]
-    return "".join(_field(name, field, schemas[name]) for name, field in model.model_fields.items())
+def _schemas(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema of a body and of the parts that it names, by their names."""
+    whole = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    found: dict[str, Any] = _conditioned({**whole.pop("$defs", {}), model.__name__: whole})
+    return found
 
 
-def _kind(schema: dict[str, Any]) -> str:
-    """What a field takes, in words."""
-    if "enum" in schema:
-        return ", ".join(map(repr, schema["enum"]))
-    if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
-    either = schema.get("anyOf") or schema.get("oneOf")
-    if either:
-        return " or ".join(map(_kind, either))
-    inner = f" of ({_kind(schema['items'])})" if "items" in schema else ""
-    return f"{schema.get('type', 'anything')}{inner}"
+def _ref(model: type[BaseModel]) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
 
 
-def _field(name: str, field: Any, schema: dict[str, Any]) -> str:
-    default = "required" if field.is_required() else f"default {orjson.dumps(field.default).decode()}"
-    cells = (f"<code>{escape(name)}</code>", escape(_kind(schema)), escape(default))
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+def _conditioned(part: Any) -> Any:
+    """The part of a schema, where a condition over items is one of the grammar and not just any object."""
+    if isinstance(part, list):
+        return [_conditioned(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    if part.get("description") == OF_ITEMS:
+        return {"$ref": f"#/components/schemas/{NAME}"}
+    return {name: _conditioned(one) for name, one in part.items()}

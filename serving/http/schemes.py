@@ -23,13 +23,14 @@ STATUSES = {
     "403": "The key has another role; the page has another origin, or asks for somebody else",
     "429": "The key asked too often; again after Retry-After",
 }
+UNASKED = {OPEN: "Nobody is asked for a key.", SIGNED: "A signature stands for a key."}
 
 
 def secured(path: str) -> dict[str, Any]:
-    """What an operation says of it; nothing where nobody is asked for a key."""
+    """What an operation says of it; no scheme where nobody is asked for a key."""
     role = NEEDED[path]
-    if role in (OPEN, SIGNED) or (role == SEND and "{key}" in path):  # there the path is the key
-        return {}
+    if role in (OPEN, SIGNED) or (role == SEND and "{key}" in path):
+        return {"security": [], "description": UNASKED.get(role, "The path holds the key.")}
     either: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
     said = f"Needs a key of the role `{role}`"
     if path not in PAGES:

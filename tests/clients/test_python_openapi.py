@@ -13,17 +13,25 @@ import pytest
 
 from attune_client.calls import SEGMENTS, Call
 from attune_client.client import Calls, Endpoint
+from serving.http.calls import ALIASES
+from serving.http.fetched import FETCHED
 
 LEFT = {  # what others ask: libraries, forms, a stock feed, providers, shoppers and operators
-    *(f"POST /v1/{name}" for name in ("page", "screen", "group", "alias", "batch", "import")),
+    *(f"POST /v1/{name}" for name in ("page", "screen", "group", "alias", "batch")),
     "POST /v1/forms/{}",
     "POST /v1/catalog/items",
     "POST /v1/receipts/{}",
     *(f"{method} /v1/pages/{{}}" for method in ("GET", "POST")),
     "GET /v1/ready",
+    *(f"POST /v1/{name}" for name in ALIASES),
+    *(f"POST /api/{name}" for name in ("recommend", "offers/select", "experiments/assign")),
+    "POST /v1/m",
+    *(f"GET {path}" for path in FETCHED),
+    "GET /",
 }
 NEEDED: dict[str, Any] = {"outcomes": {"outcomes": []}}  # what a call looks into before it is sent
 OWN = {"sentAt", "writeKey"}  # the client says the time of sending itself, and the key in a header
+LIBRARIES = {"channel", "originalTimestamp"}  # what only the libraries of Segment and RudderStack say
 KEYED = "Idempotency-Key"
 ONES = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null", Any: "anything"}
 Document = dict[str, Any]
@@ -69,7 +77,8 @@ def unlike(route: str, call: Callable[..., Any], operation: Any, document: Docum
     names = SEGMENTS if "message_id" in sent else {}
     asked = {names.get(name, name): one for name, one in sent.items() if name != "idempotency_key"}
     taken = {} if "requestBody" not in operation else fields_of(inner(operation["requestBody"]), document)
-    taken = {name: one for name, one in taken.items() if name not in OWN}
+    aside = OWN | LIBRARIES if names else OWN
+    taken = {name: one for name, one in taken.items() if name not in aside}
     for name in asked.keys() | taken.keys():
         if name not in asked or name not in taken:
             yield f"{route}: only one of the two asks for {name}"
@@ -115,6 +124,7 @@ def exact(kind: Any) -> Iterator[tuple[str, Shape, bool]]:
 def fields_of(schema: Any, document: Document) -> Fields:
     if "anyOf" in schema:  # one outcome or many: the client sends many
         schema = schema["anyOf"][-1]
+    schema = whole(schema, document)
     needed = schema.get("required", [])
     return {
         name: (described(one, document) - {"null"}, name in needed)
@@ -122,10 +132,14 @@ def fields_of(schema: Any, document: Document) -> Fields:
     }
 
 
+def whole(schema: Any, document: Document) -> Any:
+    """The schema itself where it is only named."""
+    return document["components"]["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+
 def described(schema: Any, document: Document) -> Shape:
     """The shape of a JSON Schema."""
-    if "$ref" in schema:
-        return described(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], document)
+    schema = whole(schema, document)
     if either := schema.get("anyOf") or schema.get("oneOf"):
         return frozenset().union(*(described(one, document) for one in either))
     if "enum" in schema:
@@ -164,7 +178,7 @@ def test_the_client_and_the_openapi_say_the_same(document: Document) -> None:
 
 
 def body(document: Document, path: str) -> Any:
-    return inner(document["paths"][path]["post"]["requestBody"])
+    return whole(inner(document["paths"][path]["post"]["requestBody"]), document)
 
 
 def found(document: Document, path: str) -> Any:

@@ -1,12 +1,15 @@
 """Roles: no route is without one, and what a page may ask is no more than what is meant."""
 
+import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from starlette.routing import Route
 
 from features.keys import DECIDE, SEND
-from serving.http.api import CALLS
 from serving.http.app import Routes
 from serving.http.guarded import guarded
 from serving.http.openapi import document
@@ -17,15 +20,49 @@ def routes() -> Routes:
     return Routes(lambda: datetime.now(UTC))
 
 
-def mounted() -> set[str]:
-    """Every path that is answered."""
-    mine = {f"/v1{route.path.replace(':path', '')}" for route in routes().known}
-    pages = {f"/reports{route.path}" for route in routes().sources.pages()}
-    return mine | pages | set(CALLS) | {"/", "/livez", "/readyz", "/healthz", "/metrics", "/schema.json"}
+PROGRAM = """
+import json
+from starlette.applications import Starlette
+from starlette.routing import Route
+from serving.service import Attune
+
+def found(app, prefix=""):
+    for route in app.routes:
+        path = prefix + route.path.replace(":path", "")
+        if isinstance(route, Route):
+            yield from ([path, method.lower()] for method in route.methods or ())
+        elif isinstance(route.app, Starlette):
+            yield from found(route.app, path)
+        else:
+            yield [path, "get"]
+
+print(json.dumps(sorted(found(Attune.to_asgi(is_main=True)))))
+"""
+CLOSED = {"/docs.json", "/static_content"}  # what BentoML shows of itself; the door lets nobody in
+UNKNOWN = "/v1/{path}"  # whatever is no route: 404 names the nearest one
+ASIDE = {"head", "options"}  # about an answer, and what browsers ask beforehand
 
 
-def test_every_route_has_a_role_and_every_role_a_route() -> None:
-    assert mounted() == set(NEEDED)
+@pytest.fixture(scope="module")
+def mounted() -> set[tuple[str, str]]:
+    """Path and method of every route of the app that the service runs, ours and BentoML's."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    every = {(path, method) for path, method in json.loads(done.stdout.splitlines()[-1])}
+    assert CLOSED | {UNKNOWN} < {path for path, _ in every}
+    return {(path, method) for path, method in every if path not in CLOSED | {UNKNOWN} and method not in ASIDE}
+
+
+def test_every_route_has_a_role_and_every_role_a_route(mounted: set[tuple[str, str]]) -> None:
+    assert {path for path, _ in mounted} == set(NEEDED)
+
+
+def test_the_openapi_describes_every_route_and_no_other(mounted: set[tuple[str, str]]) -> None:
+    assert {(path, method) for path, one in document()["paths"].items() for method in one} == mounted
+
+
+def test_what_bentoml_shows_of_itself_is_answered_to_nobody(service: httpx.Client) -> None:
+    for path in (*CLOSED, "/static_content/index.css"):
+        assert service.get(path).status_code == 404
 
 
 def test_a_route_without_a_role_cannot_be_mounted() -> None:

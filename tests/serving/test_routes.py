@@ -144,6 +144,12 @@ def test_exactly_k_items_while_k_exist(service: httpx.Client, k: int) -> None:
     assert len(answered) == len(set(answered)) == k
 
 
+def test_a_whole_number_may_be_written_with_a_point(service: httpx.Client) -> None:
+    body = b'{"k": 2.0, "pinned": [{"key": "a", "items": ["green"], "positions": [2.0]}]}'
+    assert items(service.post("/v1/recommend", content=body))[1] == "green"
+    assert said(service.post("/v1/recommend", content=body.replace(b"[2.0]", b"[2.5]")), 400).startswith("pinned.0.")
+
+
 def test_an_unknown_customer_gets_what_is_popular_and_is_told(service: httpx.Client) -> None:
     answer = service.post("/v1/recommend", json={"customer": "nobody"})
     assert items(answer)
