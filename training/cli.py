@@ -97,8 +97,9 @@ def refit(
 ) -> None:
     """Train again as attune.yaml says, and promote what comes out where it is not worse than the champion.
 
-    A recommender's champion is made again from what came before the newest test period, and judged on it too. The
-    `schedule` of attune.yaml does this every day in `attune work`.
+    The champion is judged beside it on the newest part of the log: a recommender's is made again from what came before,
+    an uplift model's is taken as it is where it has not seen that. The `schedule` of attune.yaml does this every day
+    in `attune work`.
 
     Example: attune refit recommender -w shop
     """

@@ -22,6 +22,7 @@ What a run leaves in `workspace.runs / run_id` (the report reads it; per-custome
   `telling` and `different`: features that may be from after the offer, and `warnings`), and `offers`: per offer
   `average`, `rows`, `deciles`, `curve` {share, extra}, `against`, and `learners`: per learner `qini`, `qini_interval`,
   `slope`, `uplift_at`. An estimate is {value, lower, upper}; Qini and `extra` are outcomes per 1,000 customers.
+  Where the champion was judged again, `champion` (see `uplift_champion`).
 - `model/`: the learner, as `UpliftModel.save` writes it. What is registered has `baseline/` in it.
 """
 
@@ -31,7 +32,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,13 @@ from features.exposures import ExposureLog
 from features.ledger import Ledger
 from features.workspace import Workspace
 from training.metrics.uplift import Array
+from training.pipelines.uplift_champion import UNTIL, facing
 from training.pipelines.uplift_checks import checks_of
 from training.pipelines.uplift_evaluation import (
     CHOSEN,
     judge_all,
     outcome_of,
+    over_offers,
     predictions_out_of_fold,
     without_nan,
 )
@@ -188,7 +191,7 @@ def lines(evaluation: dict[str, Any]) -> list[str]:
         shown.extend(_line(name, figures) for name, figures in found["learners"].items())
         shown.append(f"  weights: {weights_in_words(evaluation['weights'][offer])}")
     shown.append(f"{evaluation['chosen_learner']}: {evaluation['verdict']} (Qini: {UNIT})")
-    return shown
+    return [*shown, f"the champion {evaluation['champion']['words']}"] if "champion" in evaluation else shown
 
 
 def weights_in_words(weights: dict[str, float]) -> str:
@@ -211,15 +214,16 @@ def _evaluation(
     log: ExposureLog, outcome: str, oof: OutOfFold, model: PerOffer | Selector, seed: int
 ) -> dict[str, Any]:
     offers = judge_all(oof)
-    against = _over_offers([offers[offer]["against"] for offer in oof.offers])
+    against = [offers[offer]["against"] for offer in oof.offers]
+    found = {"baseline": " and ".join(dict.fromkeys(one["baseline"] for one in against)), **over_offers(against)}
     return {
         "log": log.name,
         "outcome": outcome,
         "metric": METRIC,
         "unit": UNIT,
         "model": float(np.mean([offers[offer]["learners"][CHOSEN]["qini"] for offer in oof.offers])),
-        **against,
-        "verdict": verdict(against),
+        **found,
+        "verdict": verdict(found),
         "chosen_learner": model.name,
         "weights": model.weights(),
         "split": {"kind": "out of fold", "folds": int(oof.fold.max()) + 1, "seed": seed, "rows": len(oof.outcome)},
@@ -228,29 +232,32 @@ def _evaluation(
     }
 
 
-def _over_offers(against: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The mean over the offers; its interval is as wide as theirs are on average, as if they moved together.
-
-    Offers share their control, so their errors are correlated: this is the widest the interval can be.
-    """
-    means = {name: float(np.mean([one[name] for one in against])) for name in ("difference", "lower", "upper")}
-    return {"baseline": " and ".join(dict.fromkeys(one["baseline"] for one in against)), **means}
-
-
 def _json(value: dict[str, Any]) -> str:
     return json.dumps(without_nan(value), indent=1, allow_nan=False)
 
 
 def train(
-    workspace: Workspace, log: ExposureLog, outcome: str, names: Sequence[str], *, seed: int
+    workspace: Workspace,
+    log: ExposureLog,
+    outcome: str,
+    names: Sequence[str],
+    *,
+    seed: int,
+    window: timedelta = timedelta(0),
 ) -> tuple[Judged, Registered]:
-    """A judged model and the version that holds it; `log` holds only customers who agreed."""
+    """A judged model and the version that holds it; `log` holds only customers who agreed.
+
+    `window`: how long after an exposure its outcome is known; 0 where the log brings the outcomes.
+    """
     settings = workspace.settings.uplift
     found = judged(log, outcome, names, folds=settings.folds, seed=seed, compare=settings.compare)
     params = {"log": log.name, "outcome": outcome, "learner": found.model.name, "seed": seed}
+    champion = facing(workspace, log, found.oof, found.model, params, window)
+    found = replace(found, evaluation=found.evaluation | champion)
     metrics = {METRIC: found.evaluation["model"], "qini_difference": found.evaluation["difference"]}
     # What is registered is the model alone: no row of a customer goes with it.
     facts = {"kind": "uplift", "name": found.model.name, "as_of": log.table.as_of, "seed": found.model.seed}
+    facts |= {} if log.exposures.time is None else {UNTIL: str(log.exposures.time.max())}
     with building(workspace) as folder:
         save_evidence(found, log, folder / KEPT)
         save_effects(found, log, folder / KEPT)

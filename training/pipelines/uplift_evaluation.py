@@ -75,6 +75,14 @@ def _judge_offer(oof: OutOfFold, number: int) -> dict[str, Any]:
     }
 
 
+def over_offers(against: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The mean over the offers; its interval is as wide as theirs are on average, as if they moved together.
+
+    Offers share their control, so their errors are correlated: this is the widest the interval can be.
+    """
+    return {name: float(np.mean([one[name] for one in against])) for name in ("difference", "lower", "upper")}
+
+
 def _against(ranked: Mapping[str, Influenced], baseline: str) -> dict[str, Any]:
     found = (ranked[CHOSEN] - ranked[baseline]).interval
     return {"baseline": baseline, "difference": found.estimate, "lower": found.lower, "upper": found.upper}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ def run(workspace: Workspace, name: str, outcome: str, learner: str, *, seed: in
     settings = workspace.settings
     log, left_out = allowed(named(workspace, name), workspace, as_of)
     names = (learner,) if learner else settings.uplift.learners or tuple(CANDIDATES)
+    window = timedelta(0 if len(log.outcomes.columns) else settings.uplift.window_days)
     with step("Judging the learners out of fold"):
         found, registered = train(
             workspace,
@@ -33,6 +34,7 @@ def run(workspace: Workspace, name: str, outcome: str, learner: str, *, seed: in
             outcome or settings.uplift.outcome,
             names,
             seed=settings.seed if seed is None else seed,
+            window=window,
         )
     return [left_out, *lines(found.evaluation), registered.line("uplift", found.model.name)]
 
