@@ -139,6 +139,7 @@ def _facts(chosen: tracking.Version, evaluation: Mapping[str, Any]) -> dict[str,
         "metrics": dict(chosen.metrics),
         "data_fingerprint": chosen.fingerprint,
         "evaluation": _headline(evaluation),
+        "features": evaluation.get("features", []),  # how they were distributed: counts, of no customer
     }
 
 

@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from features.events import Events
 from features.interactions import Interactions
 from features.progress import step
+from features.table import FeatureTable
 from features.workspace import InteractionSettings, RecommenderSettings, Workspace
 from training.cost import measured
 from training.pipelines.recommend_champion import Champion, against
@@ -36,6 +37,7 @@ from training.recommenders.base import Recommender
 from training.recommenders.own import Own, parameters
 from training.registration import Registered
 from training.splits import TimeSplit
+from training.stability import shapes
 
 Parameters = Mapping[str, Any]
 
@@ -96,6 +98,7 @@ def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed
         bar.advance()
     evaluation = summary(judged, validated, best, split, settings.k, rng) | bought(tested)
     evaluation |= {"variety": watch.costs()} | ({"tuning": tuned.figures()} if tuned else {})
+    evaluation |= {"features": shapes(_table(events, split.end, workspace))}
     evaluation |= _facing(workspace, log, split, tested, judged, best, tuned_to, seed=seed)
     return Trained(
         model=model,
@@ -110,6 +113,12 @@ def learned(events: Events, workspace: Workspace, models: Sequence[str], *, seed
         weighed=log.settings,
         tuned=tuned,
     )
+
+
+def _table(events: Events, as_of: datetime, workspace: Workspace) -> FeatureTable:
+    """What is known of the customers as of the training: a report says later whether they are still like that."""
+    settings = workspace.settings
+    return FeatureTable.build(events, as_of, traits=settings.traits, currency=settings.currency)
 
 
 def _facing(

@@ -22,7 +22,7 @@ What a run leaves in `workspace.runs / run_id` (the report reads it; per-custome
   `telling` and `different`: features that may be from after the offer, and `warnings`), and `offers`: per offer
   `average`, `rows`, `deciles`, `curve` {share, extra}, `against`, and `learners`: per learner `qini`, `qini_interval`,
   `slope`, `uplift_at`. An estimate is {value, lower, upper}; Qini and `extra` are outcomes per 1,000 customers.
-  Where the champion was judged again, `champion` (see `uplift_champion`).
+  Where the champion was judged again, `champion` (see `uplift_champion`). `features`: their distribution (`stability`).
 - `model/`: the learner, as `UpliftModel.save` writes it. What is registered has `baseline/` in it.
 """
 
@@ -56,6 +56,7 @@ from training.pipelines.uplift_evaluation import (
 )
 from training.registration import EVALUATION, KEPT, REGISTERED, Finished, Registered, building, register
 from training.release import MODEL, save_model
+from training.stability import shapes
 from training.uplift import BASELINES, CANDIDATES, COMPARED
 from training.uplift.baseline import FOLDER as BASELINE
 from training.uplift.baseline import Baseline
@@ -227,6 +228,7 @@ def _evaluation(
         "chosen_learner": model.name,
         "weights": model.weights(),
         "split": {"kind": "out of fold", "folds": int(oof.fold.max()) + 1, "seed": seed, "rows": len(oof.outcome)},
+        "features": shapes(log.table),
         "checks": {offer: checks_of(log, oof, outcome, offer) for offer in oof.offers},
         "offers": offers,
     }

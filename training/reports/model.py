@@ -28,6 +28,11 @@ from training.reports.model_words import (
 from training.reports.page import Page, interval, kind_of, signed, stored
 
 LATEST, NEXT = 8, 15  # names that a sentence can hold
+MOVED = 15  # bars that are read at a glance
+LEARNED = {
+    "recommender": "at this training and now",
+    "uplift": "in the campaign that the served offers learned from and now",
+}
 Figures = dict[str, Any]
 
 
@@ -281,9 +286,9 @@ def _says(step: Figures) -> str | None:
 def _drift(page: Page, found: Figures) -> None:
     page.section(
         "Is it still the same shop?",
-        "Customers’ histories at the training and now; scores and answers in the first and in the newest seven days "
-        "that this version answered. The population stability index is 0 where nothing changed; from 0.1 on things "
-        "have shifted, from 0.25 on the model answers people whom it did not learn from.",
+        "Customers’ histories and features at the training and now; scores and answers in the first and in the newest "
+        "seven days that this version answered. The population stability index is 0 where nothing changed; from 0.1 on "
+        "things have shifted, from 0.25 on the model answers people whom it did not learn from.",
     )
     page.table(
         [
@@ -291,6 +296,36 @@ def _drift(page: Page, found: Figures) -> None:
             | {"stability index": row["index"], "it is": row["says"]}
             for row in found["drift"]
         ]
+    )
+    for model, learned in LEARNED.items():
+        if rows := [row for row in found["feature_drift"] if row["model"] == model]:
+            _feature_drift(page, learned, sorted(rows, key=lambda row: -(row["index"] or 0)))
+
+
+def _feature_drift(page: Page, learned: str, rows: list[Figures]) -> None:
+    worse = [row["what"] for row in rows if row["index"] is not None and row["says"] != "stable"]
+    told = f"{len(worse)} of {len(rows)} have shifted or drifted." if worse else "None has shifted."
+    page.subsection(
+        f"The features of customers, {learned}",
+        f"{told} Each feature by the deciles, or words, of then; what is not known is a bin of its own. Days since "
+        "something grow by themselves where nobody new comes.",
+    )
+    most = [row for row in rows if row["index"] is not None][:MOVED]
+    if most:
+        page.chart(charts.drift(most), f"The {len(most)} features that moved most; dashed: 0.1 and 0.25.")
+    page.table(
+        [
+            {"feature": row["what"], "mean then": row["then"], "mean now": row["now"]}
+            | {
+                "stability index": row["index"],
+                "it is": row["says"],
+                "by chance up to": row["chance"],
+                "meaning": row["means"],
+            }
+            for row in rows
+        ],
+        summary="All features as a table",
+        words=["meaning"],
     )
 
 

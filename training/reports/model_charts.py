@@ -5,7 +5,8 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from training.reports.charts import CHANCE, OURS, THEIRS, Rows, wide
+from training.reports.charts import BAD, CHANCE, OURS, THEIRS, Rows, wide
+from training.stability import DRIFTED, SHIFTED, says
 
 
 def groups(rows: Rows, unit: str, models: list[str]) -> alt.LayerChart:
@@ -64,3 +65,20 @@ def variety(rows: Rows, unit: str) -> alt.LayerChart:
     band = base.mark_rule(strokeWidth=4, opacity=0.45, color=OURS).encode(y=alt.Y("lower:Q", title=unit), y2="upper:Q")
     points = base.mark_point(filled=True, size=80, color=OURS, opacity=1).encode(y="difference:Q")
     return wide(rule + band + points, 260)
+
+
+def drift(rows: Rows) -> alt.LayerChart:
+    """The stability index of each feature, and where it is called shifted and drifted."""
+    frame = pd.DataFrame(rows)
+    scale = alt.Scale(domain=["stable", "shifted", says(DRIFTED)], range=[OURS, THEIRS, BAD])
+    bars = (
+        alt.Chart(frame)
+        .mark_bar(opacity=0.75)
+        .encode(
+            x=alt.X("index:Q", title="population stability index"),
+            y=alt.Y("what:N", sort=None, title=None, axis=alt.Axis(labelLimit=190)),
+            color=alt.Color("says:N", scale=scale, legend=alt.Legend(orient="top", title=None, columns=1)),
+        )
+    )
+    rules = alt.Chart(pd.DataFrame({"limit": [SHIFTED, DRIFTED]})).mark_rule(color=CHANCE, strokeDash=[3, 3])
+    return wide(bars + rules.encode(x="limit:Q"), 60 + 22 * len(frame))

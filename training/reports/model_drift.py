@@ -1,62 +1,78 @@
 """Drift: whether customers, scores and answers are still as they were when the model was new.
 
-    features   customers' histories at the training, and now
+    histories  of customers, at the training and now
+    features   of customers, as the training kept them in counts, and now; of the uplift release that is served, too
     scores     of the best item of a recommendation, in the first days that the version answered, and in the newest
     answers    the items that were answered, and how often with a fallback; in the same days
 
-By the population stability index (Siddiqi 2006): sum over bins of (now - then) x ln(now / then), shares of either time.
+By the population stability index: see `stability`.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 from sqlalchemy import func, select
 
 from features.consent import consented
 from features.decisions import decisions
+from features.events import Events
 from features.history import read_events
 from features.interactions import Interactions
 from features.ledger import Ledger
+from features.table import FeatureTable
+from features.workspace import Workspace
+from training.release import current, manifest_of
+from training.stability import LEAST, NAMED, Numbers, Shape, index, says
 
 if TYPE_CHECKING:
     from training.reports.model_figures import Evidence
 
 DAYS = 7  # a week holds each day of the week
-LEAST, MOST = 100, 20_000  # customers or decisions of a time: below, chance alone moves the index; above, it costs
-BINS, NAMED = 10, 50  # deciles of then; the items that were answered most, and the rest together
-SHIFTED, DRIFTED = 0.1, 0.25  # what is usual: below the first stable, above the second another population
-Numbers = NDArray[np.float64]
+MOST = 20_000  # decisions of a time: above, it costs
 Figures = dict[str, Any]
 Rows = list[Any]
 
 
-def drift(evidence: Evidence) -> list[Figures]:
-    """A row per thing that may drift: its mean then and now, the index, and what that says."""
-    return [*_features(evidence), *_decided(evidence)]
+def drift(evidence: Evidence) -> dict[str, list[Figures]]:
+    """A row per thing that may drift: its mean then and now, the index, and what that says; features apart."""
+    now = Now.of(evidence.workspace)
+    histories = [] if now is None else list(_histories(evidence, now))
+    features = [] if now is None else list(_features(evidence, now))
+    return {"drift": [*histories, *_decided(evidence)], "feature_drift": features}
 
 
-def index(then: Sequence[float], now: Sequence[float]) -> float:
-    """The population stability index of two rows of counts over the same bins; an empty bin counts half."""
-    before, after = (np.maximum(np.asarray(counts, float), 0.5) for counts in (then, now))
-    old, new = before / before.sum(), after / after.sum()
-    return float(((new - old) * np.log(new / old)).sum())
+@dataclass(frozen=True)
+class Now:
+    """The events of those who agree, up to the newest."""
+
+    events: Events
+    moment: datetime
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Now | None:
+        """None where nothing has happened."""
+        events = read_events(workspace)
+        if (span := events.span()) is None:
+            return None
+        moment = span[1] + timedelta(microseconds=1)
+        return cls(consented(events, workspace, purpose="personalisation", as_of=moment)[0], moment)
 
 
 def of_numbers(what: str, then: Numbers, now: Numbers) -> Figures:
     """By the deciles of then."""
     if min(len(then), len(now)) < LEAST:
         return _row(what, None, None, None)
-    edges = np.unique(np.quantile(then, np.linspace(0, 1, BINS + 1)[1:-1]))
-    places = (np.searchsorted(edges, values) + np.searchsorted(edges, values, "right") for values in (then, now))
-    counts = (np.bincount(place, minlength=2 * len(edges) + 1) for place in places)  # on an edge is a bin of its own
-    return _row(what, float(then.mean()), float(now.mean()), index(*(found.tolist() for found in counts)))
+    shape = Shape.of(then)
+    later = shape.of_now(pd.Series(now))
+    return _row(what, shape.mean, later.mean, shape.index_to(later))
 
 
 def of_names(what: str, then: Counter[str], now: Counter[str], decided: int) -> Figures:
@@ -71,29 +87,37 @@ def of_names(what: str, then: Counter[str], now: Counter[str], decided: int) -> 
 
 
 def _row(what: str, then: float | None, now: float | None, found: float | None) -> Figures:
-    if found is None:
-        return {
-            "what": what,
-            "then": then,
-            "now": now,
-            "index": None,
-            "says": f"fewer than {LEAST} of a time: not known",
-        }
-    says = "stable" if found < SHIFTED else "shifted" if found < DRIFTED else "drifted: train again"
-    return {"what": what, "then": then, "now": now, "index": found, "says": says}
+    return {"what": what, "then": then, "now": now, "index": found, "says": says(found)}
 
 
-def _features(evidence: Evidence) -> Iterator[Figures]:
+def _histories(evidence: Evidence, now: Now) -> Iterator[Figures]:
     workspace = evidence.workspace
-    events = read_events(workspace)
-    span, kept = events.span(), workspace.runs / evidence.run
-    if span is None:
+    then = Interactions.load(workspace.runs / evidence.run)
+    newest = Interactions.build(now.events, now.moment, workspace.settings.interactions)
+    yield of_numbers("items in a customer's history", _items(then), _items(newest))
+    yield of_numbers("items bought, of them", _bought(then), _bought(newest))
+
+
+def _features(evidence: Evidence, now: Now) -> Iterator[Figures]:
+    """Per feature, and per model that learned from customers, what it was then and what it is now."""
+    settings, offers = evidence.workspace.settings, current(evidence.workspace, "uplift")
+    learned = {"recommender": evidence.evaluation.get("features", [])}
+    if offers is not None:
+        learned["uplift"] = manifest_of(offers).get("features", [])
+    if not any(learned.values()):
         return
-    moment = span[1] + timedelta(microseconds=1)
-    agreed, _ = consented(events, workspace, purpose="personalisation", as_of=moment)
-    then, now = Interactions.load(kept), Interactions.build(agreed, moment, workspace.settings.interactions)
-    yield of_numbers("items in a customer's history", _items(then), _items(now))
-    yield of_numbers("items bought, of them", _bought(then), _bought(now))
+    table = FeatureTable.build(now.events, now.moment, traits=settings.traits, currency=settings.currency)
+    for kind, kept in learned.items():
+        for then in map(Shape.read, kept):
+            if then.feature in table.frame:  # a campaign's own features are in no event
+                yield {"model": kind, **_feature(then, then.of_now(table.frame[then.feature]))}
+
+
+def _feature(then: Shape, now: Shape) -> Figures:
+    found = then.index_to(now)
+    chance = None if found is None else then.by_chance(now)
+    row = _row(then.feature, then.mean, now.mean, found)
+    return row | {"says": says(found, chance or 0.0), "chance": chance, "means": then.sentence}
 
 
 def _items(known: Interactions) -> Numbers:

@@ -98,7 +98,7 @@ def figures(evidence: Evidence) -> Figures:
         "purchases": evaluation["purchases"],
         "costs": _costs(evidence),
         "variety": evaluation["variety"],
-        "drift": drift(evidence),
+        **drift(evidence),
         "sample": [_person(evidence, number, one) for number, one in enumerate(evidence.sample, start=1)],
     }
 

@@ -14,6 +14,8 @@ from math import log
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from sqlalchemy import insert
@@ -22,13 +24,19 @@ from typer.testing import CliRunner
 from features.consent import Basis, grant
 from features.decisions import Decision, Option, decisions
 from features.events import ORDERED, SCHEMA
+from features.exposures import ExposureLog, Exposures, save_log
 from features.history import append, locked
 from features.ledger import Ledger
+from features.table import FeatureTable
 from features.workspace import Workspace
 from serving.cli import app
+from tests.training.reports.conftest import CUT
+from training.pipelines.uplift_run import run
+from training.promotion import promote
+from training.release import current
 from training.reports.model import write
-from training.reports.model_drift import LEAST
 from training.reports.page import shown
+from training.stability import LEAST, index
 
 # MLflow's own queries, wishes about signatures and open sockets of its store are not ours to change.
 pytestmark = pytest.mark.filterwarnings(
@@ -100,6 +108,19 @@ def answered(workspace: Workspace, first: tuple[str, float], later: tuple[str, f
         connection.execute(insert(decisions), rows)
 
 
+def features_of(workspace: Workspace, model: str) -> dict[str, tuple[Any, ...]]:
+    """What the report says of the features that this model learned from; found on the page too."""
+    path = write(workspace, "1")
+    rows = [row for row in json.loads(path.with_suffix(".json").read_text())["feature_drift"] if row["model"] == model]
+    page = unescape(path.read_text())
+    for row in rows:
+        numbers = [shown(row[name]) for name in ("then", "now", "index")]
+        cells = "".join(f"<td>{cell}</td>" for cell in [row["what"], *numbers])
+        assert cells in page
+        assert row["means"] in page
+    return {row["what"]: (row["then"], row["now"], row["index"], row["says"]) for row in rows}
+
+
 def drift_of(workspace: Workspace) -> dict[str, tuple[Any, ...]]:
     """What the report says: of which thing the means then and now, the index and the words, found on the page too."""
     path = write(workspace, "1")
@@ -143,3 +164,41 @@ def test_of_too_few_answers_nothing_is_said(shop: Workspace) -> None:
     assert [found[what][3] for what in ("items in a customer's history", "items bought, of them")] == ["stable"] * 2
     for what in ("score of the best item", "items answered", "answers with a fallback"):
         assert found[what] == (None, None, None, "fewer than 100 of a time: not known")
+
+
+def test_the_features_of_customers_are_compared_with_those_of_the_training(shop: Workspace) -> None:
+    """All had 26 orders, then 27; each a week after the one before."""
+    assert {says for *_, says in features_of(shop, "recommender").values()} == {"stable"}
+    happened(shop, bought([WEEKS], NEW))
+    found = features_of(shop, "recommender")
+    assert found["orders"] == (26, 27, pytest.approx(MOVED), "drifted: train again")
+    assert found["days_between_orders"] == (7, 7, 0, "stable")
+    assert found["stage"] == (None, None, 0, "stable")
+    assert features_of(shop, "uplift") == {}
+
+
+def test_a_release_keeps_how_the_features_of_its_training_were_and_names_no_customer(shop: Workspace) -> None:
+    """The offers were learned from two exposures of each on one day, when all had 21 orders."""
+    time = np.full(240, START + timedelta(days=7 * 20 + 1), "M8[us]")
+    exposures = Exposures(np.repeat(["a", "none"], 120), np.full(240, 0.5), np.ones(240), time)
+    table = FeatureTable(pd.DataFrame(index=range(240)), (), np.array(CUSTOMERS * 2, dtype=object))
+    outcomes = pd.DataFrame({"revenue": np.random.default_rng(0).normal(size=240)})
+    save_log(shop, ExposureLog("coupons", "test", table, exposures, outcomes))
+    run(shop, "coupons", "revenue", "t-linear", seed=0, as_of=START + timedelta(days=300))
+    promote(shop, "uplift", "latest")
+    promote(shop, "recommender", "1")
+    for kind in ("uplift", "recommender"):
+        manifest = (current(shop, kind) / "manifest.json").read_text()
+        assert {one["feature"] for one in json.loads(manifest)["features"]} >= {"orders", "stage"}
+        assert "customer-" not in manifest
+    moved = index([0, 240, 0], [0, 0, 120])
+    assert features_of(shop, "uplift")["orders"] == (21, 26, pytest.approx(moved), "drifted: train again")
+    assert features_of(shop, "recommender")["orders"][:3] == (26, 26, 0)
+
+
+@pytest.mark.browser
+def test_the_picture_of_the_features_is_drawn_and_none_of_its_words_is_cut(shop: Workspace, drawn) -> None:
+    happened(shop, bought([WEEKS], NEW))
+    for _, page in drawn(write(shop, "1"), charts=8):
+        assert {"orders", "shifted", "drifted: train again"} <= set(page.locator("svg text").all_text_contents())
+        assert not {"orders", "items_bought", "population stability index"} & set(page.evaluate(CUT))

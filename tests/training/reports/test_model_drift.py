@@ -12,7 +12,8 @@ from sqlalchemy import insert
 
 from features.decisions import Decision, Option, decisions
 from features.ledger import Ledger
-from training.reports.model_drift import LEAST, _windows, index, of_names, of_numbers
+from training.reports.model_drift import _windows, of_names, of_numbers
+from training.stability import LEAST, index
 
 START = datetime(2026, 1, 1)
 
