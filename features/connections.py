@@ -34,6 +34,8 @@ class Connection(psycopg.Connection[Any]):
 
 def connected(patience: Patience, *words: Any, **named: Any) -> Connection:
     """A new connection; one that comes too late is closed."""
+    if patience.away is not None:
+        raise psycopg.OperationalError("it was away when this process began, and was not found right since")
     left = patience.left()
     if left is None:
         return _made(patience, words, named)

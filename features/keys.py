@@ -11,14 +11,18 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
+from pydantic import TypeAdapter
 from sqlalchemy import Column, DateTime, Integer, String, Table, Text, insert, select, update
 
 from features.events import utc
-from features.ledger import Ledger, metadata
+from features.ledger import AwayError, Ledger, metadata
+from features.workspace import Workspace
 
 SEND = "send"  # events in; it reads nothing, so it may stand in a page
 CATALOG = "catalog"  # changes items, prices and stock: for the shop's own servers, as are the next three
@@ -34,6 +38,7 @@ SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # as the map of an even
 ORIGIN = re.compile(r"https?://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 BYTES = 20  # of chance: nobody guesses a key, so a hash without salt tells nothing
 NAMED = 8  # characters of a key by which it is listed and revoked
+NOTE = ".keys.json"  # in the workspace's state; no backup holds it
 
 keys = Table(
     "keys",
@@ -120,9 +125,31 @@ def every(ledger: Ledger) -> list[Key]:
     return [Key(**row) for row in rows]
 
 
-def valid(ledger: Ledger) -> dict[str, Key]:
-    """The keys that may be used, by their hash."""
-    return {key.hash: key for key in every(ledger) if key.revoked_at is None}
+def valid(keys: Sequence[Key]) -> dict[str, Key]:
+    """Those that may be used, by their hash."""
+    return {key.hash: key for key in keys if key.revoked_at is None}
+
+
+def noted(workspace: Workspace, ledger: Ledger) -> Sequence[Key]:
+    """`every`, noted where the ledger is a server: for `known` when that is away."""
+    found = every(ledger)
+    if not ledger.stays:
+        with suppress(OSError):  # a full disk, or another worker that was first, stops nobody who has a key
+            _note(workspace.state / NOTE, _NOTE.dump_json((workspace.server, found)))
+    return found
+
+
+def known(workspace: Workspace, ledger: Ledger) -> Sequence[Key]:
+    """The keys; while the ledger is away as they were noted last, and where they never were nobody may begin."""
+    if ledger.away is None:
+        return noted(workspace, ledger)
+    try:
+        server, found = _NOTE.validate_json((workspace.state / NOTE).read_bytes())
+    except (OSError, ValueError):
+        server, found = None, []
+    if server != workspace.server:
+        raise AwayError(f"{ledger.away}; who may ask is not known either: no service read the keys there yet")
+    return found
 
 
 def of_environment() -> list[Key]:
@@ -159,6 +186,18 @@ def revoke(ledger: Ledger, name: str, now: datetime) -> Key:
 def hashed(key: str) -> str:
     """How the ledger knows a key."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _note(path: Path, content: bytes) -> None:
+    """Writes the file anew, for its owner only, where it holds something else; a part of it lets nobody in."""
+    if path.exists() and path.read_bytes() == content:
+        return
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+
+
+_NOTE = TypeAdapter(tuple[str | None, list[Key]])  # of which server, and its keys
 
 
 def described(key: Key) -> str:

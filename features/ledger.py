@@ -27,7 +27,7 @@ from sqlalchemy import (
     inspect,
     select,
 )
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from features.patience import Patience
 
@@ -63,11 +63,15 @@ WRITING: dict[str, dict[str, Any]] = {
 }
 
 
+class AwayError(OSError):
+    """The ledger cannot be asked now: nobody answers there, or not in order."""
+
+
 class Ledger:
     """The store of what must not be lost."""
 
     def __init__(self, url: str) -> None:
-        self._patience = Patience()
+        self._url, self._patience = url, Patience()
         self.engine: Engine = _sqlite(url) if url.startswith("sqlite:") else _postgresql(url, self._patience, **READING)
         self._writer = self.engine.execution_options(**WRITING[self.engine.dialect.name])
         self._looking = threading.local()
@@ -84,6 +88,34 @@ class Ledger:
         if not ledger.is_made():
             ledger.migrate()
         return ledger
+
+    @classmethod
+    def awaited(cls, url: str) -> Ledger:
+        """The same, also where its server is away: it is left alone then until `is_back` finds it right."""
+        try:
+            return cls.at(url)
+        except AwayError as error:
+            ledger = cls(url)
+            if ledger.stays:
+                raise
+            ledger._patience.away = str(error)
+            return ledger
+
+    @property
+    def away(self) -> str | None:
+        """Why nobody may ask it yet: its server was away when it was opened; else None."""
+        return self._patience.away
+
+    def is_back(self) -> bool:
+        """Whether it was away and is there again; one of another revision is refused in one line."""
+        if self.away is None:
+            return False
+        try:
+            Ledger.at(self._url)
+        except AwayError:
+            return False
+        self._patience.away = None
+        return True
 
     @classmethod
     def of_any_revision(cls, url: str) -> Ledger:
@@ -222,7 +254,8 @@ class Ledger:
             raise
         except DatabaseError as error:
             fault = " ".join(str(error.orig).split())
-            raise OSError(f"{self.engine.url}: the ledger could not be {done}: {fault}") from error
+            kind = AwayError if isinstance(error, OperationalError) else OSError
+            raise kind(f"{self.engine.url}: the ledger could not be {done}: {fault}") from error
 
     def rewrite(self) -> bool:
         """Leaves no byte of deleted rows in the store's files; False where a reader holds on to the log of writes."""

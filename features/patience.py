@@ -36,6 +36,7 @@ class Patience:
     def __init__(self) -> None:
         self._rests = 0.0  # until then, by `monotonic`
         self._late = 0  # looks given up since the last answer
+        self.away: str | None = None  # why nobody connects, as long as nobody may
 
     def require(self) -> None:
         """OSError where whoever is in a hurry has no time left, or should not ask yet."""

@@ -13,6 +13,7 @@ from training.release import CURRENT, MANIFEST
 
 WORKSPACE = "workspace"
 HISTORY = "history"
+LEDGER = "ledger"  # only looked at by who began without it
 BESIDE = {f"{kind} challenger": kind for kind in KINDS}  # part -> kind
 PARTS = (WORKSPACE, HISTORY, *KINDS, *BESIDE)
 Mark = tuple[Any, ...]

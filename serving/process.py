@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from features.keys import ASKED, valid
+from features.keys import ASKED, known, valid
 from features.ledger import Ledger
 from features.workspace import Workspace
 from serving.decisions.served import Served
@@ -31,10 +31,11 @@ THREADS = {  # of a worker; they take turns anyway
 
 def run(workspace: Workspace, *, host: str, port: int, workers: int, log: str) -> None:
     """BentoML in this process, after the port and all that its workers will read were found good."""
-    if not _inside(host):
-        _require_key(workspace, host)
+    ledger = Ledger.awaited(workspace.ledger)
+    _require_key(workspace, ledger, host)
     _free(host, port)
-    State.read(workspace, Served.readable(workspace))  # without what is wrong with releases: `GET /v1/ready` says that
+    # without what is wrong with releases: `GET /v1/ready` says that
+    State.read(workspace, Served.readable(workspace), ledger)
     os.environ["ATTUNE_WORKSPACE"] = str(workspace.folder)
     os.environ["ATTUNE_WORKERS"] = str(workers)
     os.environ[LOG] = log
@@ -68,9 +69,10 @@ def _inside(host: str) -> bool:
         return False
 
 
-def _require_key(workspace: Workspace, host: str) -> None:
-    """Who listens beyond this host has said who may ask."""
-    if not any(key.role in ASKED for key in valid(Ledger.at(workspace.ledger)).values()):
+def _require_key(workspace: Workspace, ledger: Ledger, host: str) -> None:
+    """Who listens beyond this host has said who may ask; of a ledger that is away it is known from before."""
+    keys = valid(known(workspace, ledger))
+    if not _inside(host) and not any(key.role in ASKED for key in keys.values()):
         said = (
             f"without a key only a loopback address is served; make one of the roles {', '.join(sorted(ASKED))} first"
         )

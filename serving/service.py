@@ -81,9 +81,6 @@ class Attune:
         self.gauges.start()
         wordless()  # only now: what stops the service from starting is told in words
 
-    def __is_ready__(self) -> bool:
-        return routes.state is not None
-
     async def __metrics__(self, counted: str) -> str:
         """BentoML's metrics and what we count, with what the stores say now."""
         return counted if routes.state is None else counted + await told(routes.state, routes.now())
@@ -122,4 +119,4 @@ def _answered(name: str, decide: Decide, model: Any, request: dict[str, Any], ct
     return orjson.dumps(answer).decode()
 
 
-cast(Any, Attune).add_asgi_middleware(Door, keys=routes.keys, now=routes.now)
+cast(Any, Attune).add_asgi_middleware(Door, keys=routes.keys, probe=routes.probe, now=routes.now)

@@ -23,6 +23,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Protocol
 
+from features.ledger import Ledger
 from features.memory import give_back
 from features.workspace import REFUSED, SETTINGS, STATE, Workspace
 from serving.decisions.canary import HangsError, require_right
@@ -30,12 +31,13 @@ from serving.decisions.copies import read_copy, tidy
 from serving.decisions.served import Served, beside_of, champion_of, one_before
 from serving.decisions.state import State
 from serving.experiments.challenges import KINDS
-from serving.marks import BESIDE, HISTORY, PARTS, WORKSPACE, Mark, files_of, marks_of
+from serving.marks import BESIDE, HISTORY, LEDGER, PARTS, WORKSPACE, Mark, files_of, marks_of
 from training.release import write_json
 
 log = logging.getLogger("attune.watch")
 SECONDS = 1.0  # between two looks
 TIDIED = 10  # looks, after which memory that nobody uses is given back: what a release or a batch took for a while
+FAULT = "the workspace cannot be read now; the service's log says why"
 AGAIN = 60.0  # seconds after which what was refused is tried again: what was wrong may have been the machine
 
 
@@ -72,10 +74,10 @@ class Watch:
         old, self._marks = self._marks, marks
         due = self._refused.keys() - self._hung if again else ()
         changed = [part for part in PARTS if marks[part] != old.get(part) or part in due]
-        if self._routes.state is None:
+        if (state := self._routes.state) is None:
             self._begin()
-        elif changed:
-            self._answer(self._routes.state, changed)
+        elif found := list(dict.fromkeys([*self._returned(state), *changed])):
+            self._answer(state, found)
 
     def _run(self) -> None:
         for number in count(1):
@@ -90,22 +92,37 @@ class Watch:
 
     def _begin(self) -> None:
         """The first state; where there can be none, the service says why and this is tried again."""
+        self._refused.pop(WORKSPACE, None)
         try:
-            rules = State.rules(Workspace.open(self._folder)).writing()
+            workspace = Workspace.open(self._folder)
+            ledger = Ledger.awaited(workspace.ledger)
+            rules = State.rules(workspace, ledger).writing()
         except Exception as error:  # noqa: BLE001  # the edge of the service: it answers what is wrong
-            self._refused.pop(WORKSPACE, None)
             self._refuse(WORKSPACE, error)
-            self._routes.fault = self._refused[WORKSPACE]
+            # where the ledger is, or what else a library says, is nobody's business who asks
+            self._routes.fault = self._refused[WORKSPACE] if isinstance(error, ValueError) else FAULT
             self._tell()
             return
-        self._refused.pop(WORKSPACE, None)
+        if ledger.away:
+            log.warning("%s is away, decisions are not personal until it is back: %s", LEDGER, ledger.away)
         self._answer(rules, [part for part in PARTS if part not in (WORKSPACE, HISTORY)])
+
+    def _returned(self, state: State) -> list[str]:
+        """What is to be read again where the ledger, away until now, is back: what could not be known without it."""
+        before = self._refused.pop(LEDGER, None)
+        try:
+            if state.ledger is not None and state.ledger.is_back():
+                log.warning("%s is back", LEDGER)
+                return [WORKSPACE, HISTORY]
+        except Exception as error:  # noqa: BLE001  # one of another revision, say: nobody asks it, and all else goes on
+            self._refuse(LEDGER, error)
+        return [] if self._refused.get(LEDGER) == before else [LEDGER]
 
     def _answer(self, state: State, parts: list[str]) -> None:
         """Answers from the state with these parts as they are now."""
         self._tried_at, before = monotonic(), self._routes.state
         for part in parts:
-            state = self._renewed(state, part)
+            state = state if part == LEDGER else self._renewed(state, part)
         for one in (state, *state.variants.values()):
             one.popular.knows(one.catalog, self._now())  # before somebody waits for it
         self._routes.state = replace(state, refused=dict(self._refused))

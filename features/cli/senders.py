@@ -31,11 +31,13 @@ def create_key(
 
     Example: attune keys create shop-page --role publishable --origin https://shop.example -w shop
     """
-    from features.keys import PUBLISHABLE, create, secret_of
+    from features.keys import PUBLISHABLE, create, noted, secret_of
     from features.ledger import Ledger
 
-    ledger = Ledger.at(opened(workspace).ledger)
+    shop = opened(workspace)
+    ledger = Ledger.at(shop.ledger)
     key = create(ledger, source, role, datetime.now(UTC), origin or (), rate)
+    noted(shop, ledger)
     typer.echo(key)
     if role == PUBLISHABLE:
         typer.echo(secret_of(ledger, key))
@@ -84,8 +86,11 @@ def revoke_key(
 
     Example: attune keys revoke 3f2c0a9b -w shop
     """
-    from features.keys import revoke
+    from features.keys import noted, revoke
     from features.ledger import Ledger
 
-    gone = revoke(Ledger.at(opened(workspace).ledger), key, datetime.now(UTC))
+    shop = opened(workspace)
+    ledger = Ledger.at(shop.ledger)
+    gone = revoke(ledger, key, datetime.now(UTC))
+    noted(shop, ledger)
     typer.echo(f"{gone.id}... of {gone.source}: revoked")

@@ -42,12 +42,16 @@ LOOKUP = 500  # decision ids per query
 
 
 class Journal:
-    """One worker's segment, and the thread that commits it. Starting one recovers what dead workers left."""
+    """One worker's segment, and the thread that commits it. Starting one recovers what dead workers left.
+
+    Where the ledger is away at the start, as soon as it is back.
+    """
 
     def __init__(self, folder: Path, ledger: Ledger) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._ledger = folder, ledger
-        self.recovered, self.torn = recover(folder, ledger)
+        self.recovered, self.torn, self._behind = 0, 0, True
+        self._recover()
         self._lock, self._wake, self._closing = threading.Lock(), threading.Event(), False
         self._pending: list[dict[str, Any]] = []
         self.failure: str | None = None  # why the last commit did not succeed; the lines stay in the segment
@@ -115,6 +119,12 @@ class Journal:
         self._path.unlink(missing_ok=True)
         os.close(self._file)
 
+    def _recover(self) -> None:
+        """Commits what dead workers left, once."""
+        if self._behind and not self._ledger.away:
+            self.recovered, self.torn = recover(self._folder, self._ledger)
+            self._behind = False
+
     def _forgets(self) -> bool:
         """Whether somebody was erased since the segment was begun."""
         return _touched(self._folder) != self._begun
@@ -150,6 +160,7 @@ class Journal:
             self._wake.wait(GROUP_SECONDS)
             try:
                 self.commit()
+                self._recover()
                 self._tell(None)
             except Exception as error:  # noqa: BLE001  # the edge of a thread: a full disk must not end it
                 self._tell(" ".join(str(error).split())[:200])

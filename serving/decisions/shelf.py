@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from features.catalog import Catalog, read_catalog
+from features.catalog import Catalog, read_catalog, read_files
 from features.items import live_items, newest
 from features.ledger import Ledger
 from features.workspace import Workspace
@@ -36,9 +36,11 @@ class Shelf:
 
     @classmethod
     def of(cls, workspace: Workspace, ledger: Ledger, learned: Release | None) -> Shelf:
-        """The shelf as it stands; the version is read first, so that a change in between is read twice, not missed."""
-        version = newest(ledger)
-        catalog = read_catalog(workspace)
+        """The shelf as it stands; the version is read first, so that a change in between is read twice, not missed.
+
+        While the ledger is away the files alone say it, until the first look that finds what was said live.
+        """
+        version, catalog = (0, read_files(workspace)) if ledger.away else (newest(ledger), read_catalog(workspace))
         return cls(ledger, Stock(version, catalog, admitted(learned, catalog)), learned)
 
     def beside(self, learned: Release | None) -> Shelf:

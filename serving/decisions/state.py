@@ -14,7 +14,7 @@ from typing import Any
 from features.catalog import Catalog, read_items
 from features.codes import load_codes
 from features.conditions import Condition
-from features.keys import every, of_environment
+from features.keys import known, noted, of_environment
 from features.ledger import Ledger
 from features.offers import Offer, read_offers
 from features.placements import FILE as PLACEMENTS
@@ -91,12 +91,13 @@ class State:
 
     @classmethod
     def rules(cls, workspace: Workspace, ledger: Ledger | None = None) -> State:
-        """What the workspace's own files say, new codes in the ledger; no release yet."""
+        """What the workspace's own files say, new codes in the ledger unless that is away; no release yet."""
         ledger = Ledger.at(workspace.ledger) if ledger is None else ledger
         shelf, offers = Shelf.of(workspace, ledger, None), read_offers(workspace.folder)
         placements, catalog = read_placements(workspace.folder), shelf.now().catalog
         require_possible(workspace.folder, placements, catalog)
-        load_codes(ledger, workspace.folder, offers)
+        if not ledger.away:
+            load_codes(ledger, workspace.folder, offers)
         return cls(
             settings=workspace.settings,
             workspace_hash=workspace.hash,
@@ -143,28 +144,30 @@ class State:
     def writing(self) -> State:
         """The same with what journals decisions, takes events in, and knows keys and what customers did."""
         assert self.ledger is not None and self.workspace is not None  # noqa: S101, PT018  # see `serving`
-        seen = Seen.of(
-            self.workspace, self.conditions
-        )  # first: what fails after a thread began would leave that behind
+        # first: what fails after a thread began would leave that behind
+        seen, first = self._seen(), known(self.workspace, self.ledger)
         journal = Journal(self.workspace.state / "journal", self.ledger)
         kept: dict[str, Any] = {
             "journal": journal,
             "intake": Intake(self.ledger),
-            "keys": Keys(partial(every, self.ledger)),
+            "keys": Keys(partial(noted, self.workspace, self.ledger), first),
         }
         return self._keeping(**kept, shadow=Shadow(journal), seen=seen)
 
     def after(self, one: State) -> State:
         """This state in the place of that one, with what writes for it."""
-        assert self.workspace is not None  # noqa: S101  # see `serving`
-        seen = one.seen if one.conditions == self.conditions else Seen.of(self.workspace, self.conditions)
+        seen = one.seen if one.conditions == self.conditions else self._seen()
         kept = {name: getattr(one, name) for name in ("journal", "intake", "keys", "shadow")}
         return self._keeping(**kept, seen=seen)
 
     def seeing(self) -> State:
         """The same with what customers did as the history has it now."""
-        assert self.workspace is not None  # noqa: S101  # see `serving`
-        return self._keeping(seen=Seen.of(self.workspace, self.conditions))
+        return self._keeping(seen=self._seen())
+
+    def _seen(self) -> Seen:
+        """What the history says that customers did; nothing while the ledger, which says how far it goes, is away."""
+        assert self.ledger is not None and self.workspace is not None  # noqa: S101, PT018  # see `serving`
+        return Seen() if self.ledger.away else Seen.of(self.workspace, self.conditions)
 
     def _keeping(self, **kept: Any) -> State:
         """The same with these parts, also where a challenger answers."""

@@ -1,17 +1,18 @@
 """The door of what BentoML answers itself: its calls under `/api`, its probes and metrics.
 
-What is wrong is refused as under `/v1`, before BentoML reads it; what is in no table is not there.
+What is wrong is refused as under `/v1`, before BentoML reads it; what is in no table is not there. `/readyz` is
+answered here: BentoML's own tells a status and nothing else.
 And the short way: what is asked most, and waits for nothing, goes from BentoML's metrics straight to our own routes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.decisions.requests import AssignCall, Call
@@ -21,7 +22,7 @@ from serving.http.roles import NEEDED, OPEN
 
 PREFIX = "/api/"
 MOUNTED = ("/v1/", "/reports/")  # their routes ask themselves
-DOCS = "/v1/docs"
+DOCS, READY = "/v1/docs", "/readyz"
 CALLS: dict[str, type[Call]] = {
     "/api/recommend": Call,
     "/api/offers/select": Call,
@@ -32,14 +33,22 @@ CALLS: dict[str, type[Call]] = {
 class Door:
     """ASGI middleware: who comes through may; a call that comes through is a known one of the right shape and size."""
 
-    def __init__(self, app: ASGIApp, keys: Callable[[], Keys], now: Callable[[], datetime]) -> None:
-        self.app, self._keys, self._now = app, keys, now
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Callable[[], Keys],
+        probe: Callable[[], Awaitable[Response]],
+        now: Callable[[], datetime],
+    ) -> None:
+        self.app, self._keys, self._probe, self._now = app, keys, probe, now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # a path with a line break fits no mounted app: it is refused here, in our words
         if scope["type"] != "http" or (scope["path"].startswith(MOUNTED) and "\n" not in scope["path"]):
             return await self.app(scope, receive, send)
         try:
+            if scope["path"] == READY and scope["method"] in ("GET", "HEAD"):
+                return await (await self._probe())(scope, receive, send)
             content = await self._admitted(Request(scope, receive))
         except HttpError as error:
             return await refused(error)(scope, receive, send)

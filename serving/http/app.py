@@ -46,7 +46,7 @@ from serving.http.logs import note
 from serving.http.openapi import document
 from serving.http.outcomes import Outcomes
 from serving.http.pages import Pages
-from serving.http.ready import readiness
+from serving.http.ready import Probe, readiness
 from serving.http.roles import PAGES
 from serving.http.script import script
 from serving.http.signals import Signals
@@ -66,7 +66,7 @@ class Routes:
         self.now = now
         self.sources = Sources(self)
         self.signals = Signals(self.ready, now)
-        self.known = self._known()
+        self.known, self._probe = self._known(), Probe()
 
     def app(self) -> Starlette:
         """The app to mount."""
@@ -135,6 +135,10 @@ class Routes:
     async def readiness(self, _request: Request) -> Response:
         """What answers, of when it is, and what was refused or fails."""
         return answer(await aside(readiness, self.ready(), self.now()))
+
+    async def probe(self) -> Response:
+        """`/readyz`: 200 as soon as decisions are answered, and what is degraded meanwhile."""
+        return answer({"ready": True, "degraded": await self._probe.names(self.ready(), self.now())})
 
     async def openapi(self, _request: Request) -> Response:
         return answer(document())

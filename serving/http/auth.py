@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Scope
 
-from features.keys import ADMIN, ASKED, DECIDE, PUBLISHABLE, READ, SEND, Key, hashed
+from features.keys import ADMIN, ASKED, DECIDE, PUBLISHABLE, READ, SEND, Key, hashed, valid
 from serving.http.errors import HttpError
 from serving.http.limits import Limits
 from serving.http.tokens import HEADER, customer_of
@@ -83,10 +83,10 @@ HERE = Asker()
 class Keys:
     """The keys, read again when they are old or one is not among them; while they cannot be read, as they were."""
 
-    def __init__(self, read: Callable[[], Sequence[Key]]) -> None:
+    def __init__(self, read: Callable[[], Sequence[Key]], first: Sequence[Key] | None = None) -> None:
         self._list = read
         self._began = self._read = monotonic()
-        self._keep(read())
+        self._keep(read() if first is None else first)
         self._lock, self._limits = asyncio.Lock(), Limits()
 
     async def admitted(
@@ -152,9 +152,8 @@ class Keys:
             self._down = True
 
     def _keep(self, keys: Sequence[Key]) -> None:
-        valid = [key for key in keys if key.revoked_at is None]
-        self._known, self._down = {key.hash: key for key in valid}, False
-        self._origins = frozenset(origin for key in valid for origin in (key.origins or "").split())
+        self._known, self._down = valid(keys), False
+        self._origins = frozenset(origin for key in self._known.values() for origin in (key.origins or "").split())
         self._closed = any(key.role in ASKED for key in keys)  # a revoked one too: revoking opens nothing
 
 

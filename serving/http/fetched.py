@@ -12,7 +12,7 @@ TEXT, HTML, JSON = "text/plain", "text/html", "application/json"
 FETCHED: dict[str, tuple[str, str]] = {  # summary, and what kind of content comes
     "/livez": ("The process answers.", TEXT),
     "/healthz": ("The same as `/livez`.", TEXT),
-    "/readyz": ("The service has read its workspace and answers; 503 until then.", TEXT),
+    "/readyz": ("Whether decisions are answered, 503 until they are, and by name what is degraded meanwhile.", JSON),
     "/metrics": ("What is counted and measured over all workers, for Prometheus (docs/operations.md).", TEXT),
     "/schema.json": ("What BentoML says of its calls under `/api`.", JSON),
     "/v1/openapi.json": ("This document.", JSON),
@@ -28,7 +28,7 @@ DROPPED = {"type": "object", "required": ["success"], "properties": {"success": 
 def paths() -> dict[str, Any]:
     """The routes as OpenAPI's paths."""
     found = {path: {"get": _operation(path, *said)} for path, said in FETCHED.items()}
-    found["/readyz"]["get"]["responses"]["503"] = _described("Not yet ready", {TEXT: {"schema": {"type": "string"}}})
+    found["/readyz"]["get"]["responses"] |= _errors({"503": "Not yet ready"})
     moved = {"307": {"description": "The page with all routes is at Location"}} | _errors(LATE)
     found["/"] = {"get": {"summary": "Leads to `/v1/docs`.", "responses": moved, **secured("/")}}
     return found | {"/v1/m": {"post": _dropped()}}
