@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from features.compaction import compact
 from features.history import close_days
 from features.ledger import Ledger
 from features.states.refresh import refresh
@@ -20,6 +21,7 @@ from serving.schedule import Refits
 PAUSE = 1.0  # seconds between two rounds: what a job keeps fresh is at most this much older
 LINGER = 3.0  # seconds in which a service takes what was closed into memory (`serving.watch`)
 TOLD = 1_000  # customers: fewer are brought up to date every second, and unsaid
+COMPACTED = "compacted"  # the day on which it was done last
 Say = Callable[[str], None]
 
 
@@ -27,6 +29,19 @@ def close(workspace: Workspace, now: datetime) -> str | None:
     """Moves the days that are over in the workspace's zone into the history."""
     moved = close_days(workspace, midnight(now, workspace.settings.timezone), linger=LINGER)
     return f"{moved:,} events of closed days moved into the history" if moved else None
+
+
+def compacted(workspace: Workspace, now: datetime) -> str | None:
+    """Joins small files of the history, once a day."""
+    today, path = now.astimezone(ZoneInfo(workspace.settings.timezone)).date().isoformat(), workspace.state / COMPACTED
+    if path.exists() and path.read_text(encoding="utf-8") == today:
+        return None
+    path.write_text(today, encoding="utf-8")
+    try:
+        joined = compact(workspace)
+    except OSError as error:  # a disk that is full has no room for the next try a second later
+        return f"compaction, again tomorrow: {' '.join(str(error).split())}"
+    return f"{joined:,} files of the history joined" if joined else None
 
 
 def fresh(workspace: Workspace, now: datetime) -> str | None:
@@ -37,7 +52,7 @@ def fresh(workspace: Workspace, now: datetime) -> str | None:
 
 # name -> what one round does, and says where it did something. Killed at any point, it loses and doubles nothing.
 Job = Callable[[Workspace, datetime], str | None]
-JOBS: dict[str, Job] = {"features": fresh, "days": close}
+JOBS: dict[str, Job] = {"features": fresh, "days": close, "compaction": compacted}
 
 
 def once(workspace: Workspace, now: datetime) -> list[str]:

@@ -40,6 +40,8 @@ def brought_since(workspace: Workspace, version: int) -> Brought | None:
     paths = [str(workspace.history / path) for log in logs for path in _added(log)]
     if not paths:
         return Brought(last, [], [])
+    if not all(Path(path).exists() for path in paths):
+        return None  # they were joined with others, long ago
     rows = connect().read_parquet(paths)
     nobody = rows.filter(rows.customer.isnull(), rows.anonymous.notnull())
     return Brought(last, _distinct(rows, "customer"), _distinct(nobody, "anonymous"))

@@ -1,11 +1,16 @@
 """The worker trains at the times of the schedule, in the workspace's zone: once a day, and beside its other jobs."""
 
+import shutil
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from features.compaction import MANY
+from features.events import Event
+from features.history import close_days, read_events, record
+from features.ledger import Ledger
 from features.workspace import Workspace, create
 from serving import work
 from serving.schedule import Refits, due
@@ -51,3 +56,21 @@ def test_a_refit_that_fails_is_said_and_the_other_jobs_go_on(shop: Workspace) ->
     assert line.startswith("refit recommender failed (2): attune: ")
     assert "import purchases first" in line
     assert refits.look(shop, moment) is None
+
+
+def test_the_history_of_a_month_is_compacted_once_a_day(shop: Workspace) -> None:
+    """Of one a day, the files of a month are joined; the next look is a day later."""
+    ledger = Ledger.at(shop.ledger)
+    for day in range(MANY):
+        time = datetime(2026, 1, 1, 12) + timedelta(days=day)
+        record(ledger, [Event("sdk", f"m{day}", "View", time, time, customer="anna")])
+        close_days(shop, time + timedelta(hours=12))
+    assert work.compacted(shop, at("01T12:00")) == f"{MANY} files of the history joined"
+    assert work.compacted(shop, at("01T12:01")) is None
+    assert work.JOBS["compaction"] is work.compacted
+    assert read_events(shop).before(datetime(2027, 1, 1)).count().to_pyarrow().as_py() == MANY
+    shutil.rmtree(shop.history / "_delta_log")
+    (shop.history / "_delta_log").mkdir()
+    (shop.history / "_delta_log" / f"{0:020}.json").write_text("no JSON")
+    assert work.compacted(shop, at("02T12:00")).startswith("compaction, again tomorrow: ")
+    assert work.compacted(shop, at("02T12:01")) is None
