@@ -26,6 +26,7 @@ THREADS = {  # of a worker; they take turns anyway
     # and what is large goes back at once when it is let go of, else glibc moves that limit up to 32 MB
     "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),  # set with it: else the end of the heap goes and comes with every request
+    "ARROW_DEFAULT_MEMORY_POOL": "system",  # the same memory as everybody's: its own pool kept what it had at its peak
 }
 
 

@@ -95,7 +95,7 @@ def test_a_service_that_starts_without_its_ledger_answers_and_loses_nothing_and_
         ready = client.get("/readyz")
         assert ready.status_code == 200
         assert not any(where(database) in one.text for one in (event, item, keyed, ready))
-        killed(client)
+        killed(client, away)
         made += answered(client, database)
         database.start()
         until(client, lambda: personal(client))
@@ -116,10 +116,11 @@ def answered(client: httpx.Client, database: Server) -> list[str]:
     return [one.json()["decision_id"] for one in answers.values()]
 
 
-def killed(client: httpx.Client) -> None:
+def killed(client: httpx.Client, away: Workspace) -> None:
     """Ends the worker by kill -9 and returns when another one answers."""
     mine = psutil.Process().children(recursive=True)
-    (worker,) = [one for one in mine if "_bentoml_impl.worker.service" in one.cmdline()]
+    workers = [one for one in mine if "_bentoml_impl.worker.service" in one.cmdline()]
+    (worker,) = [one for one in workers if one.environ().get("ATTUNE_WORKSPACE") == str(away.folder)]
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait(timeout=20)
     until(client, lambda: client.get("/readyz").status_code == 200)
@@ -201,7 +202,7 @@ def test_what_only_the_ledger_says_is_there_once_it_is_back(away: Workspace, dat
     watch = begun(away, routes)
     assert UNREAD in str(fallback(routes))
     assert "sencha" not in routes.state.catalog.frame.index
-    assert len(routes.state.seen.rows) == 0
+    assert len(routes.state.seen.customers.table) == 0
     watch.look()
     assert routes.state.ledger.away
     database.start()
@@ -209,7 +210,7 @@ def test_what_only_the_ledger_says_is_there_once_it_is_back(away: Workspace, dat
     assert fallback(routes) is None
     assert "sencha" in routes.state.catalog.frame.index
     assert "mocha" in routes.state.catalog.out_of_stock
-    assert len(routes.state.seen.rows)
+    assert len(routes.state.seen.customers.table)
     with routes.state.ledger.read() as connection:
         assert connection.execute(select(codes.c.code)).scalars().all() == ["code-1"]
 
