@@ -57,7 +57,7 @@ def items_of(
         return _part("item", basket(state, BasketRequest(cart=request.cart, **own), decision_id, now))
     found = _part("item", recommend(state, RecommendRequest(**own), decision_id, now))
     if wanted.route == "recommend":
-        return replace(found, fallback=None) if default and found.decision else found  # popular is what was asked for
+        return replace(found, fallback=None) if default else found  # popular is what was asked for
     lacking = "item" if wanted.route == "similar" else "cart"
     return replace(found, fallback=f"no {lacking} was given for {wanted.route} items: those of recommend")
 
