@@ -15,9 +15,10 @@ from features.catalog import read_catalog
 from features.consent import Basis, grant
 from features.interactions import Interactions
 from features.ledger import Ledger
+from features.placements import MAX_K
 from features.workspace import Bought, Workspace, create
 from serving.decisions.recommend import basket, recommend, similar
-from serving.decisions.requests import MAX_K, BasketRequest, RecommendRequest, SimilarRequest
+from serving.decisions.requests import BasketRequest, RecommendRequest, SimilarRequest
 from serving.decisions.state import State
 from training.recommenders import RECOMMENDERS
 from training.release import point, save_model, write_release
