@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 EVER = datetime.max  # noqa: DTZ901  # UTC without a zone: all that history holds
+EVERY = float("inf")
 LOOKED = 1_000  # bounds what an answer costs; a condition that counts further is not written
 Rows = list[dict[str, Any]]
 
@@ -65,6 +66,7 @@ class Seen:
     customers: Closed = field(default_factory=Closed)
     devices: Closed = field(default_factory=partial(Closed, whose="anonymous"))
     sequence: int = 0
+    unread: bool = False  # while the ledger is away, which says how far the history goes, nothing is known of anybody
 
     @classmethod
     def of(cls, workspace: Workspace, conditions: Sequence[Condition]) -> Seen:
@@ -91,13 +93,22 @@ class Seen:
         return cls(newest(people(rows), "customer"), newest(nobody, "anonymous"), closed.sequence)
 
     def of_person(self, ledger: Ledger | None, ids: Sequence[str]) -> Rows:
-        """What is known of the person with these ids: live events above the history, and the history's rows."""
-        live = [row for row in waiting(ledger, ids) if row["sequence"] > self.sequence]
-        return live + self.customers.of(*ids)
+        """What is known of the person with these ids: live events above the history, and the history's rows.
+
+        Also those of devices on which the person identified since.
+        """
+        self._require_read()
+        since = waiting(ledger, ids, self.devices)
+        return [row for row in since if row.get("sequence", EVERY) > self.sequence] + self.customers.of(*ids)
 
     def of_visitor(self, ledger: Ledger, device: str) -> Rows:
         """The same of nobody on this device: after somebody last identified there."""
+        self._require_read()
         return of_device(ledger, device, self.devices.of(device), above=self.sequence)
+
+    def _require_read(self) -> None:
+        if self.unread:
+            raise OSError("the history was not read yet")
 
 
 def asked(conditions: Sequence[Condition]) -> set[str]:
@@ -113,10 +124,10 @@ def _leaves(conditions: Sequence[Condition]) -> Iterator[Leaf]:
     return (leaf for condition in conditions for leaf in leaves(condition))
 
 
-def waiting(ledger: Ledger | None, ids: Sequence[str]) -> Rows:
+def waiting(ledger: Ledger | None, ids: Sequence[str], closed: Closed | None = None) -> Rows:
     """The newest live events of the person with these ids that wait in the ledger, with their `sequence`.
 
-    Under any id, and on devices before any.
+    Under any id, and on devices before any; there also what is closed of nobody, which has no sequence.
     """
     if ledger is None:
         return []
@@ -125,7 +136,8 @@ def waiting(ledger: Ledger | None, ids: Sequence[str]) -> Rows:
     if not devices:
         return rows
     whose = f"{_among('customer', ids)} OR {_among('anonymous', devices)}"
-    return belongs(_newest(ledger, whose, [*ids, *devices]), ids)
+    before = [] if closed is None else closed.of(*devices)
+    return belongs([*_newest(ledger, whose, [*ids, *devices]), *before], ids)
 
 
 def waiting_each(ledger: Ledger, customers: Sequence[str]) -> dict[str, Rows]:

@@ -167,7 +167,7 @@ class State:
     def _seen(self) -> Seen:
         """What the history says that customers did; nothing while the ledger, which says how far it goes, is away."""
         assert self.ledger is not None and self.workspace is not None  # noqa: S101, PT018  # see `serving`
-        return Seen() if self.ledger.away else Seen.of(self.workspace, self.conditions)
+        return Seen(unread=True) if self.ledger.away else Seen.of(self.workspace, self.conditions)
 
     def _keeping(self, **kept: Any) -> State:
         """The same with these parts, also where a challenger answers."""

@@ -143,3 +143,33 @@ def test_what_a_closed_day_holds_of_a_device_is_counted_until_somebody_identifie
     assert heard(routes) == 0
     on_device(routes, 5)
     assert heard(routes) == 1
+
+
+def test_who_identifies_on_a_device_takes_along_at_once_what_a_closed_day_holds_of_it(
+    shop: Workspace, routes: Routes, watch: Watch
+) -> None:
+    on_device(routes, 1, 2)
+    refresh(shop, NOW)
+    close_days(shop, NOW)
+    watch.look()
+    assert counted(routes) == 0
+    on_device(routes, 3, customer="c000")
+    assert (counted(routes), heard(routes)) == (3, 0)
+    on_device(routes, 4, customer="c001")
+    on_device(routes, 5)
+    assert (counted(routes), heard(routes)) == (3, 1)
+    refresh(shop, NOW)
+    close_days(shop, NOW)
+    watch.look()
+    assert (counted(routes), heard(routes)) == (3, 1)
+
+
+def test_what_a_closed_day_holds_of_a_device_is_nobodys_who_identified_there_before(
+    shop: Workspace, routes: Routes, watch: Watch
+) -> None:
+    on_device(routes, 2, 3)
+    refresh(shop, NOW)
+    close_days(shop, NOW)
+    watch.look()
+    on_device(routes, 1, customer="c000")  # it comes late
+    assert (counted(routes), heard(routes)) == (1, 2)

@@ -24,6 +24,8 @@ from features.keys import DECIDE, NOTE, SEND, create, noted, revoke
 from features.ledger import Ledger
 from features.migrations import NEWEST
 from features.workspace import Workspace
+from serving.decisions.eligibility import barred
+from serving.decisions.glance import Glance
 from serving.decisions.recommend import recommend
 from serving.decisions.requests import RecommendRequest
 from serving.http.app import Routes
@@ -213,6 +215,26 @@ def test_what_only_the_ledger_says_is_there_once_it_is_back(away: Workspace, dat
     assert len(routes.state.seen.customers.table)
     with routes.state.ledger.read() as connection:
         assert connection.execute(select(codes.c.code)).scalars().all() == ["code-1"]
+
+
+def test_conditions_hold_for_nobody_before_the_history_was_read(
+    away: Workspace, database: Server, routes: Routes
+) -> None:
+    offers = away.folder / "offers.yaml"
+    never = "eligible: {event: Order Completed, count: {at_most: 0}}}"
+    offers.write_text(offers.read_text().replace("cost: 0.30}", f"cost: 0.30, {never}"))
+    database.stop(signal.SIGINT)
+    watch = begun(away, routes)
+    database.start()
+    assert routes.state.ledger.is_back()  # as the first step of a look, which reads the history after it
+
+    def why() -> str:
+        known = Glance(["c000"], agreed=True)
+        return barred(routes.state, routes.state.offers, "c000", known, NOW)["coupon"]
+
+    assert UNREAD in why()
+    watch._answer(routes.state, ["history"])
+    assert "Order Completed" in why()
 
 
 def test_a_ledger_that_comes_back_with_another_schema_is_not_asked_before_it_is_right(
