@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # as the map of an even
 ORIGIN = re.compile(r"https?://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 BYTES = 20  # of chance: nobody guesses a key, so a hash without salt tells nothing
 NAMED = 8  # characters of a key by which it is listed and revoked
+OWNERS = 0o600
 NOTE = ".keys.json"  # in the workspace's state; no backup holds it
 
 keys = Table(
@@ -189,11 +191,11 @@ def hashed(key: str) -> str:
 
 
 def _note(path: Path, content: bytes) -> None:
-    """Writes the file anew, for its owner only, where it holds something else; a part of it lets nobody in."""
-    if path.exists() and path.read_bytes() == content:
+    """Writes the file anew, for its owner only, where it is another one; a part of it lets nobody in."""
+    if path.exists() and stat.S_IMODE(path.stat().st_mode) == OWNERS and path.read_bytes() == content:
         return
     path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNERS), "wb") as file:
         file.write(content)
 
 

@@ -291,6 +291,9 @@ def test_a_key_that_is_made_or_revoked_is_noted_at_once(away: Workspace) -> None
     assert (away.state / NOTE).read_text() == first
     noted(away, Ledger.at(away.ledger))
     assert (away.state / NOTE).read_text() != first
+    (away.state / NOTE).chmod(0o644)  # as a copy of the folder may leave it
+    noted(away, Ledger.at(away.ledger))
+    assert (away.state / NOTE).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_ledger_in_the_workspace_notes_no_keys(untouched: Workspace, tmp_path: Path) -> None:
