@@ -12,12 +12,15 @@ from __future__ import annotations
 import re
 
 from features.workspace import Workspace
-from serving.experiments.definitions import Experiment, named, read_experiments
+from serving.experiments.definitions import MAX_KEY, Experiment, named, read_experiments
 from training.release import Challenger, challenger
 
 KINDS = ("recommender", "uplift")
 CHAMPION, CHALLENGER = "champion", "challenger"
-NAMED = re.compile(rf"(?P<kind>{'|'.join(KINDS)})-(?P<version>\d+)-beside-(?P<champion>\d+)-(?P<share>0\.\d+)")
+VERSION, SHARE = "[1-9][0-9]{0,8}", r"0\.[0-9]+|[1-9](?:\.[0-9]+)?e-[0-9]+"  # as `key_of` writes them
+NAMED = re.compile(
+    rf"(?P<kind>{'|'.join(KINDS)})-(?P<version>{VERSION})-beside-(?P<champion>{VERSION})-(?P<share>{SHARE})"
+)
 
 
 def key_of(kind: str, told: Challenger) -> str:
@@ -42,7 +45,7 @@ def ended(key: str) -> Experiment | None:
     told = NAMED.fullmatch(key)
     test = (
         experiment_of(told["kind"], Challenger(told["version"], float(told["share"]), told["champion"]))
-        if told
+        if told and len(key) <= MAX_KEY
         else None
     )
     return test if test is not None and test.key == key else None

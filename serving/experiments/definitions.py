@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from features.workspace import Frozen, read_yaml
 
 FOLDER = "experiments"
+MAX_KEY = 64  # characters
 
 
 class Shows(Frozen):
@@ -32,7 +33,7 @@ class Shows(Frozen):
 class Experiment(Frozen):
     """One file of `experiments/`: every customer is in one arm, by the route `assign` or, with `shows`, by a slot."""
 
-    key: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)
+    key: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=MAX_KEY)
     arms: Mapping[str, float]  # the first one is what the others are compared with
     description: str = ""
     salt: str | None = None  # default: the key
