@@ -18,6 +18,7 @@ STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1c2430}"
     "body{overflow-wrap:anywhere}pre{background:#f4f6f9;padding:.8rem;overflow-x:auto}"
     "td{padding:.2rem 1rem .2rem 0;vertical-align:top}"
+    "@media(max-width:30rem){tr{display:block}td{display:inline}}"  # columns would break words
 )
 HEAD = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
 INTRO = (
@@ -46,7 +47,8 @@ def page() -> str:
 
 def _route(method: str, path: str, operation: Schema, schemas: Schema) -> str:
     content = operation.get("requestBody", {}).get("content", {}).get(JSON, {})
-    answers = "".join(_row(status, escape(one["description"])) for status, one in operation["responses"].items())
+    responses = sorted(operation["responses"].items())
+    answers = "".join(_row(status, escape(one["description"])) for status, one in responses)
     return (
         f"<section><h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation['summary'])}</p>"
         f"<p>{escape(operation.get('description', ''))}</p>{_fields(_whole(content.get('schema', {}), schemas))}"

@@ -204,4 +204,8 @@ def test_a_browser_renders_the_page_and_asks_nobody_else(asked: Asked, width: in
         assert not answer.is_visible()
         tab.locator("summary").first.click()
         assert answer.is_visible()
+        for word in ("413", "explain", "placement"):
+            cell = tab.locator("td").get_by_text(word, exact=True).first
+            assert cell.evaluate("one => one.getClientRects().length") == 1, word  # in one line
+            assert cell.evaluate("one => one.offsetHeight") < 40, word
         browser.close()

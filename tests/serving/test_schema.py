@@ -136,3 +136,11 @@ def test_a_sound_body_is_refused_by_a_rule_that_no_schema_can_say(
     answer = httpx.post(f"{asked.url}{path}", json=body, auth=(asked.key, ""))
     assert answer.status_code == 400
     assert re.search(words, answer.json()["message"])
+
+
+@pytest.mark.parametrize(("kind", "field"), [("Track", "event"), ("Group", "groupId"), ("Alias", "previousId")])
+@pytest.mark.parametrize("text", ["\0", "a\0b", " ", ""])
+def test_a_schema_says_that_an_id_or_a_name_is_neither_blank_nor_has_a_nul(kind: str, field: str, text: str) -> None:
+    schema = document()["components"]["schemas"][f"{kind}Call"]["properties"][field]
+    assert not Draft202012Validator(schema).is_valid(text)
+    assert Draft202012Validator(schema).is_valid("a b")
