@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
-from features.patience import Patience
+from features.patience import Patience, hurried
 
 metadata = MetaData()
 NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up in a column of type INTEGER only
@@ -37,6 +37,7 @@ identities = Table("identity", metadata, Column("id", String(32), primary_key=Tr
 BUSY_MS = 30_000  # a second process waits this long for the write lock before it gives up
 LOOK_MS = 200  # whoever looks answers somebody who waits; a reader waits for nobody but a ledger that recovers
 EMPTYING = 3  # attempts, each of which waits for readers up to BUSY_MS
+BACK_SECONDS = 2.0  # so long one look takes whether a server is there again
 CONNECT_SECONDS = 10  # an address where nobody answers is told after this long
 WRITE_LOCK = 0x617474756E65  # "attune": PostgreSQL's advisory lock that stands for SQLite's one writer
 # a server that is set to answer before the disk has it would lose what was acknowledged
@@ -110,8 +111,12 @@ class Ledger:
         """Whether it was away and is there again; one of another revision is refused in one line."""
         if self.away is None:
             return False
+        ledger = Ledger(self._url)
         try:
-            Ledger.at(self._url)
+            with hurried(BACK_SECONDS):  # a server that hangs holds up nobody who looks for other things too
+                made = ledger.is_made()
+            if not made:
+                ledger.migrate()
         except AwayError:
             return False
         self._patience.away = None

@@ -257,6 +257,22 @@ def test_a_ledger_that_comes_back_with_another_schema_is_not_asked_before_it_is_
     assert routes.state.refused == {}
 
 
+def test_a_server_that_hangs_holds_up_no_look(away: Workspace, database: Server, routes: Routes) -> None:
+    database.stop(signal.SIGINT)
+    watch = begun(away, routes)
+    database.start()
+    database.process.send_signal(signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        watch.look()
+        assert time.monotonic() - started < 8  # a connection is waited for ten seconds
+        assert routes.state.ledger.away
+    finally:
+        database.process.send_signal(signal.SIGCONT)
+    watch.look()
+    assert fallback(routes) is None
+
+
 def test_a_worker_that_begins_with_another_schema_is_refused_as_ever(
     away: Workspace, database: Server, routes: Routes
 ) -> None:
