@@ -37,7 +37,7 @@ from training.release import write_json
 log = logging.getLogger("attune.watch")
 SECONDS = 1.0  # between two looks
 TIDIED = 10  # looks, after which memory that nobody uses is given back: what a release or a batch took for a while
-FAULT = "the workspace cannot be read now; the service's log says why"
+FAULT = "the workspace cannot be read now; the service's log and `attune doctor` say why"
 AGAIN = 60.0  # seconds after which what was refused is tried again: what was wrong may have been the machine
 
 
@@ -99,8 +99,7 @@ class Watch:
             rules = State.rules(workspace, ledger).writing()
         except Exception as error:  # noqa: BLE001  # the edge of the service: it answers what is wrong
             self._refuse(WORKSPACE, error)
-            # where the ledger is, or what else a library says, is nobody's business who asks
-            self._routes.fault = self._refused[WORKSPACE] if isinstance(error, ValueError) else FAULT
+            self._routes.fault = FAULT  # what stands in a file, or where the ledger is, is nobody's business who asks
             self._tell()
             return
         if ledger.away:

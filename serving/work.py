@@ -36,12 +36,13 @@ def compacted(workspace: Workspace, now: datetime) -> str | None:
     today, path = now.astimezone(ZoneInfo(workspace.settings.timezone)).date().isoformat(), workspace.state / COMPACTED
     if path.exists() and path.read_text(encoding="utf-8") == today:
         return None
-    path.write_text(today, encoding="utf-8")
     try:
         joined = compact(workspace)
+        said = f"{joined:,} files of the history joined" if joined else None
     except OSError as error:  # a disk that is full has no room for the next try a second later
-        return f"compaction, again tomorrow: {' '.join(str(error).split())}"
-    return f"{joined:,} files of the history joined" if joined else None
+        said = f"compaction, again tomorrow: {' '.join(str(error).split())}"
+    path.write_text(today, encoding="utf-8")
+    return said
 
 
 def fresh(workspace: Workspace, now: datetime) -> str | None:

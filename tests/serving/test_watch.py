@@ -16,7 +16,7 @@ import pytest
 
 from features.doctor import STALE, checked
 from features.interactions import Interactions
-from features.workspace import Workspace
+from features.workspace import REFUSED, Workspace
 from serving import watch as watched
 from serving.decisions import canary
 from serving.decisions.recommend import recommend
@@ -270,7 +270,8 @@ def test_a_worker_that_begins_with_wrong_files_says_so_until_they_are_right(shop
     watch = Watch(shop.folder, routes, routes.now)
     watch.look()
     assert routes.state is None
-    assert "did you mean 'currency'" in routes.fault
+    assert "currency" not in routes.fault  # anybody may read it
+    assert "did you mean 'currency'" in (shop.state / REFUSED).read_text()
     settings.write_text(whole)
     watch.look()
     assert version(routes) == "1"

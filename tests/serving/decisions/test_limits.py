@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from serving.decisions.journal import Journal, find
 from serving.decisions.offers import select
 from serving.decisions.requests import OfferRequest
 from serving.decisions.state import State
+from serving.http import answers as http_answers
 from serving.http.answers import Asked, decided
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -36,8 +38,9 @@ POOL = {"codes": "codes/coupon.txt"}
 
 
 @pytest.fixture
-def state(shop: Workspace, tmp_path: Path, ledger_url: str) -> Iterator[State]:
-    """The shop's release, with a ledger of the test's own on each dialect."""
+def state(shop: Workspace, tmp_path: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
+    """The shop's release, with a ledger of the test's own on each dialect, which may take its time."""
+    monkeypatch.setattr(http_answers, "in_time", partial(http_answers.in_time, seconds=20.0))
     settings = shop.settings.model_copy(update={"offers": OfferSettings(policy="greedy", holdout=0)})
     ledger = Ledger.at(ledger_url)
     state = replace(State.read(shop), settings=settings, ledger=ledger, journal=Journal(tmp_path / "journal", ledger))
