@@ -29,6 +29,8 @@ BENCHMARKS = {
     "recommend-retail": "benchmarks.recommend_retail",
     "recommend-simulated": "benchmarks.recommend_simulated",
     "training": "benchmarks.training",
+    "experiments-false-alarms": "benchmarks.experiments_false_alarms",
+    "experiments-speed": "benchmarks.experiments_speed",
     "uplift-simulated": "benchmarks.uplift_simulated",
     "uplift-hillstrom": "benchmarks.uplift_hillstrom",
     "uplift-ihdp": "benchmarks.uplift_ihdp",

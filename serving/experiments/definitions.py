@@ -39,18 +39,28 @@ class Experiment(Frozen):
     salt: str | None = None  # default: the key
     shows: Shows | None = None
     window_days: int = Field(default=14, gt=0, le=365)
+    primary: tuple[str, ...] = Field(default=("conversion-rate", "revenue"), min_length=1)  # keys of metrics
+    secondary: tuple[str, ...] = ("repeat-purchase-rate", "time-to-conversion")
+    guardrails: tuple[str, ...] = ("unsubscribe-rate", "complaint-rate")  # what it must not harm
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
         if len(self.arms) < 2:
             raise ValueError(f"arms == {dict(self.arms)}, needs at least two")
-        if any(not share > 0 for share in self.arms.values()) or abs(math.fsum(self.arms.values()) - 1) > 1e-9:
-            raise ValueError(f"arms == {dict(self.arms)}, shares must be > 0 and sum to 1")
+        if any(not share >= 0 for share in self.arms.values()) or abs(math.fsum(self.arms.values()) - 1) > 1e-9:
+            raise ValueError(f"arms == {dict(self.arms)}, shares must be >= 0 and sum to 1")
+        if sum(share > 0 for share in self.arms.values()) < 2 or not self.arms[self.control]:
+            raise ValueError(f"arms == {dict(self.arms)}, the first and another one need a share > 0")
         return self
 
     @property
     def control(self) -> str:
         return next(iter(self.arms))
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The keys of its metrics, each once, the primary ones first."""
+        return tuple(dict.fromkeys((*self.primary, *self.secondary, *self.guardrails)))
 
     @property
     def salted(self) -> str:

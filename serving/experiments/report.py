@@ -1,56 +1,77 @@
 """The report of an experiment: computed by the command line, stored as JSON, served with its age.
 
 assign decisions + Experiment Viewed --> first exposure per customer --+
-decide decisions joined with Experience Viewed (`shows`) ------^       +-> one row per customer -> analysis
-orders and refunds within the window after it, summed per customer ----+
+decide decisions joined with Experience Viewed (`shows`) ------^       +-> one row per customer -> moments -> tests
+what the metrics ask of the events in the window after it -------------+
 of a slot also Experience Clicked, once per customer ------------------+
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
 
 from features.consent import consented_customers, left_out
-from features.events import ORDERED, REFUNDED, Events, utc
+from features.engine import held
+from features.events import Events, utc
 from features.history import read_events
 from features.ledger import Ledger
 from features.workspace import Workspace
 from serving.experiments.definitions import Experiment
-from serving.experiments.exposures import Exposed, Seen, assigned, clicked, experienced, exposed, viewed
-
-METRICS: tuple[str, ...] = ("conversion", "revenue")  # per customer: 1 for an order; money of orders less refunds
-CLICK = "click"  # of a slot, per customer: 1 for at least one click on what it showed
-
-EXPOSURE = pa.schema(
-    {"customer": pa.string(), "arm": pa.string(), "first": pa.timestamp("us"), "until": pa.timestamp("us")}.items()
+from serving.experiments.exposures import (
+    EXPERIENCE_CLICKED,
+    Exposed,
+    Seen,
+    assigned,
+    clicked,
+    experienced,
+    exposed,
+    viewed,
 )
+from serving.experiments.metrics import Measure, Metric, chosen, read_metrics
+from serving.experiments.moments import MIN_CUSTOMERS
+from serving.experiments.values import PEOPLE, Columns, columns, values
+
+CLICKS = Metric(key="click", name="Clicked what it showed", numerator=Measure(event=EXPERIENCE_CLICKED, sum="any"))
+CLICKED = "clicked"  # its column: of a slot, who clicked is known by the decisions that were clicked
 
 
 def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[str, Any]:
     """The report as plain values, as of now. Holds sums over customers only."""
-    from serving.experiments import analysis
+    import ibis
 
+    from serving.experiments.compared import Evidence
+
+    metrics = chosen(read_metrics(workspace.folder), experiment.measured, f"experiment {experiment.key!r}")
     ledger = Ledger.at(workspace.ledger)
     events = read_events(workspace)
     seen = _seen(ledger, events, experiment, now)
     allowed = set(consented_customers(ledger, purpose="analytics", as_of=now))
     all_customers = {customer for customer, _, _ in seen}
     found = exposed((one for one in seen if one[0] in allowed), experiment.arms)
-    customers, metrics = outcomes(events, found, experiment.window_days, now), METRICS
+    wanted, people = columns(metrics, experiment.window_days), people_of(found)
+    told = list(wanted)
     if experiment.shows is not None:
-        told = clicked(ledger, events, experiment.shows, now)
-        customers[CLICK] = customers["customer"].isin(clicking(told, found, experiment.window_days)).astype(float)
-        metrics = (*METRICS, CLICK)
-    counts = {name: int((customers["arm"] == name).sum()) for name in experiment.arms}
-    _enough(experiment, counts, analysis.MIN_CUSTOMERS)
-    ratio = analysis.sample_ratio(counts, experiment.arms)
+        clicks = clicking(clicked(ledger, events, experiment.shows, now), found, experiment.window_days)
+        people = people.append_column(CLICKED, pa.array(np.isin(people["customer"].to_numpy(), clicks).astype(float)))
+        told.append(Columns(CLICKS, CLICKED, timedelta(days=experiment.window_days)))
+    evidence = Evidence.of(held(values(events.before(now), ibis.memtable(people), wanted)), told, now)
+    counts = {arm: people["arm"].to_pylist().count(arm) for arm in experiment.arms}
+    _enough(experiment, counts, {arm: evidence.closed(arm) for arm in counts})
+    ratio = split(people, experiment.arms)
+    control = experiment.control
+    arms = [
+        {"arm": arm, "customers": count, "metrics": evidence.of_arm(arm, control, told)}
+        for arm, count in counts.items()
+        if count
+    ]
     return {
         "experiment": experiment.key,
         "description": experiment.description,
@@ -58,44 +79,54 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[s
         "window_days": experiment.window_days,
         "currency": workspace.settings.currency,
         "control": experiment.control,
-        "arms": (compared := analysis.arms(customers, experiment.control, metrics)),
+        "metrics": {one.key: {"name": one.name, "hash": one.hash, "kind": one.kind} for one in metrics},
+        "arms": arms,
         "sample_ratio": ratio,
-        "window_open": int((customers["until"] > utc(now)).sum()),
+        "window_open": _open(people, experiment.window_days, now),
         "saw_two_arms": found.crossed,
         "unknown_arm": found.strays,
         "left_out": left_out(len(all_customers), len(all_customers - allowed), "analytics"),
-        "verdict": _verdict(compared, ratio),
+        "verdict": _verdict(arms, ratio),
     }
+
+
+def people_of(found: Exposed) -> pa.Table:
+    """The exposed customers, with arm and first exposure."""
+    rows = [(who, arm, first) for who, (arm, first) in found.first.items()]
+    return pa.Table.from_pylist([dict(zip(PEOPLE.names, row, strict=True)) for row in rows], schema=PEOPLE)
+
+
+def split(people: pa.Table, shares: Mapping[str, float]) -> dict[str, Any]:
+    """Whether the arms are as large as their shares say: in all, on each day of first exposures, and day after day."""
+    from serving.experiments.ratio import cells, chi_square, watch
+
+    days: dict[str, Counter[str]] = {}
+    for arm, first in zip(people["arm"].to_pylist(), people["first"].to_pylist(), strict=True):
+        days.setdefault(first.date().isoformat(), Counter())[arm] += 1
+    days = dict(sorted(days.items()))
+    whole, each, watched = chi_square(sum(days.values(), Counter()), shares), cells(days, shares), watch(days, shares)
+    since = f"day after day it is off since {watched.since}" if watched.since else ""
+    said = [whole.why, since, *(f"{day.cell}: {day.why}" for day in each if day.alarm)]
+    return {
+        "p_value": whole.p_value,
+        "as_planned": not any(said),
+        "why": "; ".join(filter(None, said)),
+        "sequential": {"p_value": watched.p_value, "since": watched.since},
+        "days": [
+            {"day": day.cell, "arms": days[day.cell], "p_value": day.adjusted, "alarm": day.alarm} for day in each
+        ],
+    }
+
+
+def _open(people: pa.Table, window_days: int, now: datetime) -> int:
+    """How many customers' windows have not closed yet."""
+    return sum(first + timedelta(days=window_days) > utc(now) for first in people["first"].to_pylist())
 
 
 def _seen(ledger: Ledger, events: Events, experiment: Experiment, now: datetime) -> list[Seen]:
     if experiment.shows is not None:
         return list(experienced(ledger, events, experiment.shows, now))
     return [*assigned(ledger, experiment.key, now), *viewed(events, experiment.key, now)]
-
-
-def outcomes(events: Events, found: Exposed, window_days: int, as_of: datetime) -> pd.DataFrame:
-    """One row per exposed customer: `arm`, `until`, `conversion` and `revenue` within the window after the exposure.
-
-    Where the customer is a device on which nobody identified, an order that says no more than the device is its own.
-    """
-    import ibis
-
-    seen = [(name, arm, first, first + timedelta(days=window_days)) for name, (arm, first) in found.first.items()]
-    people = pa.Table.from_pylist([dict(zip(EXPOSURE.names, row, strict=True)) for row in seen], schema=EXPOSURE)
-    rows = events.before(as_of)
-    money = rows.filter(rows.name.isin([ORDERED, REFUNDED])).mutate(customer=rows.customer.coalesce(rows.anonymous))
-    windows = ibis.memtable(people.drop_columns(["arm"]))
-    joined = money.inner_join(windows, "customer")
-    inside = joined.filter(joined.time >= joined["first"], joined.time < joined.until)
-    amount = (inside.quantity * inside.price).fill_null(0.0)
-    sums = inside.group_by("customer").aggregate(
-        conversion=(inside.name == ORDERED).cast("float64").max(),
-        revenue=ibis.ifelse(inside.name == ORDERED, amount, -amount).sum(),
-    )
-    summed = people.to_pandas().merge(sums.to_pyarrow().to_pandas(), on="customer", how="left")
-    filled: pd.DataFrame = summed.fillna(dict.fromkeys(METRICS, 0.0))
-    return filled
 
 
 def clicking(clicks: Iterable[Seen], found: Exposed, window_days: int) -> list[str]:
@@ -128,10 +159,11 @@ def stored(reports: Path, key: str, now: datetime) -> dict[str, Any] | None:
 def table(report: dict[str, Any]) -> Iterator[str]:
     """The report as lines for a terminal."""
     yield f"{report['experiment']}: {report['description']}".rstrip(": ")
-    yield f"{'arm':<16}{'customers':>10}  {'metric':<12}{'mean':>10}{'difference':>12}  {'95 % interval':<24}{'p':>7}"
+    yield f"{'arm':<16}{'customers':>10}  {'metric':<22}{'mean':>10}{'difference':>12}  {'95 % interval':<24}{'p':>7}"
     for arm in report["arms"]:
         for metric, found in arm["metrics"].items():
-            yield f"{arm['arm']:<16}{arm['customers']:>10,}  {metric:<12}{found['mean']:>10.4f}{_compared(found)}"
+            mean = "-" if found["mean"] is None else f"{found['mean']:.4f}"
+            yield f"{arm['arm']:<16}{found['customers']:>10,}  {metric:<22}{mean:>10}{_said(found)}"
     yield f"arms as large as planned: {'yes' if report['sample_ratio']['as_planned'] else 'NO'}" + (
         f" (p = {report['sample_ratio']['p_value']:.3f}); saw two arms, left out: {report['saw_two_arms']:,}"
     )
@@ -139,8 +171,8 @@ def table(report: dict[str, Any]) -> Iterator[str]:
     yield f"verdict: {report['verdict']}"
 
 
-def _compared(found: dict[str, Any]) -> str:
-    if found.get("p_value") is None:
+def _said(found: dict[str, Any]) -> str:
+    if found.get("lower") is None or found["upper"] is None:  # nothing to test, or too little to say
         return f"  {found['verdict']}" if "verdict" in found else "     control"
     interval = f"{found['lower']:+.4f} to {found['upper']:+.4f}"
     return f"{found['difference']:>+12.4f}  {interval:<24}{found['p_value']:>7.3f}  {found['verdict']}"
@@ -148,7 +180,7 @@ def _compared(found: dict[str, Any]) -> str:
 
 def _verdict(arms: list[dict[str, Any]], ratio: dict[str, Any]) -> str:
     if not ratio["as_planned"]:
-        return "not to be believed: the arms are not as large as planned; find out why first"
+        return f"broken: the arms are not as large as planned, so no number here is to be believed ({ratio['why']})"
     said = [
         f"{metric} of {arm['arm']}: {found['verdict']}"
         for arm in arms
@@ -158,12 +190,20 @@ def _verdict(arms: list[dict[str, Any]], ratio: dict[str, Any]) -> str:
     return "; ".join(said)
 
 
-def _enough(experiment: Experiment, counts: dict[str, int], least: int) -> None:
-    if min(counts.values()) < least:
+def _enough(experiment: Experiment, counts: Mapping[str, int], closed: Mapping[str, int]) -> None:
+    """A test needs customers in each arm whose window has closed; where none are, it is said where they come from."""
+    invited = [arm for arm, share in experiment.arms.items() if share > 0]
+    if min(counts[arm] for arm in invited) < MIN_CUSTOMERS:
         raise ValueError(
-            f"experiment {experiment.key!r} has {counts} exposed customers; at least {least} per arm are needed. They "
-            "come from POST /v1/experiments/{key}/assign and from 'Experiment Viewed' events of the log; "
+            f"experiment {experiment.key!r} has {dict(counts)} exposed customers; at least {MIN_CUSTOMERS} per arm are "
+            "needed. They come from POST /v1/experiments/{key}/assign and from 'Experiment Viewed' events of the log; "
             "with `shows` from 'Experience Viewed' events that name a decision of POST /v1/decide"
+        )
+    if min(closed[arm] for arm in invited) < MIN_CUSTOMERS:
+        raise ValueError(
+            f"experiment {experiment.key!r} has {dict(counts)} exposed customers, but the "
+            f"{experiment.window_days} days after their exposure are over for {dict(closed)} only; "
+            f"at least {MIN_CUSTOMERS} per arm are needed"
         )
 
 

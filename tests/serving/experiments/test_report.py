@@ -15,11 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
+import ibis
 import pyarrow as pa
 import pytest
-from scipy.stats import chisquare, ttest_ind
+from scipy.stats import chisquare
 
 from features.consent import Basis, grant
 from features.decisions import Decision
@@ -28,10 +27,11 @@ from features.history import read_events
 from features.ledger import Ledger
 from features.workspace import Workspace, create
 from serving.decisions.journal import Journal
-from serving.experiments import analysis
 from serving.experiments.definitions import Experiment, Shows, read_experiments
 from serving.experiments.exposures import EXPERIENCE_CLICKED, EXPERIENCED, VIEWED, arm_of, exposed, viewed
-from serving.experiments.report import build, outcomes, stored, table, write
+from serving.experiments.metrics import standard
+from serving.experiments.report import build, people_of, split, stored, table, write
+from serving.experiments.values import PEOPLE, columns, values
 
 START = datetime(2026, 1, 1)  # UTC without a zone, as the tables keep it
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -87,43 +87,39 @@ def test_an_arm_that_the_experiment_does_not_name_is_counted() -> None:
 
 def test_outcomes_are_summed_per_customer_within_the_window_and_refunds_subtract() -> None:
     found = exposed(viewed(SIX, "badge", NOW), ARMS)
-    rows = outcomes(SIX, found, 14, NOW).set_index("customer")
-    assert rows["revenue"].to_dict() == {"ann": 10, "bob": 0, "cid": 25, "dan": 20, "fox": 0}
-    assert rows["conversion"].to_dict() == {"ann": 1, "bob": 0, "cid": 1, "dan": 1, "fox": 0}
+    metrics = [standard()[key] for key in ("conversion-rate", "revenue")]
+    rows = values(SIX.before(NOW), ibis.memtable(people_of(found)), columns(metrics, 14)).to_pyarrow().to_pydict()
+    bought, money, before = (dict(zip(rows["customer"], rows[name], strict=True)) for name in ("m0", "m1", "m1b"))
+    assert money == {"ann": 10, "bob": 0, "cid": 25, "dan": 20, "fox": 0}
+    assert bought == {"ann": 1, "bob": 0, "cid": 1, "dan": 1, "fox": 0}
+    assert before == {"ann": 1000, "bob": 0, "cid": 0, "dan": 0, "fox": 0}
 
 
-def test_the_test_is_welchs_and_its_interval_agrees_with_its_p_value() -> None:
-    rng = np.random.default_rng(0)
-    control, treatment = rng.gamma(1.0, 10.0, 400), rng.gamma(1.0, 13.0, 300)
-    pair = pd.DataFrame(
-        {"arm": ["control"] * 400 + ["treatment"] * 300, "revenue": np.concatenate([control, treatment])}
-    )
-    found = analysis.compare(pair, "revenue", "control")
-    expected = ttest_ind(treatment, control, equal_var=False)
-    interval = expected.confidence_interval()
-    assert found["p_value"] == pytest.approx(expected.pvalue)
-    assert (found["lower"], found["upper"]) == pytest.approx((interval.low, interval.high))
-    assert (found["p_value"] < 0.05) == (found["lower"] > 0 or found["upper"] < 0)
+def of_arms(**sizes: int) -> pa.Table:
+    rows = [
+        {"customer": f"{arm}{n}", "arm": arm, "first": START + timedelta(days=n % 3)}
+        for arm in sizes
+        for n in range(sizes[arm])
+    ]
+    return pa.Table.from_pylist(rows, schema=PEOPLE)
 
 
-def test_an_aa_test_rejects_about_alpha_of_the_time() -> None:
-    rng = np.random.default_rng(1)
-    arms = np.array(["control", "treatment"] * 200)
-    tried = [analysis.compare(pd.DataFrame({"arm": arms, "m": rng.random(400)}), "m", "control") for _ in range(200)]
-    rejected = sum(found["verdict"] != "not distinguishable" for found in tried)
-    assert 2 <= rejected <= 21  # a binomial of 200 at 0.05 lies outside once in a thousand
-
-
-def test_nobody_bought_anything_is_not_distinguishable() -> None:
-    pair = pd.DataFrame({"arm": ["control", "control", "treatment", "treatment"], "revenue": 0.0})
-    assert analysis.compare(pair, "revenue", "control")["verdict"] == "not distinguishable"
-
-
-def test_the_sample_ratio_is_checked_against_the_shares() -> None:
-    found = analysis.sample_ratio({"a": 560, "b": 440}, {"a": 0.25, "b": 0.25})
-    assert found["p_value"] == pytest.approx(chisquare([560, 440]).pvalue)
+def test_the_split_is_checked_against_the_shares_in_all_and_day_by_day() -> None:
+    found = split(of_arms(a=1120, b=880), {"a": 0.25, "b": 0.25})
+    assert found["p_value"] == pytest.approx(chisquare([1120, 880]).pvalue)
     assert not found["as_planned"]
-    assert analysis.sample_ratio({"a": 505, "b": 495}, {"a": 0.25, "b": 0.25})["as_planned"]
+    assert "arm 'a' has 1120 customers, 1000 planned" in found["why"]
+    right = split(of_arms(a=1005, b=995), {"a": 0.25, "b": 0.25})
+    assert (right["as_planned"], right["why"], len(right["days"])) == (True, "", 3)
+    assert right["days"][0] == {"day": "2026-01-01", "arms": {"a": 335, "b": 332}, "p_value": 1.0, "alarm": False}
+
+
+def test_people_in_an_arm_of_share_0_are_an_alarm_and_nobody_in_it_is_none() -> None:
+    shares = {"a": 0.5, "b": 0.5, "old": 0.0}
+    assert split(of_arms(a=50, b=50), shares)["as_planned"]
+    assert "arm 'old' has share 0 and 3 customers" in split(of_arms(a=50, b=50, old=3), shares)["why"]
+    with pytest.raises(ValueError, match="the first and another one need a share > 0"):
+        Experiment(key="x", arms={"old": 0.0, "a": 0.5, "b": 0.5})
 
 
 @pytest.fixture
@@ -156,8 +152,16 @@ def test_a_report_is_built_from_assignments_and_orders_and_stored(shop: Workspac
     report = build(shop, experiment, NOW)
     control, treatment = report["arms"]
     assert (control["customers"], treatment["customers"]) == (50, 50)
-    assert control["metrics"]["conversion"]["mean"] == pytest.approx(0.5)
+    assert control["metrics"]["conversion-rate"]["mean"] == pytest.approx(0.5)
     assert treatment["metrics"]["revenue"]["verdict"] == "higher than control"
+    waited = treatment["metrics"]["time-to-conversion"]  # all of them bought on day 3 of 14, half of the others
+    assert waited["mean"] == pytest.approx(3.0)
+    assert control["metrics"]["time-to-conversion"]["mean"] == pytest.approx((3 + 14) / 2)
+    assert (waited["difference"], waited["tau_days"]) == (pytest.approx(-5.5), 14)
+    assert waited["verdict"] == "lower than control"
+    assert waited["curve"]["times"][:2] == [0, 3]
+    assert treatment["metrics"]["complaint-rate"]["verdict"] == "not distinguishable"
+    json.loads(json.dumps(report, allow_nan=False))
     assert "20 of 120 customers left out" in report["left_out"]
     write(shop, report)
     again = stored(shop.reports, "checkout-badge", NOW + timedelta(hours=1))
@@ -262,7 +266,7 @@ def test_a_visitor_who_never_identifies_is_one_unit_and_who_does_is_the_customer
     control, treatment = report["arms"]
     assert (control["customers"], treatment["customers"]) == (20, 20)
     assert treatment["metrics"]["revenue"]["mean"] == pytest.approx(2 * 7.0 / 20)
-    assert control["metrics"]["conversion"]["mean"] == 0
+    assert control["metrics"]["conversion-rate"]["mean"] == 0
     assert report["saw_two_arms"] == 0
     assert "0 of 40 customers" in report["left_out"]
     found = {who for who, _, _ in viewed(read_events(shop), "new", NOW)}

@@ -1,0 +1,103 @@
+"""Compared: what each metric says of each arm, and of its difference to the control, as plain values of a report.
+
+mean, ratio   moments of the customers whose window has closed       -> analysis.compare
+time          curves of all assigned, seen until now or their window -> conversion.difference
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from serving.experiments.analysis import Shape, compare, verdict
+from serving.experiments.conversion import Curve, curve, difference, drawn, horizon, restricted_mean
+from serving.experiments.moments import Moments
+from serving.experiments.values import Columns, capped, cells, waits
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+Said = dict[str, Any]
+NUMBERS = ("difference", "lower", "upper", "p_value", "lift", "lift_lower", "lift_upper", "error")
+UNTOLD: Said = {**dict.fromkeys(NUMBERS), "verdict": verdict(0.0, 0.0)}  # nobody differs: there is nothing to test
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Per arm and metric the moments, and of a metric of time the curve."""
+
+    moments: Mapping[str, Mapping[str, Moments]]
+    curves: Mapping[str, Mapping[str, Curve]]
+
+    @classmethod
+    def of(cls, table: ir.Table, told: Sequence[Columns], as_of: datetime) -> Self:
+        """From the table of values."""
+        moments = {arm: found for (arm,), found in cells(capped(table, told), told, as_of).items()}
+        curves: dict[str, dict[str, Curve]] = {}
+        for one in told:
+            if one.metric.kind == "time":
+                for arm, seen in waits(table, one, as_of).items():
+                    curves.setdefault(arm, {})[one.metric.key] = curve(*seen)
+        return cls(moments, curves)
+
+    def closed(self, arm: str) -> int:
+        """The customers who count for every metric of means."""
+        return min((one.count for one in self.moments.get(arm, {}).values()), default=0)
+
+    def of_arm(self, arm: str, control: str, told: Sequence[Columns]) -> dict[str, Said]:
+        """By metric what it is in the arm and, but for the control, how that differs."""
+        return {one.metric.key: found for one in told if (found := self._said(arm, control, one))}
+
+    def _said(self, arm: str, control: str, one: Columns) -> Said:
+        key = one.metric.key
+        if one.metric.kind == "time":
+            ours, theirs = (self.curves.get(name, {}).get(key) for name in (arm, control))
+            return {} if ours is None or theirs is None else _waited(ours, None if arm == control else theirs, one)
+        if key not in self.moments.get(arm, {}):
+            return {}
+        return _mean(self.moments[arm][key], None if arm == control else self.moments[control][key], one)
+
+
+def _mean(ours: Moments, theirs: Moments | None, one: Columns) -> Said:
+    shape = Shape(ratio=one.metric.denominator is not None, before=bool(one.metric.before_days))
+    found: Said = {"customers": ours.count, "mean": _finite(shape.mean(ours))}
+    if theirs is None:
+        return found
+    test = compare(theirs, ours, shape)
+    if test is None:
+        return found | UNTOLD
+    return found | {name: _finite(value) for name, value in asdict(test).items()} | {"verdict": test.verdict}
+
+
+def _waited(ours: Curve, theirs: Curve | None, one: Columns) -> Said:
+    """Days waited of the first `tau_days`: those of the window that enough customers have been seen for."""
+    both = [ours] if theirs is None else [ours, theirs]
+    found: Said = {"customers": int(ours.at_risk[0]), "curve": _picture(ours)}
+    try:
+        tau = min(one.window.days, horizon(both))
+        mean = restricted_mean(ours, tau)
+    except ValueError as error:
+        return found | {"mean": None, "tau_days": None, "untold": str(error)} | ({} if theirs is None else UNTOLD)
+    found |= {"mean": mean.estimate, "tau_days": tau}
+    if theirs is None:
+        return found
+    test = difference(ours, theirs, tau)
+    told = {"difference": test.estimate, "lower": test.lower, "upper": test.upper, "p_value": test.p_value}
+    return (
+        found
+        | UNTOLD
+        | {name: _finite(value) for name, value in told.items()}
+        | {"verdict": verdict(test.lower, test.upper)}
+    )
+
+
+def _picture(found: Curve) -> Said:
+    return {name: values.round(6).tolist() for name, values in asdict(drawn(found)).items()}
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no other numbers."""
+    return float(value) if math.isfinite(value) else None

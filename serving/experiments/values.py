@@ -1,0 +1,186 @@
+"""Values: what every exposed customer did, as one row of numbers per customer; then, per cell, their moments.
+
+    events x exposures ---> customer  arm  m0  m0d  m0b  m1 ...  ---> {(arm,): {metric: Moments}}
+                            numerator in the window, denominator, the customer's own past (CUPED)
+
+Only customers whose window of a metric has closed count for it. A value that nobody's events make is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from features.events import utc
+from serving.experiments.metrics import Measure, Metric
+from serving.experiments.moments import Moments
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+PEOPLE = pa.schema({"customer": pa.string(), "arm": pa.string(), "first": pa.timestamp("us")}.items())
+MEANS = ("mean", "ratio")  # the kinds whose tests need no more than moments
+DAY = 86_400.0
+Cell = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a metric in the table of values, the numerator first."""
+
+    metric: Metric
+    value: str
+    window: timedelta
+
+    @property
+    def names(self) -> list[str]:
+        """Numerator, denominator of a ratio, the customer's own past."""
+        found = [self.value]
+        found += [f"{self.value}d"] if self.metric.denominator is not None else []
+        found += [f"{self.value}b"] if self.metric.before_days else []
+        return found
+
+
+def columns(metrics: Sequence[Metric], window_days: int) -> list[Columns]:
+    """Where each metric stands; `window_days` of those that name no window of their own."""
+    return [
+        Columns(one, f"m{place}", timedelta(days=one.window_days or window_days)) for place, one in enumerate(metrics)
+    ]
+
+
+def values(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Table:
+    """`people` (customer, arm, first, and what else is known of them) with the columns of these metrics.
+
+    `rows` are the events as far as they may be known. Of a metric of time: days until it happened,
+    null where it did not.
+    """
+    names = sorted({name for one in wanted for name in _events(one.metric)})
+    done = rows.filter(rows.name.isin(names)).mutate(customer=rows.customer.coalesce(rows.anonymous))
+    joined = done.inner_join(people.select("customer", "first"), "customer")
+    made: dict[str, Any] = {}
+    for one in wanted:
+        after = (joined.time >= joined["first"]) & (joined.time < joined["first"] + _interval(one.window))
+        if one.metric.kind == "time":
+            happened = joined.time.min(where=after & _of(joined, one.metric.numerator))
+            made[one.value] = (happened.epoch_seconds() - joined["first"].min().epoch_seconds()) / DAY
+            continue
+        made[one.value] = _summed(joined, one.metric.numerator, after)
+        if one.metric.denominator is not None:
+            made[f"{one.value}d"] = _summed(joined, one.metric.denominator, after)
+        if one.metric.before_days:
+            since = joined["first"] - _interval(timedelta(days=one.metric.before_days))
+            made[f"{one.value}b"] = _summed(
+                joined, one.metric.numerator, (joined.time < joined["first"]) & (joined.time >= since)
+            )
+    sums = joined.group_by("customer").aggregate(**made)
+    found = people.left_join(sums, "customer").drop("customer_right")
+    filled = [name for one in wanted if one.metric.kind != "time" for name in one.names]
+    return found.mutate(**{name: found[name].fill_null(0.0) for name in filled})
+
+
+def capped(table: ir.Table, wanted: Sequence[Columns]) -> ir.Table:
+    """Values above the metric's quantile of those that are not 0 count as it, in every arm alike."""
+    asked = [one for one in wanted if one.metric.cap is not None]
+    if not asked:
+        return table
+    limits = table.aggregate(
+        **{name: table[name].quantile(one.metric.cap, where=table[name] != 0) for one in asked for name in one.names}
+    )
+    (found,) = limits.to_pyarrow().to_pylist()
+    most = {name: limit for name, limit in found.items() if limit is not None and np.isfinite(limit)}
+    return table.mutate(**{name: table[name].clip(upper=limit) for name, limit in most.items()})
+
+
+def cells(
+    table: ir.Table, wanted: Sequence[Columns], as_of: datetime, by: Sequence[str] = ("arm",)
+) -> dict[Cell, dict[str, Moments]]:
+    """Per cell, and metric that needs no more, the moments of the customers whose window has closed."""
+    asked: dict[str, Any] = {}
+    told = [one for one in wanted if one.metric.kind in MEANS]
+    for one in told:
+        closed = table["first"] + _interval(one.window) <= utc(as_of)
+        asked[f"{one.value}_n"] = closed.sum()
+        for left, name in enumerate(one.names):
+            asked[f"{name}_mean"] = table[name].mean(where=closed)
+            for other in one.names[left:]:
+                asked[f"{name}_{other}"] = table[name].cov(table[other], where=closed, how="sample")
+    found = table.group_by(list(by)).aggregate(**asked).to_pyarrow().to_pylist()
+    return {tuple(row[name] for name in by): {one.metric.key: _moments(row, one) for one in told} for row in found}
+
+
+def waits(
+    table: ir.Table, one: Columns, as_of: datetime
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]]:
+    """Per arm, of a metric of time: days until it happened or were seen, whether it did, and how many customers so."""
+    import ibis
+
+    until = ibis.least(
+        (ibis.literal(utc(as_of)).epoch_seconds() - table["first"].epoch_seconds()) / DAY, float(one.window.days)
+    )
+    rows = table.filter(table["first"] <= utc(as_of)).select(
+        "arm", wait=table[one.value].coalesce(until), happened=table[one.value].notnull()
+    )
+    counted = rows.group_by(["arm", "wait", "happened"]).aggregate(people=rows.count()).to_pyarrow()
+    arms, wait, happened, people = (counted[name].to_numpy() for name in ("arm", "wait", "happened", "people"))
+    places = {arm: np.flatnonzero(arms == arm) for arm in set(arms.tolist())}
+    return {arm: (wait[own], happened[own].astype(bool), people[own]) for arm, own in places.items()}
+
+
+def _moments(row: Mapping[str, Any], one: Columns) -> Moments:
+    size = len(one.names)
+    covariance = np.zeros((size, size))
+    for left, name in enumerate(one.names):
+        for right, other in enumerate(one.names[left:], left):
+            covariance[left, right] = covariance[right, left] = _number(row[f"{name}_{other}"])
+    return Moments(
+        int(row[f"{one.value}_n"] or 0), np.array([_number(row[f"{name}_mean"]) for name in one.names]), covariance
+    )
+
+
+def _number(value: float | None) -> float:
+    return 0.0 if value is None else float(value)
+
+
+def _events(metric: Metric) -> set[str]:
+    measures = [one for one in (metric.numerator, metric.denominator) if one is not None]
+    return {name for one in measures for name in (one.event, one.less) if name is not None}
+
+
+def _of(rows: ir.Table, measure: Measure) -> ir.BooleanValue:
+    wanted = rows.name == measure.event
+    wanted = wanted if measure.machines else wanted & ~rows.machine
+    for column, value in measure.where.items():
+        wanted &= rows[column].fill_null("") == value
+    return wanted
+
+
+def _summed(rows: ir.Table, measure: Measure, inside: ir.BooleanValue) -> ir.FloatingValue:
+    counted = inside & _of(rows, measure)
+    if measure.sum in ("money", "quantity"):
+        amount = (rows.quantity * rows.price if measure.sum == "money" else rows.quantity).fill_null(0.0)
+        found = amount.sum(where=counted).fill_null(0.0)
+        if measure.less is not None:
+            found -= amount.sum(where=inside & _of(rows, measure.model_copy(update={"event": measure.less}))).fill_null(
+                0.0
+            )
+        return found.cast("float64")
+    if measure.sum == "any":
+        return counted.any().fill_null(False).cast("float64")  # noqa: FBT003  # what is filled in
+    if measure.distinct is not None:
+        count = rows[measure.distinct].coalesce(rows.message_id).nunique(where=counted)
+    else:
+        count = counted.sum()
+    count = count.fill_null(0)
+    return (count if measure.at_least is None else count >= measure.at_least).cast("float64")
+
+
+def _interval(span: timedelta) -> Any:
+    import ibis
+
+    return ibis.interval(days=span.days)
