@@ -63,7 +63,7 @@ class Evidence:
 
 def _mean(ours: Moments, theirs: Moments | None, one: Columns) -> Said:
     shape = Shape(ratio=one.metric.denominator is not None, before=bool(one.metric.before_days))
-    found: Said = {"customers": ours.count, "mean": _finite(shape.mean(ours))}
+    found: Said = {"customers": ours.count, "mean": _finite(shape.mean(ours)) if ours.count else None}
     if theirs is None:
         return found
     test = compare(theirs, ours, shape)

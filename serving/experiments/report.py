@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,9 @@ from serving.experiments.exposures import (
 from serving.experiments.metrics import Measure, Metric, chosen, read_metrics
 from serving.experiments.moments import MIN_CUSTOMERS
 from serving.experiments.values import PEOPLE, Columns, columns, values
+
+if TYPE_CHECKING:
+    from serving.experiments.compared import Evidence
 
 CLICKS = Metric(key="click", name="Clicked what it showed", numerator=Measure(event=EXPERIENCE_CLICKED, sum="any"))
 CLICKED = "clicked"  # its column: of a slot, who clicked is known by the decisions that were clicked
@@ -64,7 +67,7 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[s
         told.append(Columns(CLICKS, CLICKED, timedelta(days=experiment.window_days)))
     evidence = Evidence.of(held(values(events.before(now), ibis.memtable(people), wanted)), told, now)
     counts = {arm: people["arm"].to_pylist().count(arm) for arm in experiment.arms}
-    _enough(experiment, counts, {arm: evidence.closed(arm) for arm in counts})
+    _enough(experiment, counts)
     ratio = split(people, experiment.arms)
     control = experiment.control
     arms = [
@@ -86,7 +89,7 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[s
         "saw_two_arms": found.crossed,
         "unknown_arm": found.strays,
         "left_out": left_out(len(all_customers), len(all_customers - allowed), "analytics"),
-        "verdict": _verdict(arms, ratio),
+        "verdict": _verdict(arms, ratio, _early(people, evidence, experiment)),
     }
 
 
@@ -178,9 +181,20 @@ def _said(found: dict[str, Any]) -> str:
     return f"{found['difference']:>+12.4f}  {interval:<24}{found['p_value']:>7.3f}  {found['verdict']}"
 
 
-def _verdict(arms: list[dict[str, Any]], ratio: dict[str, Any]) -> str:
+def _early(people: pa.Table, evidence: Evidence, experiment: Experiment) -> str | None:
+    """That it is too early to say anything, until when; None where each arm has enough customers who count."""
+    if all(evidence.closed(arm) >= MIN_CUSTOMERS for arm, share in experiment.arms.items() if share > 0):
+        return None
+    first = min(people["first"].to_pylist()) + timedelta(days=experiment.window_days)
+    window = f"the {experiment.window_days} days in which a customer counts"
+    return f"keep going: {window} are over for too few; the first end on {first:%Y-%m-%d %H:%M} UTC"
+
+
+def _verdict(arms: list[dict[str, Any]], ratio: dict[str, Any], early: str | None) -> str:
     if not ratio["as_planned"]:
         return f"broken: the arms are not as large as planned, so no number here is to be believed ({ratio['why']})"
+    if early is not None:
+        return early
     said = [
         f"{metric} of {arm['arm']}: {found['verdict']}"
         for arm in arms
@@ -190,20 +204,14 @@ def _verdict(arms: list[dict[str, Any]], ratio: dict[str, Any]) -> str:
     return "; ".join(said)
 
 
-def _enough(experiment: Experiment, counts: Mapping[str, int], closed: Mapping[str, int]) -> None:
-    """A test needs customers in each arm whose window has closed; where none are, it is said where they come from."""
+def _enough(experiment: Experiment, counts: Mapping[str, int]) -> None:
+    """A test needs customers in each arm; where none are, it is said where they come from."""
     invited = [arm for arm, share in experiment.arms.items() if share > 0]
     if min(counts[arm] for arm in invited) < MIN_CUSTOMERS:
         raise ValueError(
             f"experiment {experiment.key!r} has {dict(counts)} exposed customers; at least {MIN_CUSTOMERS} per arm are "
             "needed. They come from POST /v1/experiments/{key}/assign and from 'Experiment Viewed' events of the log; "
             "with `shows` from 'Experience Viewed' events that name a decision of POST /v1/decide"
-        )
-    if min(closed[arm] for arm in invited) < MIN_CUSTOMERS:
-        raise ValueError(
-            f"experiment {experiment.key!r} has {dict(counts)} exposed customers, but the "
-            f"{experiment.window_days} days after their exposure are over for {dict(closed)} only; "
-            f"at least {MIN_CUSTOMERS} per arm are needed"
         )
 
 

@@ -171,6 +171,21 @@ def test_a_report_is_built_from_assignments_and_orders_and_stored(shop: Workspac
     assert "higher than control" in "\n".join(table(report))
 
 
+def test_before_a_window_has_closed_it_is_too_early_and_when_that_will_be_is_said(shop: Workspace) -> None:
+    from features.history import append
+
+    append(shop, orders())
+    report = build(shop, read_experiments(shop.folder)["checkout-badge"], datetime(2026, 1, 10, tzinfo=UTC))
+    assert report["verdict"] == (
+        "keep going: the 14 days in which a customer counts are over for too few; the first end on 2026-01-15 00:00 UTC"
+    )
+    found = report["arms"][1]["metrics"]
+    assert (found["revenue"]["customers"], found["revenue"]["mean"], found["revenue"]["lower"]) == (0, None, None)
+    assert found["time-to-conversion"]["tau_days"] == 9  # all of them are followed from the first day on
+    assert report["sample_ratio"]["as_planned"]
+    assert "keep going" in "\n".join(table(report))
+
+
 def test_a_person_who_sat_in_two_arms_under_two_ids_is_left_out_and_counted(shop: Workspace) -> None:
     from features.history import append, record
 
