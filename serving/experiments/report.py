@@ -38,6 +38,7 @@ from serving.experiments.exposures import (
 from serving.experiments.metrics import Measure, Metric, chosen, read_metrics
 from serving.experiments.moments import MIN_CUSTOMERS
 from serving.experiments.values import PEOPLE, Columns, columns, values
+from serving.experiments.verdict import unharmed, verdict
 
 if TYPE_CHECKING:
     from serving.experiments.compared import Evidence
@@ -75,6 +76,12 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[s
         for arm, count in counts.items()
         if count
     ]
+    known = {one.metric.key: one.metric for one in told}
+    for arm in arms[1:]:
+        for key in arm["metrics"].keys() & set(experiment.guardrails):
+            arm["metrics"][key]["unharmed"] = unharmed(known[key], arm["metrics"][key], arms[0]["metrics"][key])
+    primary = [*experiment.primary, *([CLICKS.key] if experiment.shows is not None else [])]
+    advice = verdict(arms, known, primary=primary, guardrails=experiment.guardrails)
     return {
         "experiment": experiment.key,
         "description": experiment.description,
@@ -89,7 +96,7 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[s
         "saw_two_arms": found.crossed,
         "unknown_arm": found.strays,
         "left_out": left_out(len(all_customers), len(all_customers - allowed), "analytics"),
-        "verdict": _verdict(arms, ratio, _early(people, evidence, experiment)),
+        "verdict": _broken(ratio) or _early(people, evidence, experiment) or advice,
     }
 
 
@@ -181,6 +188,12 @@ def _said(found: dict[str, Any]) -> str:
     return f"{found['difference']:>+12.4f}  {interval:<24}{found['p_value']:>7.3f}  {found['verdict']}"
 
 
+def _broken(ratio: Mapping[str, Any]) -> str | None:
+    if ratio["as_planned"]:
+        return None
+    return f"broken: the arms are not as large as planned, so no number here is to be believed ({ratio['why']})"
+
+
 def _early(people: pa.Table, evidence: Evidence, experiment: Experiment) -> str | None:
     """That it is too early to say anything, until when; None where each arm has enough customers who count."""
     if all(evidence.closed(arm) >= MIN_CUSTOMERS for arm, share in experiment.arms.items() if share > 0):
@@ -188,20 +201,6 @@ def _early(people: pa.Table, evidence: Evidence, experiment: Experiment) -> str 
     first = min(people["first"].to_pylist()) + timedelta(days=experiment.window_days)
     window = f"the {experiment.window_days} days in which a customer counts"
     return f"keep going: {window} are over for too few; the first end on {first:%Y-%m-%d %H:%M} UTC"
-
-
-def _verdict(arms: list[dict[str, Any]], ratio: dict[str, Any], early: str | None) -> str:
-    if not ratio["as_planned"]:
-        return f"broken: the arms are not as large as planned, so no number here is to be believed ({ratio['why']})"
-    if early is not None:
-        return early
-    said = [
-        f"{metric} of {arm['arm']}: {found['verdict']}"
-        for arm in arms
-        for metric, found in arm["metrics"].items()
-        if "verdict" in found
-    ]
-    return "; ".join(said)
 
 
 def _enough(experiment: Experiment, counts: Mapping[str, int]) -> None:

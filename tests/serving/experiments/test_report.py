@@ -169,6 +169,7 @@ def test_a_report_is_built_from_assignments_and_orders_and_stored(shop: Workspac
     assert again.pop("age_seconds") == 3600
     assert again == report
     assert "higher than control" in "\n".join(table(report))
+    assert report["verdict"].startswith("ship treatment: conversion-rate is better by +0.3")
 
 
 def test_before_a_window_has_closed_it_is_too_early_and_when_that_will_be_is_said(shop: Workspace) -> None:
@@ -254,7 +255,7 @@ def test_a_click_on_what_a_slot_showed_is_an_outcome_of_its_decision(shop: Works
     assert (held["customers"], shown["customers"]) == (49, 50)  # c000 clicked, and so has seen it
     assert (held["metrics"]["click"]["mean"], shown["metrics"]["click"]["mean"]) == (0, 0.98)
     assert shown["metrics"]["click"]["verdict"] == "higher than control"
-    assert "click of shown: higher than control" in report["verdict"]
+    assert "click is better by" in report["verdict"]
 
 
 def on_device(name: str, device: str, day: float, **more: Any) -> Event:
