@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from serving.experiments.analysis import Shape, compare, verdict
+from serving.experiments.analysis import Shape, Told, compare, verdict
+from serving.experiments.bayes import Summary, lift_of_means, weak_prior
 from serving.experiments.conversion import Curve, curve, difference, drawn, horizon, restricted_mean
 from serving.experiments.moments import Moments
 from serving.experiments.values import Columns, capped, cells, waits
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 Said = dict[str, Any]
-NUMBERS = ("difference", "lower", "upper", "p_value", "lift", "lift_lower", "lift_upper", "error")
+TESTED = ("difference", "lower", "upper", "p_value", "lift", "lift_lower", "lift_upper", "error")
+NUMBERS = (*TESTED, "chance_to_beat", "expected_loss")
 UNTOLD: Said = {**dict.fromkeys(NUMBERS), "verdict": verdict(0.0, 0.0)}  # nobody differs: there is nothing to test
 
 
@@ -69,7 +71,19 @@ def _mean(ours: Moments, theirs: Moments | None, one: Columns) -> Said:
     test = compare(theirs, ours, shape)
     if test is None:
         return found | UNTOLD
-    return found | {name: _finite(value) for name, value in asdict(test).items()} | {"verdict": test.verdict}
+    told = {name: _finite(value) for name, value in asdict(test).items()} | {"verdict": test.verdict}
+    return found | told | _believed(one, test, (theirs.count, shape.mean(theirs)), ours.count)
+
+
+def _believed(one: Columns, test: Told, control: tuple[int, float], treated: int) -> Said:
+    """The Bayesian view from the test's own difference and error, in the direction that is better."""
+    others, mean = control
+    sign = 1 if one.metric.better == "higher" else -1
+    variance = test.error**2 / (1 / others + 1 / treated)  # of one customer
+    theirs = Summary(others, sign * mean, variance / others)
+    ours = Summary(treated, sign * (mean + test.difference), variance / treated)
+    belief = lift_of_means(theirs, ours, weak_prior(theirs))
+    return {"chance_to_beat": belief.beats, "expected_loss": belief.loss}
 
 
 def _waited(ours: Curve, theirs: Curve | None, one: Columns) -> Said:

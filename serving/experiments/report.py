@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +80,7 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[s
     for arm in arms[1:]:
         for key in arm["metrics"].keys() & set(experiment.guardrails):
             arm["metrics"][key]["unharmed"] = unharmed(known[key], arm["metrics"][key], arms[0]["metrics"][key])
+        _discovered(arm["metrics"], experiment.secondary)
     primary = [*experiment.primary, *([CLICKS.key] if experiment.shows is not None else [])]
     advice = verdict(arms, known, primary=primary, guardrails=experiment.guardrails)
     return {
@@ -186,6 +187,15 @@ def _said(found: dict[str, Any]) -> str:
         return f"  {found['verdict']}" if "verdict" in found else "     control"
     interval = f"{found['lower']:+.4f} to {found['upper']:+.4f}"
     return f"{found['difference']:>+12.4f}  {interval:<24}{found['p_value']:>7.3f}  {found['verdict']}"
+
+
+def _discovered(metrics: Mapping[str, dict[str, Any]], secondary: Sequence[str]) -> None:
+    """Gives the secondary metrics of an arm their p-values among each other: of many, some differ by chance."""
+    from serving.experiments.discovery import adjusted
+
+    tested = [key for key in secondary if metrics.get(key, {}).get("p_value") is not None]
+    for key, p_value in zip(tested, adjusted(np.array([metrics[key]["p_value"] for key in tested])), strict=True):
+        metrics[key]["p_adjusted"] = float(p_value)
 
 
 def _broken(ratio: Mapping[str, Any]) -> str | None:

@@ -154,12 +154,16 @@ def test_a_report_is_built_from_assignments_and_orders_and_stored(shop: Workspac
     assert (control["customers"], treatment["customers"]) == (50, 50)
     assert control["metrics"]["conversion-rate"]["mean"] == pytest.approx(0.5)
     assert treatment["metrics"]["revenue"]["verdict"] == "higher than control"
+    assert treatment["metrics"]["revenue"]["chance_to_beat"] > 0.999
+    assert treatment["metrics"]["revenue"]["expected_loss"] < 1e-6
     waited = treatment["metrics"]["time-to-conversion"]  # all of them bought on day 3 of 14, half of the others
     assert waited["mean"] == pytest.approx(3.0)
     assert control["metrics"]["time-to-conversion"]["mean"] == pytest.approx((3 + 14) / 2)
     assert (waited["difference"], waited["tau_days"]) == (pytest.approx(-5.5), 14)
     assert waited["verdict"] == "lower than control"
     assert waited["curve"]["times"][:2] == [0, 3]
+    repeated = treatment["metrics"]["repeat-purchase-rate"]  # nobody did: one secondary metric is left to be tested
+    assert (repeated["p_value"], waited["p_adjusted"]) == (None, waited["p_value"])
     assert treatment["metrics"]["complaint-rate"]["verdict"] == "not distinguishable"
     json.loads(json.dumps(report, allow_nan=False))
     assert "20 of 120 customers left out" in report["left_out"]
