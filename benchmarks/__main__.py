@@ -30,6 +30,8 @@ BENCHMARKS = {
     "recommend-simulated": "benchmarks.recommend_simulated",
     "training": "benchmarks.training",
     "experiments-false-alarms": "benchmarks.experiments_false_alarms",
+    "experiments-coverage": "benchmarks.experiments_coverage",
+    "experiments-power": "benchmarks.experiments_power",
     "experiments-speed": "benchmarks.experiments_speed",
     "uplift-simulated": "benchmarks.uplift_simulated",
     "uplift-hillstrom": "benchmarks.uplift_hillstrom",

@@ -115,6 +115,12 @@ def _looks(shop: Shop, metric: str, share: float) -> Iterator[int]:
 
 def side(shop: Shop, metric: str, share: float, rows: Rows, bound: float | None) -> int:
     """On which side of 0 the interval lies that these customers give."""
+    lower, upper = tested(shop, metric, share, rows, bound)
+    return int(lower > 0) - int(upper < 0)
+
+
+def tested(shop: Shop, metric: str, share: float, rows: Rows, bound: float | None) -> tuple[float, float]:
+    """The interval of the difference that these customers give; without ends where they are too few."""
     treated = shop.arm(share)[rows]
     if metric == TIME:
         seen = shop.first[rows]
@@ -122,9 +128,9 @@ def side(shop: Shop, metric: str, share: float, rows: Rows, bound: float | None)
         try:
             told = difference(*arms, WINDOW, **({} if bound is None else {"bound": bound}))
         except (TypeError, ValueError):  # an arm is empty, or has too few customers
-            return 0
-        return int(told.lower > 0) - int(told.upper < 0)
+            return -np.inf, np.inf
+        return told.lower, told.upper
     columns = capped(shop.columns[metric][rows], metric)
     shape = Shape(ratio=standard()[metric].kind == "ratio", before=bool(standard()[metric].before_days))
     found = compare(Moments.of(columns[~treated]), Moments.of(columns[treated]), shape, bound=bound)
-    return 0 if found is None else int(found.lower > 0) - int(found.upper < 0)
+    return (-np.inf, np.inf) if found is None else (found.lower, found.upper)
