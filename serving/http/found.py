@@ -74,12 +74,11 @@ SLOT = explained(
         **FACTS,
     )
 )
-METRIC = {  # of the control the mean alone
+METRIC = {  # of the control the mean alone; null while nobody's window has closed
     "type": "object",
     "required": ["mean"],
     "properties": {
-        **dict.fromkeys(("mean", "difference"), NUMBER),
-        **dict.fromkeys(("lower", "upper", "p_value"), NULL_NUMBER),
+        **dict.fromkeys(("mean", "difference", "lower", "upper", "p_value"), NULL_NUMBER),
         "verdict": STRING,
     },
 }

@@ -9,8 +9,8 @@ from threading import Thread
 import httpx
 import pytest
 
+from benchmarks.served import free_port
 from tests.clients.conftest import Place, Shop
-from tests.serving.conftest import free_port
 
 pytestmark = pytest.mark.browser
 

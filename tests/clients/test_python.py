@@ -15,9 +15,9 @@ from jsonschema import Draft202012Validator
 
 from attune_client import AsyncClient, AttuneError, Client, RefusedError, UnreachableError
 from attune_client.client import Calls, Endpoint
+from benchmarks.served import free_port
 from features.keys import DECIDE, READ, SEND, create
 from tests.clients.conftest import Place
-from tests.serving.conftest import free_port
 
 NOW = datetime.now(UTC)
 TEST = "checkout-badge"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from benchmarks.served import free_port
 from features.checksums import sha256
 from features.codes import give, load_codes
 from features.doctor import BROKEN, FINE, STALE, Check, checked, shown
@@ -27,12 +28,6 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setenv("ATTUNE_MLRUNS", str(tmp_path / "mlruns"))
     return create(tmp_path / "shop")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def found(shop: Workspace, what: str, **changes: int) -> Check:

@@ -7,7 +7,6 @@ The last ten customers did not agree to personalisation. `oolong` is out of stoc
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.postgresql import NEEDED, Server, binaries, server
+from benchmarks.served import free_port
 from features.consent import Basis, grant
 from features.events import ORDERED, SCHEMA, Event, Events
 from features.exposures import Exposures
@@ -135,12 +135,6 @@ def wait_until_ready(client: httpx.Client, process: "subprocess.Popen[bytes]", l
         except httpx.HTTPError:
             time.sleep(0.1)
     pytest.fail(f"the service did not start: {log.read_text()[-3000:]}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _log() -> pa.Table:

@@ -11,6 +11,7 @@ import bentoml
 import httpx
 import pytest
 
+from benchmarks.served import free_port
 from features.assignment import arm as assigned
 from features.workspace import Workspace
 from serving.bundle import write
@@ -135,12 +136,9 @@ def bento(serve: list[str], folder: Path, environment: dict[str, str]):
 
     @contextmanager
     def running():
-        import socket
         import time
 
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         command = [*serve, "--host", "127.0.0.1", "--port", str(port)]
         log = folder.parent / "bento.log"
         with log.open("wb") as out:

@@ -185,7 +185,7 @@ def test_where_it_is_not_known_who_may_ask_nobody_is_answered_until_the_ledger_i
         routes.ready()
     assert (told.value.status, told.value.code) == (503, "starting")
     assert where(database) not in told.value.message
-    assert "log says why" in told.value.message
+    assert "the service's log" in told.value.message
     database.start()
     watch.look()
     assert fallback(routes) is None
