@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
-import random
+import secrets
 import socket
 import subprocess
 import sys
@@ -99,7 +99,7 @@ class Served:
 def free_port() -> int:
     """A port of the loopback that nobody listens on, below those that the system gives to outgoing connections."""
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = 20_000 + secrets.randbelow(12_000)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
