@@ -109,6 +109,7 @@ class Settings(Frozen):
     timezone: Zone = "UTC"
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
     rates: Mapping[str, float] = {}  # other currencies -> one unit in the workspace's currency
+    holdout: float = Field(default=0.0, ge=0, lt=1)  # share of customers whom nothing personal reaches
     traits: tuple[str, ...] = ()  # traits that become features of the profile family
     topics: Mapping[str, str] = {}  # of messages: a key of up to 64 characters, and what customers read
     seed: int = Field(default=0, ge=0)

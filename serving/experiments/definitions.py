@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from features.conditions.grammar import CustomerCondition
 from features.workspace import Frozen, read_yaml
 
 FOLDER = "experiments"
 MAX_KEY = 64  # characters
+MAX_LOOKS = 100
 
 
 class Shows(Frozen):
@@ -30,13 +33,61 @@ class Shows(Frozen):
         return self
 
 
+class Layer(Frozen):
+    """Where in a layer an experiment takes its customers from; those of one layer never share a customer.
+
+    `start` and `end`: between which points of the layer's hash, in [0, 1].
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=MAX_KEY)
+    start: float = Field(default=0.0, ge=0, lt=1)
+    end: float = Field(default=1.0, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not self.start < self.end:
+            raise ValueError(f"start == {self.start}, end == {self.end}, the start must be before the end")
+        return self
+
+
+class Planned(Frozen):
+    """How large the test is to be, and how often it is looked at until then.
+
+    `customers` in all its arms, or `days` of assignment. `looks`: so many, evenly spread until the planned size, or
+    `any`: whenever somebody likes, at the price of wider intervals.
+    """
+
+    customers: int | None = Field(default=None, gt=0)
+    days: int | None = Field(default=None, gt=0, le=730)
+    looks: int | Literal["any"] = Field(default=1)
+
+    @model_validator(mode="after")
+    def _sized(self) -> Self:
+        if self.customers is not None and self.days is not None:
+            raise ValueError(f"customers == {self.customers} and days == {self.days}, one of them sizes a test")
+        if self.looks == "any":
+            return self
+        if not 1 <= self.looks <= MAX_LOOKS:
+            raise ValueError(f"looks == {self.looks}, must be 1 to {MAX_LOOKS}, or any")
+        if self.customers is None and self.days is None:
+            raise ValueError(f"looks == {self.looks} needs customers or days: until when they are spread")
+        return self
+
+
 class Experiment(Frozen):
     """One file of `experiments/`: every customer is in one arm, by the route `assign` or, with `shows`, by a slot."""
 
     key: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=MAX_KEY)
     arms: Mapping[str, float]  # the first one is what the others are compared with
+    hypothesis: str = Field(default="", max_length=1_000)  # what is believed, before it is seen
     description: str = ""
     salt: str | None = None  # default: the key
+    audience: CustomerCondition | None = None  # who can be in it; default: everybody
+    layer: Layer | None = None
+    start: date | None = None  # the first day of assignment, in the workspace's zone
+    end: date | None = None  # the last day
+    planned: Planned | None = None
+    segments: tuple[str, ...] = ()  # of segments/: the effect is told for each of them too
     shows: Shows | None = None
     window_days: int = Field(default=14, gt=0, le=365)
     primary: tuple[str, ...] = Field(default=("conversion-rate", "revenue"), min_length=1)  # keys of metrics
