@@ -90,7 +90,9 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[s
         "window_days": experiment.window_days,
         "currency": workspace.settings.currency,
         "control": experiment.control,
-        "metrics": {one.key: {"name": one.name, "hash": one.hash, "kind": one.kind} for one in metrics},
+        "metrics": {one.key: defined(one) for one in metrics},
+        "roles": {name: list(getattr(experiment, name)) for name in ("primary", "secondary", "guardrails")},
+        "shares": dict(experiment.arms),
         "arms": arms,
         "sample_ratio": ratio,
         "window_open": _open(people, experiment.window_days, now),
@@ -99,6 +101,12 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[s
         "left_out": left_out(len(all_customers), len(all_customers - allowed), "analytics"),
         "verdict": _broken(ratio) or _early(people, evidence, experiment) or advice,
     }
+
+
+def defined(metric: Metric) -> dict[str, Any]:
+    """What the metric is, as its file says it, and the hash of that."""
+    told = metric.model_dump(mode="json", exclude_defaults=True)
+    return {"name": metric.name, "hash": metric.hash, "kind": metric.kind, "better": metric.better, "definition": told}
 
 
 def people_of(found: Exposed) -> pa.Table:
