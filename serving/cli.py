@@ -221,7 +221,7 @@ def report_experiment(
     key: Annotated[str, typer.Argument(help="The experiment's key, as its file in experiments/ says.")],
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Compare the arms of a test: conversion and revenue per customer, with intervals and a verdict.
+    """Compare the arms of a test, with intervals and a verdict; also as an HTML file that works offline, and CSV.
 
     Example: attune report experiment checkout-badge -w shop
     """
@@ -229,17 +229,19 @@ def report_experiment(
 
     from serving.experiments import shadows
     from serving.experiments.challenges import experiment, shadow_keys
-    from serving.experiments.report import build, table, write
+    from serving.experiments.report import build, table
+    from serving.reports.experiment import write
 
     shop = opened(workspace)
     if key in shadow_keys(shop):
         typer.echo("\n".join(shadows.lines(shop, key)))
         return
     report = build(shop, experiment(shop, key), datetime.now(UTC))
-    path = write(shop, report)
+    paths = write(shop, report)
     for line in table(report):
         typer.echo(line)
-    typer.echo(f"stored: {path}")
+    for path in paths:
+        typer.echo(f"stored: {path}")
 
 
 def main(arguments: list[str] | None = None) -> None:

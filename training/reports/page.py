@@ -1,13 +1,18 @@
 """A report page: one HTML file that works offline, on a phone and in print.
 
-Texts are escaped here and nowhere else; pictures are Vega-Lite, with the library bundled once into the file.
+Texts are escaped here and nowhere else; pictures are Vega-Lite, with the library bundled once into the file. The file
+says itself which scripts may run in it, by their hashes, and that it asks nobody for anything.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from functools import cache
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +46,8 @@ table { border-collapse: separate; border-spacing: 0; font-size: .9rem; font-var
 th, td { text-align: right; padding: .3rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 .words.words { text-align: left; white-space: normal; min-width: 11rem; }
+nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: .75rem 0; font-size: .95rem; }
+a { color: #1b5e9e; }
 details { margin: .5rem 0; }
 summary { cursor: pointer; color: var(--soft); }
 @media (max-width: 30rem) {
@@ -50,7 +57,11 @@ summary { cursor: pointer; color: var(--soft); }
   th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }
   .words.words { min-width: 7rem; }
 }
-@media (max-width: 22rem) { table { font-size: .8rem; } th, td { padding: .3rem .2rem; } }
+@media (max-width: 22rem) {
+  table { font-size: .8rem; }
+  th, td { padding: .3rem .2rem; }
+  .words.words { min-width: 5rem; }
+}
 @media print {
   details > * { display: block; }
   details::details-content { content-visibility: visible; }
@@ -67,13 +78,14 @@ summary { cursor: pointer; color: var(--soft); }
 DRAW = """
 for (const node of document.querySelectorAll("script[data-chart]")) {
   const spec = JSON.parse(node.textContent);
-  vegaEmbed(node.previousElementSibling, spec, {actions: false, renderer: "svg"})
+  vegaEmbed(node.previousElementSibling, spec, {actions: false, renderer: "svg", ast: true, defaultStyle: false})
     .then(() => node.previousElementSibling.dataset.drawn = "yes")
     .catch(error => { node.previousElementSibling.textContent = "This picture could not be drawn: " + error; });
 }
 """
 
 WORDS = ' class="words"'
+HASHED = re.compile(r"'(sha256-[A-Za-z0-9+/]{43}=)'")
 Cell = str | float | int | None
 
 
@@ -87,13 +99,18 @@ class Page:
 
     def section(self, title: str, *paragraphs: str) -> None:
         """A heading and its text."""
-        self._parts.append(f"<h2>{escape(title)}</h2>")
+        self._parts.append(f'<h2 id="{anchor(title)}">{escape(title)}</h2>')
         self._parts += [f"<p>{escape(text)}</p>" for text in paragraphs]
 
     def subsection(self, title: str, *paragraphs: str) -> None:
         """A smaller heading and its text."""
-        self._parts.append(f"<h3>{escape(title)}</h3>")
+        self._parts.append(f'<h3 id="{anchor(title)}">{escape(title)}</h3>')
         self._parts += [f"<p>{escape(text)}</p>" for text in paragraphs]
+
+    def links(self, label: str, targets: Mapping[str, str]) -> None:
+        """A row of links, by their words; `label` says to those who do not see it what they are."""
+        told = "".join(f'<a href="{escape(target)}">{escape(words)}</a>' for words, target in targets.items())
+        self._parts.append(f'<nav aria-label="{escape(label)}">{told}</nav>')
 
     def details(self, summary: str, *paragraphs: str) -> None:
         """Text that opens with a click."""
@@ -138,13 +155,36 @@ class Page:
     @property
     def html(self) -> str:
         """The whole file."""
-        scripts = f"<script>{_bundle()}</script><script>{DRAW}</script>" if self._charts else ""
+        run = (_bundle(), DRAW) if self._charts else ()
+        scripts = "".join(f"<script>{one}</script>" for one in run)
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f'<meta http-equiv="Content-Security-Policy" content="{policy([_hash(one) for one in run])}">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{escape(self.title)}</title><style>{STYLE}</style></head>"
             f"<body><main>{''.join(self._parts)}</main>{scripts}</body></html>"
         )
+
+
+def policy(hashes: Sequence[str]) -> str:
+    """What a page may do: run the scripts of these hashes, and ask nobody for anything."""
+    scripts = " ".join(f"'{one}'" for one in hashes) or "'none'"
+    return f"default-src 'none'; style-src 'unsafe-inline'; script-src {scripts}; base-uri 'none'; form-action 'self'"
+
+
+def hashes_of(html: str) -> list[str]:
+    """The hashes of the scripts that a page of ours says to run, from its head alone."""
+    return HASHED.findall(html.partition("<title>")[0])
+
+
+def anchor(title: str) -> str:
+    """The name by which a link leads to the heading."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+@cache
+def _hash(script: str) -> str:
+    return f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}"
 
 
 def _wraps(value: Cell) -> bool:
@@ -196,11 +236,19 @@ def stored(workspace: Workspace, name: str, found: Mapping[str, Any], page: Page
     """The path of the page among the workspace's reports, with its numbers beside it as JSON."""
     path: Path = workspace.reports / f"{name}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".json").write_text(json.dumps(found, indent=1, allow_nan=False), encoding="utf-8")
-    path.write_text(page.html, encoding="utf-8")
+    whole(path.with_suffix(".json"), json.dumps(found, indent=1, allow_nan=False))
+    whole(path, page.html)
     return path
 
 
+def whole(path: Path, text: str) -> None:
+    """Writes the file, which appears whole or not at all: a service may read it meanwhile."""
+    half = path.with_name(f".{path.name}.part")
+    half.write_text(text, encoding="utf-8")
+    half.replace(path)
+
+
+@cache
 def _bundle() -> str:
     import vl_convert
 

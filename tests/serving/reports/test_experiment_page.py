@@ -1,0 +1,132 @@
+"""An experiment's page: the verdict first, numbers as in the JSON, each picture with its table; on every screen."""
+
+import csv
+import io
+import json
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.workspace import Workspace
+from serving.experiments.metrics import standard
+from serving.reports.experiment import page
+from serving.reports.experiment_words import definition, headline, kind_of, says, unit_of
+from training.reports.page import hashes_of, interval, shown
+
+
+def cells(html: str) -> list[list[str]]:
+    rows = re.findall(r"<tr>(.*?)</tr>", html)
+    return [[unescape(cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row)] for row in rows]
+
+
+def test_the_report_is_stored_as_json_html_and_csv_with_the_same_numbers(
+    badge_shop: Workspace, badge: dict[str, Any]
+) -> None:
+    stored = badge_shop.reports / "experiment-badge.json"
+    assert json.loads(stored.read_text()) == json.loads(json.dumps(badge))
+    rows = list(csv.DictReader(io.StringIO(stored.with_suffix(".csv").read_text())))
+    found = {(row["where"], row["name"]): row["value"] for row in rows if row["part"] == "arms"}
+    assert cells(stored.with_suffix(".html").read_text())[0][:3] == ["metric", "difference", "95 % interval"]
+    told = {row[0]: row for row in cells(stored.with_suffix(".html").read_text())}
+    for key, metric in badge["arms"][1]["metrics"].items():
+        for name in ("difference", "lower", "upper", "p_value"):
+            assert found[f"treatment / metrics / {key}", name] == ("" if metric[name] is None else str(metric[name]))
+        by, unit = unit_of(badge["metrics"][key], "EUR")
+        row = told[f"{badge['metrics'][key]['name']} ({unit})"]
+        lower, upper = (None if metric[name] is None else by * metric[name] for name in ("lower", "upper"))
+        assert row[2] == interval(lower, upper)
+        assert row[4:] == [shown(by * arm["metrics"][key]["mean"]) for arm in badge["arms"]]
+
+
+def test_the_verdict_comes_first_and_what_others_wrote_is_text(badge_page: Path) -> None:
+    html = badge_page.read_text()
+    assert html.index('<div class="verdict good"') < html.index("<h2") < html.index("<figure")
+    assert "Ship treatment" in html
+    assert "<b>sell" not in html
+    assert "&lt;b&gt;sell" in html
+
+
+def test_every_picture_has_its_table_and_every_link_its_part(badge_page: Path) -> None:
+    html = badge_page.read_text()
+    for part in html.split("<figure")[1:]:
+        assert "<table" in part
+        assert re.search(r'role="img" aria-label="[^"]+"', part)
+    targets = re.findall(r'href="#([^"]+)"', html)
+    assert len(targets) == 3
+    assert all(f'id="{target}"' in html for target in targets)
+
+
+def test_what_an_older_report_does_not_hold_is_not_shown(badge: dict[str, Any]) -> None:
+    old = {name: badge[name] for name in badge if name not in ("metrics", "roles", "shares", "hypothesis")}
+    old["arms"] = [
+        arm | {"metrics": {"revenue": {name: arm["metrics"]["revenue"].get(name) for name in ("mean", "verdict")}}}
+        for arm in badge["arms"]
+    ]
+    old["sample_ratio"] = {"p_value": 0.5, "as_planned": True}
+    html = page(old).html
+    assert "<figure" not in html
+    assert ["revenue", "–", "–", badge["arms"][1]["metrics"]["revenue"]["verdict"]] in [row[:4] for row in cells(html)]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "kind", "head", "why"),
+    [
+        ("ship a: revenue is better by +1 to +2", "good", "Ship a", "revenue is better by +1 to +2"),
+        ("ship a: x; stop b: y", "bad", "Ship a", "x; stop b: y"),
+        ("broken: the arms are not as large", "bad", "Broken", "the arms are not as large"),
+        ("keep going: too few", "flat", "Keep going", "too few"),
+        (
+            "a is not distinguishable from the control; the effect is -1 to +1",
+            "flat",
+            "A is not distinguishable from the control",
+            "the effect is -1 to +1",
+        ),
+    ],
+)
+def test_a_verdict_is_a_headline_and_its_reason(verdict: str, kind: str, head: str, why: str) -> None:
+    assert kind_of(verdict) == kind
+    assert headline(verdict) == (head, why)
+
+
+def test_better_is_in_the_metrics_own_direction() -> None:
+    fallen = {"lower": -2.0, "upper": -1.0}
+    assert says({"better": "lower"}, fallen) == "better"
+    assert says({"better": "higher"}, fallen) == says({}, fallen) == "worse"
+    assert says({"better": "lower"}, {"lower": -1.0, "upper": 1.0}) == says({}, {}) == "not distinguishable"
+
+
+def test_a_definition_is_told_in_words_and_every_standard_one_is() -> None:
+    told = {
+        key: definition({"kind": one.kind, "definition": one.model_dump(mode="json", exclude_defaults=True)})
+        for key, one in standard().items()
+    }
+    assert told["revenue"] == [
+        "money of “Order Completed”, less “Order Refunded”, per customer; values above the quantile 0.99 of those "
+        "that are not 0 count as it; the customer's own 90 days before make the interval shorter. Higher is better."
+    ]
+    assert told["open-rate-machines"] == [
+        "different campaigns of “Email Opened”, machines too, over different campaigns of “Email Delivered”. "
+        "Higher is better."
+    ]
+    assert all(len(said) == 1 for said in told.values())
+
+
+def test_a_page_says_which_scripts_may_run_in_it(badge_page: Path) -> None:
+    html = badge_page.read_text()
+    assert len(hashes_of(html)) == 2
+    assert hashes_of(html.replace("<title>", "<title>'sha256-" + "A" * 43 + "='")) == hashes_of(html)
+    assert "unsafe-eval" not in html.partition("<title>")[0]
+
+
+@pytest.mark.browser
+def test_the_page_is_drawn_on_every_screen(badge_page: Path, drawn: Any, faults: Any) -> None:
+    for width, tab in drawn(badge_page, 3):
+        assert faults(tab) == [], width
+        points = tab.locator(".chart").first.locator("[aria-roledescription=point]").all()
+        told = " ".join(str(one.get_attribute("aria-label")) for one in points)
+        assert "Revenue per recipient" in told
+        tab.emulate_media(media="print")
+        assert tab.evaluate("[...document.querySelectorAll('details table')].every(one => one.offsetHeight > 0)")
