@@ -120,10 +120,10 @@ class Arm(Facts):
 
 
 class Metric(TypedDict):
-    """The mean per customer, and but for the control how far it is from the control's."""
+    """The mean per customer, and but for the control how far it is from the control's; None while nobody counts."""
 
-    mean: float
-    difference: NotRequired[float]
+    mean: float | None
+    difference: NotRequired[float | None]
     lower: NotRequired[float | None]
     upper: NotRequired[float | None]
     p_value: NotRequired[float | None]
