@@ -38,14 +38,20 @@ def spent(fractions: Array | Sequence[float], alpha: float = ALPHA) -> Array:
         return np.asarray(4 * ndtr(ndtri(alpha / 4) / np.sqrt(times)), np.float64)
 
 
-def bounds(fractions: Array | Sequence[float], alpha: float = ALPHA) -> Array:
+def bounds(
+    fractions: Array | Sequence[float], alpha: float = ALPHA, *, information: Array | Sequence[float] | None = None
+) -> Array:
     """The |z| that each look has to exceed, for the looks really held; at most `CAP`.
 
     Looks need not be equally spaced nor planned in number: a bound depends on the looks before it only. A fraction
     over 1 (more customers came than planned) spends what is left, and no look after it can cross.
     Recursive integration: Armitage, McPherson & Rowe (1969); Reboussin, DeMets, Kim & Lan (2000). Error below 1e-6.
+
+    `information`: where error is spent by another measure than what the looks rest on, as by days while customers come
+    unevenly, that of each look, in any unit (Lan & DeMets 1989); else the fractions are both.
     """
-    return _bounds(_looks(fractions), alpha)
+    looks = _looks(fractions)
+    return _bounds(looks, alpha) if information is None else _bounds(_known(information, looks), alpha, looks)
 
 
 def crossing(drift: float, fractions: Array | Sequence[float], alpha: float = ALPHA) -> Array:
@@ -63,16 +69,19 @@ def crossing(drift: float, fractions: Array | Sequence[float], alpha: float = AL
     return np.array(crossed)
 
 
-def repeated_p_value(z: float, fractions: Array | Sequence[float]) -> float:
+def repeated_p_value(
+    z: float, fractions: Array | Sequence[float], *, information: Array | Sequence[float] | None = None
+) -> float:
     """The smallest alpha at which `z`, seen at the last of these looks, crosses; `NEVER` where it is smaller than that.
 
-    It is under alpha exactly when the repeated interval, estimate +- bound x standard error, excludes 0 (Jennison &
-    Turnbull 1989).
+    `information` as `bounds` takes it. It is under alpha exactly when the repeated interval, estimate +- bound x
+    standard error, excludes 0 (Jennison & Turnbull 1989).
     """
-    looks = _looks(fractions)
+    times = _looks(fractions)
+    looks = times if information is None else _known(information, times)
 
     def short(log_alpha: float) -> float:
-        return float(_solved(looks, math.exp(log_alpha))[-1]) - abs(z)
+        return float(_solved(looks, math.exp(log_alpha), times)[-1]) - abs(z)
 
     if short(0.0) >= 0:
         return 1.0
@@ -118,16 +127,24 @@ def _looks(fractions: Array | Sequence[float]) -> tuple[float, ...]:
     return tuple(times.tolist())
 
 
+def _known(information: Array | Sequence[float], times: tuple[float, ...]) -> tuple[float, ...]:
+    """The information of the looks, in the unit in which the last one's is its fraction."""
+    known = np.asarray(information, np.float64)
+    if known.shape != (len(times),) or not known[-1] > 0:
+        raise ValueError(f"information == {known.tolist()}, must be that of {len(times)} looks and > 0")
+    return _looks(known / known[-1] * times[-1])
+
+
 @lru_cache(maxsize=4096)
-def _bounds(looks: tuple[float, ...], alpha: float) -> Array:
-    found = _solved(looks, alpha)
+def _bounds(looks: tuple[float, ...], alpha: float, times: tuple[float, ...] | None = None) -> Array:
+    found = _solved(looks, alpha, times)
     found.setflags(write=False)  # it is everybody's
     return found
 
 
-def _solved(looks: tuple[float, ...], alpha: float) -> Array:
-    """The bounds, look after look: each is where what it has to spend lies beyond it."""
-    due = np.diff(spent(looks, alpha), prepend=0.0)
+def _solved(looks: tuple[float, ...], alpha: float, times: tuple[float, ...] | None = None) -> Array:
+    """The bounds, look after look: each is where what it has to spend by its time lies beyond it."""
+    due = np.diff(spent(times or looks, alpha), prepend=0.0)
     found, mass = np.empty(len(looks)), _start()
     for place, look in enumerate(looks):
         step = _step(looks, place)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from serving.experiments.analysis import Shape, Told, compare, verdict
 from serving.experiments.bayes import Summary, lift_of_means, weak_prior
-from serving.experiments.conversion import Curve, curve, difference, drawn, horizon, restricted_mean
-from serving.experiments.moments import Moments
+from serving.experiments.conversion import BOUND, Curve, curve, difference, drawn, horizon, restricted_mean
+from serving.experiments.looks import Looks
+from serving.experiments.moments import MIN_CUSTOMERS, Moments
 from serving.experiments.values import Columns, capped, cells, waits
 
 if TYPE_CHECKING:
@@ -49,30 +50,50 @@ class Evidence:
         """The customers who count for every metric of means."""
         return min((one.count for one in self.moments.get(arm, {}).values()), default=0)
 
-    def of_arm(self, arm: str, control: str, told: Sequence[Columns]) -> dict[str, Said]:
-        """By metric what it is in the arm and, but for the control, how that differs."""
-        return {one.metric.key: found for one in told if (found := self._said(arm, control, one))}
+    def of_arm(self, arm: str, control: str, told: Sequence[Columns], looks: Looks | None = None) -> dict[str, Said]:
+        """By metric what it is in the arm and, but for the control, how that differs: at this look, or at one only."""
+        return {one.metric.key: found for one in told if (found := self._said(arm, control, one, looks))}
 
-    def _said(self, arm: str, control: str, one: Columns) -> Said:
+    def _said(self, arm: str, control: str, one: Columns, looks: Looks | None) -> Said:
         key = one.metric.key
         if one.metric.kind == "time":
             ours, theirs = (self.curves.get(name, {}).get(key) for name in (arm, control))
-            return {} if ours is None or theirs is None else _waited(ours, None if arm == control else theirs, one)
+            others = None if arm == control else theirs
+            return {} if ours is None or theirs is None else _waited(ours, others, one, looks)
         if key not in self.moments.get(arm, {}):
             return {}
-        return _mean(self.moments[arm][key], None if arm == control else self.moments[control][key], one)
+        return of_means(self.moments[arm][key], None if arm == control else self.moments[control][key], one, looks)
 
 
-def _mean(ours: Moments, theirs: Moments | None, one: Columns) -> Said:
+def of_means(ours: Moments, theirs: Moments | None, one: Columns, looks: Looks | None = None) -> Said:
+    """What a metric of means or ratios is in an arm and, beside a control, how that differs."""
     shape = Shape(ratio=one.metric.denominator is not None, before=bool(one.metric.before_days))
     found: Said = {"customers": ours.count, "mean": _finite(shape.mean(ours)) if ours.count else None}
     if theirs is None:
         return found
-    test = compare(theirs, ours, shape)
+    test = compare(theirs, ours, shape, bound=None if looks is None else looks.bound(one.window))
     if test is None:
-        return found | UNTOLD
+        return found | UNTOLD | {"untold": _why(ours, theirs, shape)}
     told = {name: _finite(value) for name, value in asdict(test).items()} | {"verdict": test.verdict}
+    told |= _looked(test.difference / test.error, one, looks)
     return found | told | _believed(one, test, (theirs.count, shape.mean(theirs)), ours.count)
+
+
+def _looked(z: float, one: Columns, looks: Looks | None) -> Said:
+    """The p-value of this look, and its bound; nothing where there is one look."""
+    bound = None if looks is None else looks.bound(one.window)
+    if looks is None or bound is None:
+        return {}
+    return {"p_value": looks.p_value(z, one.window), "bound": _finite(bound)}
+
+
+def _why(ours: Moments, theirs: Moments, shape: Shape) -> str:
+    """Why nothing can be tested."""
+    if (fewest := min(ours.count, theirs.count)) < MIN_CUSTOMERS:
+        return f"the windows of {fewest} customers of an arm have closed; at least {MIN_CUSTOMERS} are needed"
+    if shape.ratio and not all(arm.mean[1] > 0 for arm in (ours, theirs)):
+        return "nobody of an arm has anything in the denominator"
+    return "all customers of both arms have the same value" + (": 0" if not ours.mean[0] else "")
 
 
 def _believed(one: Columns, test: Told, control: tuple[int, float], treated: int) -> Said:
@@ -86,7 +107,7 @@ def _believed(one: Columns, test: Told, control: tuple[int, float], treated: int
     return {"chance_to_beat": belief.beats, "expected_loss": belief.loss}
 
 
-def _waited(ours: Curve, theirs: Curve | None, one: Columns) -> Said:
+def _waited(ours: Curve, theirs: Curve | None, one: Columns, looks: Looks | None) -> Said:
     """Days waited of the first `tau_days`: those of the window that enough customers have been seen for."""
     both = [ours] if theirs is None else [ours, theirs]
     found: Said = {"customers": int(ours.at_risk[0]), "curve": _picture(ours)}
@@ -98,8 +119,12 @@ def _waited(ours: Curve, theirs: Curve | None, one: Columns) -> Said:
     found |= {"mean": mean.estimate, "tau_days": tau}
     if theirs is None:
         return found
-    test = difference(ours, theirs, tau)
+    bound = None if looks is None else looks.bound(one.window)
+    if bound == math.inf:
+        return found | UNTOLD | {"untold": "no planned look is due yet"}
+    test = difference(ours, theirs, tau, BOUND if bound is None else bound)
     told = {"difference": test.estimate, "lower": test.lower, "upper": test.upper, "p_value": test.p_value}
+    told |= _looked(test.z, one, looks)
     return (
         found
         | UNTOLD

@@ -37,11 +37,15 @@ Seen = tuple[str, str, datetime]  # customer, arm, time
 
 @dataclass(frozen=True)
 class Exposed:
-    """Per customer the arm and the first moment; `crossed` customers saw two arms and `strays` an unknown one."""
+    """Per customer the arm and the first moment; `crossed` customers saw two arms and `strays` an unknown one.
+
+    `again`: the customers, of those in `first`, who were exposed more than once.
+    """
 
     first: dict[str, tuple[str, datetime]]
     crossed: int
     strays: int
+    again: int
 
 
 def exposed(seen: Iterable[Seen], arms: Iterable[str]) -> Exposed:
@@ -49,14 +53,17 @@ def exposed(seen: Iterable[Seen], arms: Iterable[str]) -> Exposed:
     known = set(arms)
     shown: dict[str, set[str]] = {}
     first: dict[str, tuple[str, datetime]] = {}
+    again: set[str] = set()
     for customer, arm, time in seen:
         shown.setdefault(customer, set()).add(arm)
+        if customer in first and time != first[customer][1]:  # one that two sources tell of is one
+            again.add(customer)
         if customer not in first or time < first[customer][1]:
             first[customer] = (arm, time)
     crossed = {customer for customer, names in shown.items() if len(names) > 1}
     strays = {customer for customer, names in shown.items() if not names <= known} - crossed
     kept = {customer: one for customer, one in first.items() if customer not in crossed | strays}
-    return Exposed(kept, len(crossed), len(strays))
+    return Exposed(kept, len(crossed), len(strays), len(again & kept.keys()))
 
 
 def assigned(ledger: Ledger, key: str, as_of: datetime) -> Iterator[Seen]:

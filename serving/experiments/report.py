@@ -1,158 +1,127 @@
 """The report of an experiment: computed by the command line, stored as JSON, served with its age.
 
-assign decisions + Experiment Viewed --> first exposure per customer --+
-decide decisions joined with Experience Viewed (`shows`) ------^       +-> one row per customer -> moments -> tests
-what the metrics ask of the events in the window after it -------------+
-of a slot also Experience Clicked, once per customer ------------------+
+experiment, description, control, shares, roles, metrics    what was asked, with hashes
+arms            per arm its customers, and per metric mean, difference, lower, upper, p_value, bound (of a look), ...
+looks           planned, customers, days, done, fraction, bound, next, end, customers_a_day: how far the test has come
+over_time       per arm and primary metric points of until (day), customers, difference, lower, upper
+segments        in_several, rows of segment, customers, arms, effects (arm, metric, difference, lower, upper, p_value,
+                p_adjusted, shrunk {difference, lower, upper} or null), interactions (arm, metric, p_value, q, spread)
+exposures       customers, seen_again, saw_two_arms, unknown_arm, beyond_plan
+sample_ratio    in all, days, segments, sequential
+warnings        what a reader has to know of the numbers, in words
+verdict         what to do, in words
+
+Everything is a sum over customers; `null` is what cannot be told.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
-from features.consent import consented_customers, left_out
-from features.engine import held
-from features.events import Events, utc
-from features.history import read_events
-from features.ledger import Ledger
+from features.events import utc
 from features.workspace import Workspace
 from serving.experiments.definitions import Experiment
-from serving.experiments.exposures import (
-    EXPERIENCE_CLICKED,
-    Exposed,
-    Seen,
-    assigned,
-    clicked,
-    experienced,
-    exposed,
-    viewed,
-)
-from serving.experiments.metrics import Measure, Metric, chosen, read_metrics
-from serving.experiments.moments import MIN_CUSTOMERS
-from serving.experiments.values import PEOPLE, Columns, columns, values
-from serving.experiments.verdict import unharmed, verdict
+from serving.experiments.metrics import Metric
 
 if TYPE_CHECKING:
     from serving.experiments.compared import Evidence
+    from serving.experiments.gathered import Gathered
 
-CLICKS = Metric(key="click", name="Clicked what it showed", numerator=Measure(event=EXPERIENCE_CLICKED, sum="any"))
-CLICKED = "clicked"  # its column: of a slot, who clicked is known by the decisions that were clicked
+Said = dict[str, Any]
 
 
-def build(workspace: Workspace, experiment: Experiment, now: datetime) -> dict[str, Any]:
+def build(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
     """The report as plain values, as of now. Holds sums over customers only."""
-    import ibis
-
     from serving.experiments.compared import Evidence
+    from serving.experiments.gathered import gather
+    from serving.experiments.overtime import over_time
+    from serving.experiments.segments import counted, segmented
+    from serving.experiments.split import split
+    from serving.experiments.verdict import judged
+    from serving.experiments.warned import warned
 
-    metrics = chosen(read_metrics(workspace.folder), experiment.measured, f"experiment {experiment.key!r}")
-    ledger = Ledger.at(workspace.ledger)
-    events = read_events(workspace)
-    seen = _seen(ledger, events, experiment, now)
-    allowed = set(consented_customers(ledger, purpose="analytics", as_of=now))
-    all_customers = {customer for customer, _, _ in seen}
-    found = exposed((one for one in seen if one[0] in allowed), experiment.arms)
-    wanted, people = columns(metrics, experiment.window_days), people_of(found)
-    told = list(wanted)
-    if experiment.shows is not None:
-        clicks = clicking(clicked(ledger, events, experiment.shows, now), found, experiment.window_days)
-        people = people.append_column(CLICKED, pa.array(np.isin(people["customer"].to_numpy(), clicks).astype(float)))
-        told.append(Columns(CLICKS, CLICKED, timedelta(days=experiment.window_days)))
-    evidence = Evidence.of(held(values(events.before(now), ibis.memtable(people), wanted)), told, now)
-    counts = {arm: people["arm"].to_pylist().count(arm) for arm in experiment.arms}
-    _enough(experiment, counts)
-    ratio = split(people, experiment.arms)
-    control = experiment.control
-    arms = [
-        {"arm": arm, "customers": count, "metrics": evidence.of_arm(arm, control, told)}
-        for arm, count in counts.items()
-        if count
-    ]
-    known = {one.metric.key: one.metric for one in told}
-    for arm in arms[1:]:
-        for key in arm["metrics"].keys() & set(experiment.guardrails):
-            arm["metrics"][key]["unharmed"] = unharmed(known[key], arm["metrics"][key], arms[0]["metrics"][key])
-        _discovered(arm["metrics"], experiment.secondary)
-    primary = [*experiment.primary, *([CLICKS.key] if experiment.shows is not None else [])]
-    advice = verdict(arms, known, primary=primary, guardrails=experiment.guardrails)
+    gathered = gather(workspace, experiment, now)
+    evidence = Evidence.of(gathered.rows, gathered.told, now)
+    arms = _arms(gathered, evidence)
+    ratio = split(gathered.people, experiment.arms, counted(experiment, gathered.people))
+    return {
+        **_asked(workspace, experiment, gathered),
+        "arms": arms,
+        "looks": gathered.looks.told(),
+        "over_time": over_time(gathered),
+        "segments": segmented(gathered),
+        "sample_ratio": ratio,
+        **_exposed(gathered),
+        "warnings": warned(gathered),
+        "verdict": judged(gathered, evidence, arms, ratio),
+    }
+
+
+def _asked(workspace: Workspace, experiment: Experiment, gathered: Gathered) -> Said:
+    """What the report is of."""
+    metrics = [one.metric for one in gathered.told if one.metric.key in experiment.measured]
     return {
         "experiment": experiment.key,
         "description": experiment.description,
-        "computed_at": utc(now).isoformat(timespec="seconds") + "Z",
+        "computed_at": utc(gathered.now).isoformat(timespec="seconds") + "Z",
         "window_days": experiment.window_days,
         "currency": workspace.settings.currency,
         "control": experiment.control,
         "metrics": {one.key: defined(one) for one in metrics},
         "roles": {name: list(getattr(experiment, name)) for name in ("primary", "secondary", "guardrails")},
         "shares": dict(experiment.arms),
-        "arms": arms,
-        "sample_ratio": ratio,
-        "window_open": _open(people, experiment.window_days, now),
+    }
+
+
+def _exposed(gathered: Gathered) -> Said:
+    """Who was counted, and who was not."""
+    found, looks = gathered.found, gathered.looks
+    return {
+        "exposures": {
+            "customers": len(found.first),
+            "seen_again": found.again,
+            "saw_two_arms": found.crossed,
+            "unknown_arm": found.strays,
+            "beyond_plan": gathered.beyond,
+        },
+        "window_open": len(looks.firsts) - looks.closed(looks.window),
         "saw_two_arms": found.crossed,
         "unknown_arm": found.strays,
-        "left_out": left_out(len(all_customers), len(all_customers - allowed), "analytics"),
-        "verdict": _broken(ratio) or _early(people, evidence, experiment) or advice,
+        "left_out": gathered.left_out,
     }
+
+
+def _arms(gathered: Gathered, evidence: Evidence) -> list[Said]:
+    """What each arm with customers did, the control first; of the others what its guardrails and secondaries say."""
+    from serving.experiments.verdict import unharmed
+
+    experiment, known = gathered.experiment, gathered.known
+    arms: list[Said] = [
+        {
+            "arm": arm,
+            "customers": count,
+            "metrics": evidence.of_arm(arm, experiment.control, gathered.told, gathered.looks),
+        }
+        for arm, count in gathered.counts.items()
+        if count
+    ]
+    for arm in arms[1:]:
+        for key in arm["metrics"].keys() & set(experiment.guardrails):
+            arm["metrics"][key]["unharmed"] = unharmed(known[key], arm["metrics"][key], arms[0]["metrics"][key])
+        _discovered(arm["metrics"], experiment.secondary)
+    return arms
 
 
 def defined(metric: Metric) -> dict[str, Any]:
     """What the metric is, as its file says it, and the hash of that."""
     told = metric.model_dump(mode="json", exclude_defaults=True)
     return {"name": metric.name, "hash": metric.hash, "kind": metric.kind, "better": metric.better, "definition": told}
-
-
-def people_of(found: Exposed) -> pa.Table:
-    """The exposed customers, with arm and first exposure."""
-    rows = [(who, arm, first) for who, (arm, first) in found.first.items()]
-    return pa.Table.from_pylist([dict(zip(PEOPLE.names, row, strict=True)) for row in rows], schema=PEOPLE)
-
-
-def split(people: pa.Table, shares: Mapping[str, float]) -> dict[str, Any]:
-    """Whether the arms are as large as their shares say: in all, on each day of first exposures, and day after day."""
-    from serving.experiments.ratio import cells, chi_square, watch
-
-    days: dict[str, Counter[str]] = {}
-    for arm, first in zip(people["arm"].to_pylist(), people["first"].to_pylist(), strict=True):
-        days.setdefault(first.date().isoformat(), Counter())[arm] += 1
-    days = dict(sorted(days.items()))
-    whole, each, watched = chi_square(sum(days.values(), Counter()), shares), cells(days, shares), watch(days, shares)
-    since = f"day after day it is off since {watched.since}" if watched.since else ""
-    said = [whole.why, since, *(f"{day.cell}: {day.why}" for day in each if day.alarm)]
-    return {
-        "p_value": whole.p_value,
-        "as_planned": not any(said),
-        "why": "; ".join(filter(None, said)),
-        "sequential": {"p_value": watched.p_value, "since": watched.since},
-        "days": [
-            {"day": day.cell, "arms": days[day.cell], "p_value": day.adjusted, "alarm": day.alarm} for day in each
-        ],
-    }
-
-
-def _open(people: pa.Table, window_days: int, now: datetime) -> int:
-    """How many customers' windows have not closed yet."""
-    return sum(first + timedelta(days=window_days) > utc(now) for first in people["first"].to_pylist())
-
-
-def _seen(ledger: Ledger, events: Events, experiment: Experiment, now: datetime) -> list[Seen]:
-    if experiment.shows is not None:
-        return list(experienced(ledger, events, experiment.shows, now))
-    return [*assigned(ledger, experiment.key, now), *viewed(events, experiment.key, now)]
-
-
-def clicking(clicks: Iterable[Seen], found: Exposed, window_days: int) -> list[str]:
-    """The exposed customers who clicked within the window after the exposure."""
-    window = timedelta(days=window_days)
-    seen = ((who, time, found.first[who][1]) for who, _, time in clicks if who in found.first)
-    return sorted({who for who, time, first in seen if first <= time < first + window})
 
 
 def write(workspace: Workspace, report: dict[str, Any]) -> Path:
@@ -187,6 +156,7 @@ def table(report: dict[str, Any]) -> Iterator[str]:
         f" (p = {report['sample_ratio']['p_value']:.3f}); saw two arms, left out: {report['saw_two_arms']:,}"
     )
     yield report["left_out"]
+    yield from (f"note: {warning}" for warning in report["warnings"])
     yield f"verdict: {report['verdict']}"
 
 
@@ -204,32 +174,6 @@ def _discovered(metrics: Mapping[str, dict[str, Any]], secondary: Sequence[str])
     tested = [key for key in secondary if metrics.get(key, {}).get("p_value") is not None]
     for key, p_value in zip(tested, adjusted(np.array([metrics[key]["p_value"] for key in tested])), strict=True):
         metrics[key]["p_adjusted"] = float(p_value)
-
-
-def _broken(ratio: Mapping[str, Any]) -> str | None:
-    if ratio["as_planned"]:
-        return None
-    return f"broken: the arms are not as large as planned, so no number here is to be believed ({ratio['why']})"
-
-
-def _early(people: pa.Table, evidence: Evidence, experiment: Experiment) -> str | None:
-    """That it is too early to say anything, until when; None where each arm has enough customers who count."""
-    if all(evidence.closed(arm) >= MIN_CUSTOMERS for arm, share in experiment.arms.items() if share > 0):
-        return None
-    first = min(people["first"].to_pylist()) + timedelta(days=experiment.window_days)
-    window = f"the {experiment.window_days} days in which a customer counts"
-    return f"keep going: {window} are over for too few; the first end on {first:%Y-%m-%d %H:%M} UTC"
-
-
-def _enough(experiment: Experiment, counts: Mapping[str, int]) -> None:
-    """A test needs customers in each arm; where none are, it is said where they come from."""
-    invited = [arm for arm, share in experiment.arms.items() if share > 0]
-    if min(counts[arm] for arm in invited) < MIN_CUSTOMERS:
-        raise ValueError(
-            f"experiment {experiment.key!r} has {dict(counts)} exposed customers; at least {MIN_CUSTOMERS} per arm are "
-            "needed. They come from POST /v1/experiments/{key}/assign and from 'Experiment Viewed' events of the log; "
-            "with `shows` from 'Experience Viewed' events that name a decision of POST /v1/decide"
-        )
 
 
 def _path(reports: Path, key: str) -> Path:

@@ -1,7 +1,7 @@
 """Verdict: what to do with each arm, in words, from what its metrics say.
 
 broken            the arms are not as large as planned: no number is to be believed
-keep going        too few windows have closed
+keep going        too few windows have closed, or the planned size is not reached and nothing is certain yet
 stop ARM          a guardrail got worse, or a primary metric and none got better
 ship ARM          a primary metric got better and none worse
 weigh ARM         one got better and another worse
@@ -10,10 +10,18 @@ not distinguishable   none did, with how large the effect on the first can still
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
+from serving.experiments.looks import DAY, LATELY, Looks
 from serving.experiments.metrics import Metric
+from serving.experiments.moments import MIN_CUSTOMERS
+
+if TYPE_CHECKING:
+    from serving.experiments.compared import Evidence
+    from serving.experiments.gathered import Gathered
 
 Said = Mapping[str, Any]
 BETTER, WORSE = "better", "worse"
@@ -38,14 +46,65 @@ def unharmed(metric: Metric, found: Said, control: Said) -> bool | None:
     return bool(harm < metric.margin * abs(control["mean"]))
 
 
+def judged(gathered: Gathered, evidence: Evidence, arms: Sequence[Said], ratio: Said) -> str:
+    """The verdict of a report, whatever it is that decides it."""
+    if not ratio["as_planned"]:
+        return f"broken: the arms are not as large as planned, so no number here is to be believed ({ratio['why']})"
+    looks, experiment = gathered.looks, gathered.experiment
+    invited = [arm for arm, share in experiment.arms.items() if share > 0]
+    if min(evidence.closed(arm) for arm in invited) < MIN_CUSTOMERS:
+        return _early(looks)
+    if looks.sized and looks.planned == 1 and not looks.over(looks.window):
+        return f"keep going: {until(looks)}"
+    return verdict(
+        arms, gathered.known, primary=gathered.primary, guardrails=experiment.guardrails, further=further(looks)
+    )
+
+
+def _early(looks: Looks) -> str:
+    first = looks.firsts[0].astype("datetime64[us]").item() + looks.window
+    window = f"the {looks.window.days} days in which a customer counts"
+    return f"keep going: {window} are over for too few; the first end on {first:%Y-%m-%d %H:%M} UTC"
+
+
+def further(looks: Looks) -> str | None:
+    """How much longer, of a test that may go on; None where its planned size is reached, or nobody comes any more."""
+    if looks.sized:
+        return None if looks.over(looks.window) else until(looks)
+    half = looks.reached(4 * looks.closed(looks.window), looks.window)  # four times as many halve an interval
+    return f"{_days(looks.now, half)} and the interval is half as wide" if half else None
+
+
+def until(looks: Looks) -> str:
+    """How much longer it takes until the planned size is reached, with customers coming as of late."""
+    plan, closed = looks.plan, looks.closed(looks.window)
+    planned = f"{plan.customers:,} customers" if plan and plan.customers else f"{plan.days if plan else 0} days"
+    done = f"{planned} are planned, and the windows of {closed:,} customers have closed"
+    if looks.end is None:
+        return f"nobody came in the last {LATELY.days} days, so when it ends cannot be said; {done}"
+    return f"{_days(looks.now, looks.end)}; {done}"
+
+
+def _days(now: datetime, moment: datetime) -> str:
+    days = max(1, math.ceil((moment - now) / DAY))
+    return f"about {days:,} more day{'s' if days > 1 else ''}, until {now + timedelta(days=days):%Y-%m-%d}"
+
+
 def verdict(
-    arms: Sequence[Said], metrics: Mapping[str, Metric], *, primary: Sequence[str], guardrails: Sequence[str]
+    arms: Sequence[Said],
+    metrics: Mapping[str, Metric],
+    *,
+    primary: Sequence[str],
+    guardrails: Sequence[str],
+    further: str | None = None,
 ) -> str:
-    """The verdict on every arm but the control, which is the first."""
-    return "; ".join(_of_arm(arm, metrics, primary, guardrails) for arm in arms[1:])
+    """The verdict on every arm but the control, which is the first. `further`: how much longer the test may go on."""
+    return "; ".join(_of_arm(arm, metrics, primary, guardrails, further) for arm in arms[1:])
 
 
-def _of_arm(arm: Said, metrics: Mapping[str, Metric], primary: Sequence[str], guardrails: Sequence[str]) -> str:
+def _of_arm(
+    arm: Said, metrics: Mapping[str, Metric], primary: Sequence[str], guardrails: Sequence[str], further: str | None
+) -> str:
     name, told = arm["arm"], arm["metrics"]
     effects = {key: effect(metrics[key], told[key]) for key in (*primary, *guardrails) if key in told}
     harmed = [key for key in guardrails if effects.get(key) == WORSE]
@@ -59,9 +118,15 @@ def _of_arm(arm: Said, metrics: Mapping[str, Metric], primary: Sequence[str], gu
         return f"stop {name}: {_list(_words(key, told[key], WORSE) for key in worse)}"
     if better:
         return f"ship {name}: {_list(_words(key, told[key], BETTER) for key in better)}"
+    return _undecided(name, told, primary, further)
+
+
+def _undecided(name: str, told: Mapping[str, Said], primary: Sequence[str], further: str | None) -> str:
     known = [key for key in primary if told.get(key, {}).get("lower") is not None]
     within = f"; the effect on {known[0]} is {_between(told[known[0]])}" if known else ""
-    return f"{name} is not distinguishable from the control{within}"
+    if further is None:
+        return f"{name} is not distinguishable from the control{within}"
+    return f"keep going with {name}: {further}{within}"
 
 
 def _words(key: str, found: Said, effect: str) -> str:

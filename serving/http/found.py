@@ -87,6 +87,11 @@ REPORT = whole(
     **dict.fromkeys(("window_days", "window_open", "saw_two_arms", "unknown_arm", "age_seconds"), INTEGER),
     arms=listed(whole(arm=STRING, customers=INTEGER, metrics=named(METRIC))),
     sample_ratio=whole(p_value=NUMBER, as_planned=BOOLEAN),
+    looks=whole(done=INTEGER, fraction=NULL_NUMBER, bound=NULL_NUMBER, next=NULL_STRING, end=NULL_STRING),
+    over_time=named(named(listed(whole(until=STRING, customers=INTEGER, difference=NUMBER)))),
+    segments={"type": ["object", "null"]},
+    exposures=whole(**dict.fromkeys(("customers", "seen_again", "saw_two_arms", "beyond_plan"), INTEGER)),
+    warnings=listed(STRING),
     left_out=STRING,
 )
 CUSTOMER = whole(

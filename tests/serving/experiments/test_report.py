@@ -29,8 +29,10 @@ from features.workspace import Workspace, create
 from serving.decisions.journal import Journal
 from serving.experiments.definitions import Experiment, Shows, read_experiments
 from serving.experiments.exposures import EXPERIENCE_CLICKED, EXPERIENCED, VIEWED, arm_of, exposed, viewed
+from serving.experiments.gathered import people_of
 from serving.experiments.metrics import standard
-from serving.experiments.report import build, people_of, split, stored, table, write
+from serving.experiments.report import build, stored, table, write
+from serving.experiments.split import split
 from serving.experiments.values import PEOPLE, columns, values
 
 START = datetime(2026, 1, 1)  # UTC without a zone, as the tables keep it

@@ -1,0 +1,187 @@
+"""Gathered: all that a report is computed from, read once.
+
+assign decisions + Experiment Viewed --> first exposure per customer --+--> who is within the plan
+decide decisions joined with Experience Viewed (`shows`) ------^       +--> one row of values per customer
+what the metrics ask of the events in the window after it -------------+
+of a slot also Experience Clicked, once per customer ------------------+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from datetime import time as clock
+from functools import cached_property
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+
+from features.consent import consented_customers, left_out
+from features.engine import held
+from features.events import Events, utc
+from features.history import read_events
+from features.ledger import Ledger
+from features.workspace import Workspace
+from serving.experiments.definitions import Experiment
+from serving.experiments.exposures import (
+    EXPERIENCE_CLICKED,
+    Exposed,
+    Seen,
+    assigned,
+    clicked,
+    experienced,
+    exposed,
+    viewed,
+)
+from serving.experiments.looks import Looks, in_plan
+from serving.experiments.metrics import Measure, Metric, chosen, read_metrics
+from serving.experiments.moments import MIN_CUSTOMERS
+from serving.experiments.segments import KINDS, kinds
+from serving.experiments.values import PEOPLE, Columns, capped, columns, values
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+CLICKS = Metric(key="click", name="Clicked what it showed", numerator=Measure(event=EXPERIENCE_CLICKED, sum="any"))
+CLICKED = "clicked"  # its column: of a slot, who clicked is known by the decisions that were clicked
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The exposed customers of a test, what they did, and how far the test has come.
+
+    `people`: those whom the plan counts; `beyond` came after it had its size. `rows`: the table of values.
+    """
+
+    experiment: Experiment
+    now: datetime
+    found: Exposed
+    people: pa.Table
+    beyond: int
+    events: ir.Table
+    rows: ir.Table
+    told: Sequence[Columns]
+    looks: Looks
+    left_out: str
+
+    @property
+    def primary(self) -> list[str]:
+        """The keys of the primary metrics, of a slot also its clicks."""
+        return [*self.experiment.primary, *([CLICKS.key] if self.experiment.shows is not None else [])]
+
+    @property
+    def known(self) -> dict[str, Metric]:
+        return {one.metric.key: one.metric for one in self.told}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Customers by arm."""
+        arms = self.people["arm"].to_pylist()
+        return {arm: arms.count(arm) for arm in self.experiment.arms}
+
+    @cached_property
+    def capped(self) -> ir.Table:
+        """The values, the metrics' caps applied over all arms, days and segments alike."""
+        return capped(self.rows, self.told)
+
+    def columns(self, keys: Iterable[str], kinds: Sequence[str]) -> list[Columns]:
+        """Where the metrics of these keys stand that are of one of these kinds."""
+        wanted = set(keys)
+        return [one for one in self.told if one.metric.key in wanted and one.metric.kind in kinds]
+
+
+def gather(workspace: Workspace, experiment: Experiment, now: datetime) -> Gathered:
+    """As of now; an error where the test has not begun, or an arm has nobody."""
+    import ibis
+
+    begun = beginning(workspace, experiment, now)
+    metrics = chosen(read_metrics(workspace.folder), experiment.measured, f"experiment {experiment.key!r}")
+    ledger, events = Ledger.at(workspace.ledger), read_events(workspace)
+    seen = _seen(ledger, events, experiment, now)
+    allowed = set(consented_customers(ledger, purpose="analytics", as_of=now))
+    everybody = {customer for customer, _, _ in seen}
+    found = exposed((one for one in seen if one[0] in allowed), experiment.arms)
+    enough(experiment, found)
+    people = people_of(found)
+    start = begun or min(people["first"].to_pylist())
+    people = in_plan(people, experiment.planned, start)
+    if experiment.segments:
+        people = people.append_column(KINDS, kinds(workspace, experiment, events, people))
+    told, people = _measured(experiment, metrics, people, clicked_by(ledger, events, experiment, found, now))
+    asked = [one for one in told if one.metric is not CLICKS]
+    window = timedelta(days=experiment.window_days)
+    return Gathered(
+        experiment=experiment,
+        now=now,
+        found=found,
+        people=people,
+        beyond=len(found.first) - people.num_rows,
+        events=events.before(now),
+        rows=held(values(events.before(now), ibis.memtable(people), asked)),
+        told=told,
+        looks=Looks.of(experiment.planned, people, start, window, now),
+        left_out=left_out(len(everybody), len(everybody - allowed), "analytics"),
+    )
+
+
+def beginning(workspace: Workspace, experiment: Experiment, now: datetime) -> datetime | None:
+    """The first moment of its first day, UTC without a zone; None where none is said, an error where it is to come."""
+    if experiment.start is None:
+        return None
+    begun = utc(datetime.combine(experiment.start, clock(), ZoneInfo(workspace.settings.timezone)))
+    if begun > utc(now):
+        raise ValueError(
+            f"experiment {experiment.key!r} starts on {experiment.start}, which is to come: there is nothing to report "
+            f"before {experiment.window_days} days after that"
+        )
+    return begun
+
+
+def people_of(found: Exposed) -> pa.Table:
+    """The exposed customers, with arm and first exposure."""
+    rows = [(who, arm, first) for who, (arm, first) in found.first.items()]
+    return pa.Table.from_pylist([dict(zip(PEOPLE.names, row, strict=True)) for row in rows], schema=PEOPLE)
+
+
+def clicked_by(ledger: Ledger, events: Events, experiment: Experiment, found: Exposed, now: datetime) -> list[str]:
+    """The exposed customers who clicked what a slot showed, within the window after the exposure."""
+    if experiment.shows is None:
+        return []
+    window = timedelta(days=experiment.window_days)
+    clicks = clicked(ledger, events, experiment.shows, now)
+    seen = ((who, time, found.first[who][1]) for who, _, time in clicks if who in found.first)
+    return sorted({who for who, time, first in seen if first <= time < first + window})
+
+
+def _measured(
+    experiment: Experiment, metrics: Sequence[Metric], people: pa.Table, clickers: Sequence[str]
+) -> tuple[list[Columns], pa.Table]:
+    """Where each metric stands; of a slot also its clicks, with who clicked beside the people."""
+    told = columns(metrics, experiment.window_days)
+    if experiment.shows is None:
+        return told, people
+    did = pa.array(np.isin(people["customer"].to_numpy(), clickers).astype(float))
+    window = timedelta(days=experiment.window_days)
+    return [*told, Columns(CLICKS, CLICKED, window)], people.append_column(CLICKED, did)
+
+
+def _seen(ledger: Ledger, events: Events, experiment: Experiment, now: datetime) -> list[Seen]:
+    if experiment.shows is not None:
+        return list(experienced(ledger, events, experiment.shows, now))
+    return [*assigned(ledger, experiment.key, now), *viewed(events, experiment.key, now)]
+
+
+def enough(experiment: Experiment, found: Exposed) -> None:
+    """A test needs customers in each arm; where none are, it is said where they come from."""
+    arms = [arm for arm, _ in found.first.values()]
+    counts = {arm: arms.count(arm) for arm in experiment.arms}
+    invited = [arm for arm, share in experiment.arms.items() if share > 0]
+    if min(counts[arm] for arm in invited) < MIN_CUSTOMERS:
+        raise ValueError(
+            f"experiment {experiment.key!r} has {counts} exposed customers; at least {MIN_CUSTOMERS} per arm are "
+            "needed. They come from POST /v1/experiments/{key}/assign and from 'Experiment Viewed' events of the log; "
+            "with `shows` from 'Experience Viewed' events that name a decision of POST /v1/decide"
+        )

@@ -1,0 +1,80 @@
+"""Over time: what the report would have said after each day of first exposures, for the picture of a test's course.
+
+    day of first exposure      1      2      3            moments of the customers who came on it, caps as of now
+    told at                    end of the day, and a window later
+    rests on                   1    1+2  1+2+3            added up; the bound is that of a look at this moment
+
+Each point stands beside the bound that a look at it has, so that the last one is what the report says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from serving.experiments.compared import of_means
+from serving.experiments.gathered import Gathered
+from serving.experiments.moments import Moments
+from serving.experiments.values import MEANS, Columns, cells
+
+MOST = 60  # points of a curve: more than a picture shows
+ENDS = ("difference", "lower", "upper")
+Days = Mapping[Any, Moments]  # of an arm, by day of first exposure
+
+
+def over_time(gathered: Gathered) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Per arm but the control, and primary metric of means, the difference with its interval after each day."""
+    table = gathered.capped
+    told = gathered.columns(gathered.primary, MEANS)
+    found = cells(table.mutate(day=table["first"].date()), told, gathered.now, by=("arm", "day"))
+    control, *others = gathered.experiment.arms
+    days = {
+        (arm, one.metric.key): {day: found[name, day][one.metric.key] for name, day in sorted(found) if name == arm}
+        for arm in gathered.experiment.arms
+        for one in told
+    }
+    return {
+        arm: {
+            one.metric.key: list(_points(days[arm, one.metric.key], days[control, one.metric.key], one, gathered))
+            for one in told
+        }
+        for arm in others
+        if any(name == arm for name, _ in found)
+    }
+
+
+def _points(ours: Days, theirs: Days, one: Columns, gathered: Gathered) -> Iterator[dict[str, Any]]:
+    own, others = _summed(ours), _summed(theirs)
+    days = sorted(day for day in own.keys() | others.keys() if _count(ours, day) + _count(theirs, day))
+    for day in _some(days):
+        moment = min(datetime.combine(day, datetime.max.time()) + one.window, gathered.looks.now)
+        both = _until(own, day), _until(others, day)
+        if both[0] is None or both[1] is None:
+            continue
+        said = of_means(both[0], both[1], one, gathered.looks.at(moment))
+        if said["lower"] is not None:
+            customers = both[0].count + both[1].count
+            yield {"until": moment.date().isoformat(), "customers": customers} | {name: said[name] for name in ENDS}
+
+
+def _summed(days: Days) -> dict[Any, Moments]:
+    """Per day the moments of all who came until its end."""
+    return dict(zip(days, accumulate(days.values(), Moments.__add__), strict=True))
+
+
+def _count(days: Days, day: Any) -> int:
+    return days[day].count if day in days else 0
+
+
+def _until(summed: Mapping[Any, Moments], day: Any) -> Moments | None:
+    known = [one for one in summed if one <= day]
+    return summed[known[-1]] if known else None
+
+
+def _some(days: Sequence[Any]) -> list[Any]:
+    """At most `MOST` of them, evenly, the first and the last among them."""
+    return [days[place] for place in np.unique(np.linspace(0, len(days) - 1, min(MOST, len(days))).astype(int))]

@@ -1,0 +1,170 @@
+"""Segments of a test: who was in which before the first exposure, and the effect in each.
+
+A customer is in a segment as of the beginning (UTC) of the day of the first exposure, so that nothing that the test did
+moves anybody from one to another. Of a test of more than `MOST` days it is that of the first of some days. Who is in
+none of them is told too, as `OTHERS`.
+
+The effects of segments that share no customer are drawn towards each other, and tested for whether they differ. Where
+segments share customers neither means anything: their effects are told as they are. All p-values are told among
+each other: of many segments some differ by chance.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from features.catalog import read_catalog
+from features.conditions import Condition, members
+from features.conditions.comparisons import nearest
+from features.conditions.grammar import Score, leaves
+from features.events import Events
+from features.segments import conditions, read_segments
+from features.workspace import Workspace
+from serving.experiments.definitions import Experiment
+from serving.experiments.moments import Moments
+from serving.experiments.values import MEANS, cells
+
+if TYPE_CHECKING:
+    from serving.experiments.gathered import Gathered
+
+KINDS = "kinds"  # the column: a sign per segment in their order, 1 for who is in it
+OTHERS = "none of them"
+MOST = 32  # moments at which membership is asked for: each is a query over the log
+Said = dict[str, Any]
+Cells = Mapping[tuple[Any, ...], Mapping[str, Moments]]  # by arm and kinds
+
+
+def kinds(workspace: Workspace, experiment: Experiment, events: Events, people: pa.Table) -> pa.Array:
+    """Per customer, in the order of first exposures, in which of the experiment's segments they were."""
+    asked = _conditions(workspace, experiment)
+    who, days = people["customer"].combine_chunks(), people["first"].to_numpy().astype("datetime64[D]")
+    inside = np.zeros((len(days), len(asked)), np.bool_)
+    for some in np.array_split(np.unique(days), min(MOST, len(np.unique(days)))):
+        rows = np.flatnonzero((days >= some[0]) & (days <= some[-1]))
+        as_of = datetime.combine(some[0].item(), datetime.min.time())
+        found = members(asked, events, as_of, among=who.take(pa.array(rows)), catalog=read_catalog(workspace))
+        inside[rows] = found.inside[pc.index_in(who.take(pa.array(rows)), found.customers).to_numpy()]
+    return pa.array(["".join("1" if one else "0" for one in row) for row in inside], pa.string())
+
+
+def _conditions(workspace: Workspace, experiment: Experiment) -> dict[str, Condition]:
+    known = conditions(read_segments(workspace.folder))
+    for key in experiment.segments:
+        if key not in known:
+            raise ValueError(f"experiment {experiment.key!r}: there is no segment {key!r}{nearest(key, known)}")
+        scores = [leaf.score for leaf in leaves(known[key]) if isinstance(leaf, Score)]
+        if scores:
+            raise ValueError(
+                f"experiment {experiment.key!r}: the segment {key!r} asks for the score {scores[0]!r}; what that was "
+                "before a customer's first exposure is not kept, so it cannot divide a test"
+            )
+    return {key: known[key] for key in experiment.segments}
+
+
+def counted(experiment: Experiment, people: pa.Table) -> dict[str, Counter[str]]:
+    """Per segment its customers by arm; none without segments."""
+    if not experiment.segments:
+        return {}
+    pairs = Counter(zip(people["arm"].to_pylist(), people[KINDS].to_pylist(), strict=True))
+    found: dict[str, Counter[str]] = {}
+    for name, inside in _named(experiment.segments):
+        for (arm, kind), count in pairs.items():
+            if inside(kind):
+                found.setdefault(name, Counter())[arm] += count
+    return found
+
+
+def segmented(gathered: Gathered) -> Said | None:
+    """The effect of each arm on each primary metric in each segment; None without segments."""
+    experiment = gathered.experiment
+    if not experiment.segments:
+        return None
+    told = gathered.columns(gathered.primary, MEANS)
+    found = cells(gathered.capped, told, gathered.now, by=("arm", KINDS))
+    people = counted(experiment, gathered.people)
+    several = sum(kind.count("1") > 1 for kind in gathered.people[KINDS].to_pylist())
+    rows: list[Said] = [
+        {"segment": name, "customers": sum(people[name].values()), "arms": dict(people[name]), "effects": effects}
+        for name, inside in _named(experiment.segments)
+        if name in people and (effects := _effects(gathered, _within(found, inside))) is not None
+    ]
+    _adjust([effect for row in rows for effect in row["effects"]])
+    interactions = [] if several else list(_interactions(rows))
+    return {"in_several": several, "rows": rows, "interactions": interactions}
+
+
+def _named(segments: Sequence[str]) -> list[tuple[str, Any]]:
+    """Each segment with what says whether customers of a kind are in it."""
+    own = [(name, lambda kind, place=place: kind[place] == "1") for place, name in enumerate(segments)]
+    return [*own, (OTHERS, lambda kind: "1" not in kind)]
+
+
+def _within(found: Cells, inside: Any) -> dict[str, dict[str, Moments]]:
+    """Per arm and metric the moments of a segment: those of its kinds, added up."""
+    arms: dict[str, list[Mapping[str, Moments]]] = {}
+    for (arm, kind), moments in found.items():
+        if inside(kind):
+            arms.setdefault(arm, []).append(moments)
+    return {
+        arm: {key: reduce(Moments.__add__, [one[key] for one in parts]) for key in parts[0]}
+        for arm, parts in arms.items()
+    }
+
+
+def _effects(gathered: Gathered, found: Mapping[str, Mapping[str, Moments]]) -> list[Said]:
+    """Of each arm but the control, on each metric; nothing is told where one of the two has no customer."""
+    from serving.experiments.compared import of_means
+
+    control = gathered.experiment.control
+    return [
+        {
+            "arm": arm,
+            "metric": one.metric.key,
+            **of_means(found[arm][one.metric.key], found[control][one.metric.key], one, gathered.looks),
+        }
+        for arm in gathered.experiment.arms
+        if arm != control and arm in found and control in found
+        for one in gathered.columns(gathered.primary, MEANS)
+    ]
+
+
+def _adjust(effects: Sequence[Said]) -> None:
+    """Gives all of them their p-values among each other, and room for what is shrunk."""
+    from serving.experiments.discovery import adjusted
+
+    given = np.array([np.nan if one["p_value"] is None else one["p_value"] for one in effects], np.float64)
+    for one, p_value in zip(effects, adjusted(given).tolist(), strict=True):
+        one["p_adjusted"] = None if np.isnan(p_value) else p_value
+        one["shrunk"] = None
+
+
+def _interactions(rows: Sequence[Said]) -> list[Said]:
+    """Whether the effect differs between segments, per arm and metric; draws the effects towards each other."""
+    from serving.experiments.discovery import heterogeneity, shrunk
+
+    groups: dict[tuple[str, str], list[Said]] = {}
+    for effect in (effect for row in rows for effect in row["effects"] if effect["error"]):
+        groups.setdefault((effect["arm"], effect["metric"]), []).append(effect)
+    found = []
+    for (arm, metric), effects in groups.items():
+        if len(effects) < 2:
+            continue
+        estimates, errors = _column(effects, "difference"), _column(effects, "error")
+        test = heterogeneity(estimates, errors)
+        found.append({"arm": arm, "metric": metric, "p_value": test.p_value, "q": test.q, "spread": test.spread})
+        for effect, drawn in zip(effects, shrunk(estimates, errors), strict=True):
+            effect["shrunk"] = {"difference": drawn.estimate, "lower": drawn.lower, "upper": drawn.upper}
+    return found
+
+
+def _column(effects: Sequence[Said], name: str) -> NDArray[np.float64]:
+    return np.array([effect[name] for effect in effects], np.float64)
