@@ -23,6 +23,7 @@ from serving.http.roles import NEEDED, OPEN
 PREFIX = "/api/"
 MOUNTED = ("/v1/", "/reports/")  # their routes ask themselves
 DOCS, READY = "/v1/docs", "/readyz"
+MOVED = {"/": DOCS, "/reports": "/reports/"}  # BentoML's page at the first asks others, and it mounts no bare path
 CALLS: dict[str, type[Call]] = {
     "/api/recommend": Call,
     "/api/offers/select": Call,
@@ -52,8 +53,8 @@ class Door:
             content = await self._admitted(Request(scope, receive))
         except HttpError as error:
             return await refused(error)(scope, receive, send)
-        if scope["path"] == "/":  # BentoML's page there asks others
-            return await RedirectResponse(DOCS)(scope, receive, send)
+        if scope["path"] in MOVED:
+            return await RedirectResponse(MOVED[scope["path"]])(scope, receive, send)
         if content is None:
             return await self.app(scope, receive, send)
         return await self.app(_as_json(scope), _again(content, receive), send)
@@ -61,7 +62,7 @@ class Door:
     async def _admitted(self, request: Request) -> bytes | None:
         """The body of a call; None of a probe, which has none."""
         path = request.scope["path"]
-        role = NEEDED.get(path)
+        role = OPEN if path in MOVED else NEEDED.get(path)
         if role not in (None, OPEN):
             await self._keys().admitted(request.scope, str(role), now=self._now())
         if path.startswith(PREFIX):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -47,6 +47,7 @@ from serving.http.openapi import document
 from serving.http.outcomes import Outcomes
 from serving.http.pages import Pages
 from serving.http.ready import Probe, readiness
+from serving.http.reports import Reports
 from serving.http.roles import PAGES
 from serving.http.script import script
 from serving.http.signals import Signals
@@ -78,7 +79,8 @@ class Routes:
 
     def pages(self) -> Starlette:
         """The app to mount under `/reports`: pages for people."""
-        routes = guarded("/reports", self.sources.pages(), self.keys, self.now)
+        self._shown = Reports(self).known(self.sources.pages())
+        routes = [*self._shown, Route("/{path:path}", self.unshown, methods=METHODS)]
         return Starlette(routes=routes, exception_handlers=HANDLERS)
 
     def _known(self) -> list[Route]:
@@ -153,18 +155,22 @@ class Routes:
         origin = request.headers.get("origin")
         if request.method == "OPTIONS" and origin and any(f"/v1{route.path}" in PAGES for route in found):
             return await preflight(self.keys(), origin)
-        methods = {one for route in found for one in route.methods or ()}
-        if methods:
-            allowed = ", ".join(sorted(methods))
-            response = refused(HttpError(405, "not_allowed", f"{request.method} {path}: use {allowed}"))
-            response.headers["allow"] = allowed
-            return response
+        if found:
+            raise _not_allowed(request, found)
         paths = [
             route.path.replace(":path", "") for route in self.known if len(route.path) > 2
         ]  # a letter is near to everything
         near = difflib.get_close_matches(below, paths, n=1)
         hint = f"did you mean /v1{near[0]}?" if near else "GET /v1/docs shows all"
         raise HttpError(404, "not_found", f"there is no route {path[:200]!r}; {hint}")
+
+    async def unshown(self, request: Request) -> Response:
+        """405 where another method would be answered, else 404."""
+        path, below = request.url.path, "/" + request.path_params["path"]
+        found = [route for route in self._shown if route.path_regex.match(below)]
+        if found:
+            raise _not_allowed(request, found)
+        raise HttpError(404, "not_found", f"there is no page {path[:200]!r}; GET /reports/ lists all")
 
     def straight(self, scope: Scope) -> ASGIApp | None:
         """What answers at once, past all that BentoML does to bound requests and Starlette to find a route.
@@ -207,6 +213,12 @@ def assigned(key: str, state: State, request: Any, decision_id: str, now: dateti
 def _experiment(state: State, key: str) -> None:
     if key not in state.experiments:
         raise HttpError(404, "not_found", f"experiment {key!r} is not one of {sorted(state.experiments)}")
+
+
+def _not_allowed(request: Request, found: Sequence[Route]) -> HttpError:
+    """What says which methods these routes answer."""
+    allowed = ", ".join(sorted({one for route in found for one in route.methods or ()}))
+    return HttpError(405, "not_allowed", f"{request.method} {request.url.path}: use {allowed}", {"allow": allowed})
 
 
 def _way(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:

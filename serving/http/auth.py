@@ -110,6 +110,23 @@ class Keys:
             raise HttpError(403, "wrong_origin", said)
         return Asker(key)
 
+    async def reading(self, told: str) -> Key:
+        """The key, which may read: whoever signs in tells it once."""
+        key = await self._found(told)
+        self._limits.take(key, monotonic())
+        if key.role not in (READ, ADMIN):
+            raise HttpError(403, "wrong_role", f"the key's role is {key.role!r}, {READ!r} is needed")
+        return key
+
+    async def session(self, name: str, is_good: Callable[[Key], bool]) -> Asker | None:
+        """Who signed in with the valid key of these first characters; None where the session is not good for it."""
+        await self._look(None)
+        key = self._readers.get(name)
+        if key is None or not is_good(key):
+            return None
+        self._limits.take(key, monotonic())
+        return Asker(key)
+
     async def lists(self, origin: str | None) -> bool:
         """Whether pages of this origin may ask with any key."""
         await self._look(origin)
@@ -153,6 +170,7 @@ class Keys:
 
     def _keep(self, keys: Sequence[Key]) -> None:
         self._known, self._down = valid(keys), False
+        self._readers = {key.id: key for key in self._known.values() if key.role in (READ, ADMIN)}
         self._origins = frozenset(origin for key in self._known.values() for origin in (key.origins or "").split())
         self._closed = any(key.role in ASKED for key in keys)  # a revoked one too: revoking opens nothing
 

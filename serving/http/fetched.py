@@ -7,8 +7,9 @@ from typing import Any
 from features.keys import READ
 from serving.http.roles import NEEDED
 from serving.http.schemes import secured, statuses
+from serving.reports.shelf import SEVERAL, SINGLE
 
-TEXT, HTML, JSON = "text/plain", "text/html", "application/json"
+TEXT, HTML, JSON, CSV = "text/plain", "text/html", "application/json", "text/csv"
 FETCHED: dict[str, tuple[str, str]] = {  # summary, and what kind of content comes
     "/livez": ("The process answers.", TEXT),
     "/healthz": ("The same as `/livez`.", TEXT),
@@ -18,7 +19,22 @@ FETCHED: dict[str, tuple[str, str]] = {  # summary, and what kind of content com
     "/v1/openapi.json": ("This document.", JSON),
     "/v1/docs": ("Every route with its fields and an example: a page.", HTML),
     "/v1/attune.js": ("What fills the slots of a page (docs/integrate.md).", "text/javascript"),
+    "/reports/": ("The stored reports with their verdicts and ages: a page; `?kind=` shows one kind.", HTML),
     "/reports/signals": ("Is the tracking healthy? A page.", HTML),
+    "/reports/sign-in": ("The form by which an analyst tells a key once.", HTML),
+}
+SHOWN = {  # stored reports: summary, and what may stand for the name
+    "/reports/{name}": ("The stored report of the whole shop; `index` with an ending is the list.", "impact"),
+    "/reports/experiments/{name}": ("The stored report of a test, by its key.", "checkout-badge"),
+    "/reports/models/{name}": ("The stored report of a run's recommenders.", "3f2c0a9b"),
+    "/reports/uplift/{name}": ("The stored report of an uplift run.", "3f2c0a9b"),
+    "/reports/campaigns/{name}": ("The stored report of a campaign, by its key.", "spring"),
+}
+ENDINGS = "A page; with the ending `.json` or `.csv` its numbers."
+SIGNED_IN: dict[str, Any] = {
+    "type": "object",
+    "required": ["key"],
+    "properties": {"key": {"type": "string"}, "next": {"type": "string"}},
 }
 ERROR: dict[str, Any] = {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}
 LATE = {"405": "Not allowed", "504": "There was no answer in time"}
@@ -31,7 +47,38 @@ def paths() -> dict[str, Any]:
     found["/readyz"]["get"]["responses"] |= _errors({"503": "Not yet ready"})
     moved = {"307": {"description": "The page with all routes is at Location"}} | _errors(LATE)
     found["/"] = {"get": {"summary": "Leads to `/v1/docs`.", "responses": moved, **secured("/")}}
+    found |= {path: {"get": _shown(path, *said)} for path, said in SHOWN.items()}
+    found["/reports/"]["get"] |= {"parameters": [_kind()]}
+    found["/reports/"]["get"]["responses"] |= _errors({"400": "The request is wrong"})
+    found["/reports/sign-in"]["post"] = _sent("/reports/sign-in", "Signs in with a key that may read.", SIGNED_IN)
+    found["/reports/sign-out"] = {"post": _sent("/reports/sign-out", "Ends the session in this browser.", None)}
     return found | {"/v1/m": {"post": _dropped()}}
+
+
+def _shown(path: str, summary: str, example: str) -> dict[str, Any]:
+    """A stored report, in one of three forms."""
+    operation = _operation(path, f"{summary} {ENDINGS}", HTML)
+    contents = {kind: {"schema": {"type": "object" if kind == JSON else "string"}} for kind in (HTML, JSON, CSV)}
+    operation["responses"]["200"] = _described("Found", contents)
+    operation["responses"] |= _errors({"404": "No such report is stored"})
+    schema = {"type": "string", "minLength": 1}
+    name = {"name": "name", "in": "path", "required": True, "schema": schema, "example": example}
+    return operation | {"parameters": [name]}
+
+
+def _kind() -> dict[str, Any]:
+    return {"name": "kind", "in": "query", "required": False, "schema": {"enum": [*SEVERAL, *SINGLE]}}
+
+
+def _sent(path: str, summary: str, form: dict[str, Any] | None) -> dict[str, Any]:
+    """What a form of ours does; it answers by leading on."""
+    failed = {"403": "The key may not read, or the form is somebody else's", "503": "The service is starting"}
+    failed |= {"408": "The body did not come in time", "413": "The body is too large"} if form else {}
+    responses = {"303": {"description": "Done; the next page is at Location"}} | _errors(failed | LATE)
+    responses["403"]["content"] = {HTML: {"schema": {"type": "string"}}} | responses["403"]["content"]
+    operation = {"summary": summary, "responses": responses, **secured(path)}
+    content = {"application/x-www-form-urlencoded": {"schema": form}}
+    return operation | ({"requestBody": {"required": True, "content": content}} if form else {})
 
 
 def _operation(path: str, summary: str, kind: str) -> dict[str, Any]:

@@ -24,9 +24,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 def guarded(prefix: str, routes: Iterable[Route], keys: Callable[[], Keys], now: Callable[[], datetime]) -> list[Route]:
     """The routes, each asking for its role first; where events come in they ask themselves, for keys in the body."""
     return [
-        route if NEEDED[_named(prefix, route)] in (OPEN, SIGNED, SEND) else _guarded(prefix, route, keys, now)
+        route if role_of(prefix, route) in (OPEN, SIGNED, SEND) else _guarded(prefix, route, keys, now)
         for route in routes
     ]
+
+
+def role_of(prefix: str, route: Route) -> str:
+    """What the route asks for; a KeyError where the table does not say it."""
+    return NEEDED[_named(prefix, route)]
 
 
 def _named(prefix: str, route: Route) -> str:

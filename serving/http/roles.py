@@ -34,7 +34,12 @@ NEEDED = {
     "/v1/openapi.json": OPEN,
     "/v1/docs": OPEN,
     "/v1/attune.js": OPEN,
+    "/reports/": READ,
     "/reports/signals": READ,
+    **{f"/reports/{kind}/{{name}}": READ for kind in ("experiments", "models", "uplift", "campaigns")},
+    "/reports/sign-in": OPEN,  # the form by which somebody says who asks
+    "/reports/sign-out": OPEN,
+    "/reports/{name}": READ,
     "/api/recommend": DECIDE,
     "/api/offers/select": DECIDE,
     "/api/experiments/assign": DECIDE,

@@ -6,6 +6,7 @@ from typing import Any
 
 from features.keys import SEND
 from serving.http.roles import NEEDED, OPEN, PAGES, SIGNED
+from serving.http.sessions import NAME
 from serving.http.tokens import HEADER
 
 SCHEMES = {
@@ -17,6 +18,7 @@ SCHEMES = {
         "name": HEADER,
         "description": "With a publishable key: the customer, as the shop's server signed it (docs/service.md).",
     },
+    "session": {"type": "apiKey", "in": "cookie", "name": NAME, "description": "Who signed in with a key."},
 }
 STATUSES = {
     "401": "No key, a wrong one, or a token that the shop did not sign",
@@ -33,6 +35,9 @@ def secured(path: str) -> dict[str, Any]:
         return {"security": [], "description": UNASKED.get(role, "The path holds the key.")}
     either: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}]
     said = f"Needs a key of the role `{role}`"
+    if path.startswith("/reports/"):
+        told = f"{said}, or a session of `/reports/sign-in`."
+        return {"security": [*either, {"session": []}], "description": told}
     if path not in PAGES:
         return {"security": either, "description": f"{said}."}
     return {"security": [*either, {"bearer": [], "token": []}], "description": f"{said}, or a publishable one."}
