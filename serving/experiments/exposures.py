@@ -33,6 +33,7 @@ EXPERIENCE_CLICKED = "Experience Clicked"  # so do those of this: a link or a bu
 HELD_OUT, SHOWN = "held_out", "shown"  # the arms of a slot as a whole
 LOOKUP = 500  # decision ids per query
 Seen = tuple[str, str, datetime]  # customer, arm, time
+Told = tuple[str | None, list[str], dict[str, Any], list[dict[str, Any]]]  # customer, chosen, context, options
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,34 @@ def clicked(ledger: Ledger, events: Events, shows: Shows, as_of: datetime) -> It
     return _of_slot(ledger, events, shows, as_of, (EXPERIENCE_CLICKED,))
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A decision of content that somebody was said to have seen: by whom and when, what it chose, and out of what."""
+
+    customer: str
+    time: datetime
+    chosen: Sequence[str]
+    context: Mapping[str, Any]
+    options: Sequence[Mapping[str, Any]]
+
+    @property
+    def picked(self) -> dict[str, str]:
+        """By part of the content what was chosen, but for items."""
+        return dict(key.split(":", 1) for key in self.chosen if not key.startswith("item:"))
+
+
+def shown(ledger: Ledger, events: Events, shows: Shows, as_of: datetime) -> Iterator[tuple[str, Shown]]:
+    """The decisions of a slot that belong to an arm and that somebody was said to have seen, each with its arm."""
+    return _decisions(ledger, events, shows, as_of, (EXPERIENCED, EXPERIENCE_CLICKED))
+
+
 def _of_slot(ledger: Ledger, events: Events, shows: Shows, as_of: datetime, names: Collection[str]) -> Iterator[Seen]:
+    return ((one.customer, arm, one.time) for arm, one in _decisions(ledger, events, shows, as_of, names))
+
+
+def _decisions(
+    ledger: Ledger, events: Events, shows: Shows, as_of: datetime, names: Collection[str]
+) -> Iterator[tuple[str, Shown]]:
     """What events of these names say of decisions: of the customer or the device that was decided for, of no other."""
     rows = events.before(as_of)
     told = _told(rows, rows.name.isin(list(names)), rows.properties.notnull())
@@ -113,10 +141,10 @@ def _of_slot(ledger: Ledger, events: Events, shows: Shows, as_of: datetime, name
     merged = persons(alias for alias in read_aliases(ledger) if alias.time < utc(as_of))
     found = _decided(ledger, sorted({decision_id for _, decision_id in named}))
     for row, decision_id in named:
-        whose, chosen, context = found.get(decision_id, (None, [], {}))
+        whose, chosen, context, options = found.get(decision_id, (None, [], {}, []))
         arm = arm_of(shows, chosen, context)
         if arm is not None and {row["customer"], row["anonymous"]} & {whose, merged.get(str(whose))} - {None}:
-            yield row["customer"], arm, row["time"]
+            yield arm, Shown(row["customer"], row["time"], chosen, context, options)
 
 
 def arm_of(shows: Shows, chosen: Sequence[str], context: Mapping[str, Any]) -> str | None:
@@ -131,15 +159,15 @@ def arm_of(shows: Shows, chosen: Sequence[str], context: Mapping[str, Any]) -> s
     return None if held else picked.get(shows.element)
 
 
-def _decided(ledger: Ledger, ids: Sequence[str]) -> dict[str, tuple[str | None, list[str], dict[str, Any]]]:
-    """Customer, choice and context of the decisions of content among these."""
-    columns = (decisions.c.decision_id, decisions.c.customer, decisions.c.chosen, decisions.c.context)
-    found: dict[str, tuple[str | None, list[str], dict[str, Any]]] = {}
+def _decided(ledger: Ledger, ids: Sequence[str]) -> dict[str, Told]:
+    """Customer, choice, context and options of the decisions of content among these."""
+    told = (decisions.c.customer, decisions.c.chosen, decisions.c.context, decisions.c.options)
+    found: dict[str, Told] = {}
     with ledger.read() as connection:
         for start in range(0, len(ids), LOOKUP):
             some = decisions.c.decision_id.in_(ids[start : start + LOOKUP])
-            rows = connection.execute(select(*columns).where(some, decisions.c.kind == "decide"))
-            found |= {one: (who, json.loads(chosen), json.loads(context)) for one, who, chosen, context in rows}
+            rows = connection.execute(select(decisions.c.decision_id, *told).where(some, decisions.c.kind == "decide"))
+            found |= {one: (who, *(json.loads(text) for text in texts)) for one, who, *texts in rows}
     return found
 
 

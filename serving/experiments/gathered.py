@@ -34,6 +34,7 @@ from serving.experiments.exposures import (
     clicked,
     experienced,
     exposed,
+    shown,
     viewed,
 )
 from serving.experiments.looks import Looks, in_plan
@@ -41,6 +42,7 @@ from serving.experiments.metrics import Measure, Metric, chosen, read_metrics
 from serving.experiments.moments import MIN_CUSTOMERS
 from serving.experiments.segments import KINDS, kinds
 from serving.experiments.values import PEOPLE, Columns, capped, columns, values
+from serving.experiments.variants import DRAWN, drawn, ranked
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -110,6 +112,10 @@ def gather(workspace: Workspace, experiment: Experiment, now: datetime) -> Gathe
     people = in_plan(people, experiment.planned, start)
     if experiment.segments:
         people = people.append_column(KINDS, kinds(workspace, experiment, events, people))
+    if experiment.shows is not None and ranked(experiment.shows):
+        people = people.append_column(
+            DRAWN, drawn(shown(ledger, events, experiment.shows, now), people["customer"].to_pylist())
+        )
     told, people = _measured(experiment, metrics, people, clicked_by(ledger, events, experiment, found, now))
     asked = [one for one in told if one.metric is not CLICKS]
     window = timedelta(days=experiment.window_days)

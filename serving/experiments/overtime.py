@@ -58,7 +58,7 @@ def _points(ours: Days, theirs: Days, one: Columns, gathered: Gathered) -> Itera
         said = of_means(both[0], both[1], one, gathered.looks.at(moment))
         if said["lower"] is not None:
             customers = both[0].count + both[1].count
-            yield {"until": moment.date().isoformat(), "customers": customers} | {name: said[name] for name in ENDS}
+            yield {"day": moment.date().isoformat(), "customers": customers} | {name: said[name] for name in ENDS}
 
 
 def _summed(days: Days) -> dict[Any, Moments]:

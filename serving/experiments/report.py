@@ -3,9 +3,13 @@
 experiment, description, control, shares, roles, metrics    what was asked, with hashes
 arms            per arm its customers, and per metric mean, difference, lower, upper, p_value, bound (of a look), ...
 looks           planned, customers, days, done, fraction, bound, next, end, customers_a_day: how far the test has come
-over_time       per arm and primary metric points of until (day), customers, difference, lower, upper
+over_time       per arm and primary metric points of day, customers, difference, lower, upper
 segments        in_several, rows of segment, customers, arms, effects (arm, metric, difference, lower, upper, p_value,
                 p_adjusted, shrunk {difference, lower, upper} or null), interactions (arm, metric, p_value, q, spread)
+novelty         metric, first_days, per arm days of day, customers, difference, lower, upper and change (early, late,
+                difference, lower, upper, p_value, verdict); null where no metric has days
+elements        of a test of a content: customers, references, variants, metrics with the variants by effect (element,
+                variant, customers, difference, lower, upper, p_value, p_adjusted, verdict); else null
 exposures       customers, seen_again, saw_two_arms, unknown_arm, beyond_plan
 sample_ratio    in all, days, segments, sequential
 warnings        what a reader has to know of the numbers, in words
@@ -39,7 +43,9 @@ Said = dict[str, Any]
 def build(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
     """The report as plain values, as of now. Holds sums over customers only."""
     from serving.experiments.compared import Evidence
+    from serving.experiments.elements import elements
     from serving.experiments.gathered import gather
+    from serving.experiments.novelty import novelty
     from serving.experiments.overtime import over_time
     from serving.experiments.segments import counted, segmented
     from serving.experiments.split import split
@@ -56,6 +62,8 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
         "looks": gathered.looks.told(),
         "over_time": over_time(gathered),
         "segments": segmented(gathered),
+        "novelty": novelty(gathered),
+        "elements": elements(gathered),
         "sample_ratio": ratio,
         **_exposed(gathered),
         "warnings": warned(gathered),

@@ -60,28 +60,33 @@ def values(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Ta
     `rows` are the events as far as they may be known. Of a metric of time: days until it happened,
     null where it did not.
     """
-    names = sorted({name for one in wanted for name in _events(one.metric)})
-    done = rows.filter(rows.name.isin(names)).mutate(customer=rows.customer.coalesce(rows.anonymous))
-    joined = done.inner_join(people.select("customer", "first"), "customer")
+    done = joined(rows, people.select("customer", "first"), wanted)
     made: dict[str, Any] = {}
     for one in wanted:
-        after = (joined.time >= joined["first"]) & (joined.time < joined["first"] + _interval(one.window))
+        after = (done.time >= done["first"]) & (done.time < done["first"] + _interval(one.window))
         if one.metric.kind == "time":
-            happened = joined.time.min(where=after & _of(joined, one.metric.numerator))
-            made[one.value] = (happened.epoch_seconds() - joined["first"].min().epoch_seconds()) / DAY
+            happened = done.time.min(where=after & _of(done, one.metric.numerator))
+            made[one.value] = (happened.epoch_seconds() - done["first"].min().epoch_seconds()) / DAY
             continue
-        made[one.value] = _summed(joined, one.metric.numerator, after)
+        made[one.value] = summed(done, one.metric.numerator, after)
         if one.metric.denominator is not None:
-            made[f"{one.value}d"] = _summed(joined, one.metric.denominator, after)
+            made[f"{one.value}d"] = summed(done, one.metric.denominator, after)
         if one.metric.before_days:
-            since = joined["first"] - _interval(timedelta(days=one.metric.before_days))
-            made[f"{one.value}b"] = _summed(
-                joined, one.metric.numerator, (joined.time < joined["first"]) & (joined.time >= since)
+            since = done["first"] - _interval(timedelta(days=one.metric.before_days))
+            made[f"{one.value}b"] = summed(
+                done, one.metric.numerator, (done.time < done["first"]) & (done.time >= since)
             )
-    sums = joined.group_by("customer").aggregate(**made)
+    sums = done.group_by("customer").aggregate(**made)
     found = people.left_join(sums, "customer").drop("customer_right")
     filled = [name for one in wanted if one.metric.kind != "time" for name in one.names]
     return found.mutate(**{name: found[name].fill_null(0.0) for name in filled})
+
+
+def joined(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Table:
+    """The events that these metrics ask for, each beside what is known of the customer who did it."""
+    names = sorted({name for one in wanted for name in _events(one.metric)})
+    done = rows.filter(rows.name.isin(names)).mutate(customer=rows.customer.coalesce(rows.anonymous))
+    return done.inner_join(people, "customer")
 
 
 def capped(table: ir.Table, wanted: Sequence[Columns]) -> ir.Table:
@@ -160,7 +165,8 @@ def _of(rows: ir.Table, measure: Measure) -> ir.BooleanValue:
     return wanted
 
 
-def _summed(rows: ir.Table, measure: Measure, inside: ir.BooleanValue) -> ir.FloatingValue:
+def summed(rows: ir.Table, measure: Measure, inside: ir.BooleanValue) -> ir.FloatingValue:
+    """What is summed of the rows inside, per group."""
     counted = inside & _of(rows, measure)
     if measure.sum in ("money", "quantity"):
         amount = (rows.quantity * rows.price if measure.sum == "money" else rows.quantity).fill_null(0.0)

@@ -179,7 +179,7 @@ def test_the_course_of_a_test_ends_in_what_the_report_says(ran: Any) -> None:
     report = report_of(shop(ran, 4.0), 9, customers=400, looks=5)
     course, found = report["over_time"]["treatment"]["revenue"], report["arms"][1]["metrics"]["revenue"]
     assert [point["customers"] for point in course] == [40, 80, 120, 160, 200, 240]
-    assert [course[0]["until"], course[-1]["until"]] == ["2026-01-05", "2026-01-10"]
+    assert [course[0]["day"], course[-1]["day"]] == ["2026-01-05", "2026-01-10"]
     assert course[-1]["difference"] == pytest.approx(found["difference"])
     assert course[-1]["lower"] == pytest.approx(found["lower"])
     assert course[1]["upper"] - course[1]["lower"] > course[-1]["upper"] - course[-1]["lower"]

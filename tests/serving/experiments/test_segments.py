@@ -1,0 +1,118 @@
+"""Segments: of 600 customers a third ordered before (regulars), and 40 of these twice.
+
+The treatment makes regulars spend 6 more and the others nothing. Everybody orders after the exposure, which makes
+nobody a regular of this test.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import false_discovery_control, ttest_ind
+
+from features.workspace import Workspace
+from serving.experiments.definitions import Experiment
+from serving.experiments.discovery import heterogeneity, shrunk
+from serving.experiments.report import build
+from serving.experiments.segments import OTHERS
+
+ARMS = {"control": 0.5, "treatment": 0.5}
+NOW = datetime(2026, 1, 20, tzinfo=UTC)
+PEOPLE = 600
+SEGMENTS = """segments:
+  - {key: regulars, who: {event: Order Completed}}
+  - {key: twice, who: {event: Order Completed, count: {at_least: 2}}}
+  - {key: once, who: {event: Order Completed, count: {at_least: 1, at_most: 1}}}
+  - {key: likely, who: {score: baseline, at_least: 0.5}}
+"""
+METRIC = "metrics: [{key: money, name: Money, numerator: {event: Order Completed, sum: money}}]"
+
+
+@pytest.fixture
+def shop(ran: Any) -> tuple[Workspace, np.ndarray]:
+    """With what each customer spent."""
+    rng, rows = np.random.default_rng(2), []
+    money = rng.normal(30, 8, PEOPLE)
+    for n in range(PEOPLE):
+        who, day, regular = f"c{n:03}", 1 + n % 5 + 0.5, n % 3 == 0
+        money[n] += 6 * (regular and n % 2)
+        rows += [{"customer": who, "day": day, "arm": ("control", "treatment")[n % 2]}]
+        rows += [{"customer": who, "day": day + 1, "money": float(money[n])}]
+        rows += [{"customer": who, "day": 0.1 + place / 10, "money": 9.0} for place in range(regular + (n % 15 == 0))]
+    return filed(ran(rows)), money
+
+
+def filed(workspace: Workspace) -> Workspace:
+    (workspace.folder / "metrics.yaml").write_text(METRIC)
+    for path in (workspace.folder / "segments").glob("*.yaml"):
+        path.unlink()
+    (workspace.folder / "segments" / "own.yaml").write_text(SEGMENTS)
+    return workspace
+
+
+def report_of(workspace: Workspace, *segments: str, arms: dict[str, float] = ARMS) -> dict[str, Any]:
+    test = Experiment(
+        key="badge", arms=arms, window_days=4, primary=["money"], secondary=[], guardrails=[], segments=segments
+    )
+    return build(workspace, test, NOW)
+
+
+def test_who_is_in_a_segment_is_told_by_what_was_before_the_exposure(shop: tuple[Workspace, np.ndarray]) -> None:
+    workspace, money = shop
+    found = report_of(workspace, "regulars")["segments"]
+    regular, odd = np.arange(PEOPLE) % 3 == 0, np.arange(PEOPLE) % 2 == 1
+    assert [row["segment"] for row in found["rows"]] == ["regulars", OTHERS]
+    for row, inside in zip(found["rows"], (regular, ~regular), strict=True):
+        (effect,) = row["effects"]
+        assert row["arms"] == {"control": (inside & ~odd).sum(), "treatment": (inside & odd).sum()}
+        assert effect["difference"] == pytest.approx(money[inside & odd].mean() - money[inside & ~odd].mean())
+        assert effect["p_value"] == pytest.approx(ttest_ind(money[inside & odd], money[inside & ~odd]).pvalue)
+
+
+def test_p_values_of_segments_are_told_among_each_other_and_that_they_differ_is_found(
+    shop: tuple[Workspace, np.ndarray],
+) -> None:
+    found = report_of(shop[0], "once", "twice")["segments"]
+    effects = [row["effects"][0] for row in found["rows"]]
+    assert [one["p_adjusted"] for one in effects] == pytest.approx(
+        false_discovery_control([one["p_value"] for one in effects]).tolist()
+    )
+    estimates, errors = (np.array([one[name] for one in effects]) for name in ("difference", "error"))
+    (interaction,) = found["interactions"]
+    assert interaction["p_value"] == pytest.approx(heterogeneity(estimates, errors).p_value)
+    assert interaction["p_value"] < 0.001
+    assert [one["shrunk"]["difference"] for one in effects] == [one.estimate for one in shrunk(estimates, errors)]
+    assert abs(effects[0]["shrunk"]["difference"]) < abs(effects[0]["difference"])
+
+
+def test_segments_that_share_customers_are_told_as_they_are(shop: tuple[Workspace, np.ndarray]) -> None:
+    found = report_of(shop[0], "regulars", "twice")["segments"]
+    assert found["in_several"] == 40
+    assert [row["customers"] for row in found["rows"]] == [200, 40, 400]
+    assert found["interactions"] == []
+    assert all(row["effects"][0]["shrunk"] is None for row in found["rows"])
+    assert all(row["effects"][0]["p_adjusted"] is not None for row in found["rows"])
+
+
+def test_a_segment_with_a_split_that_is_off_breaks_the_test(ran: Any) -> None:
+    """All regulars of one arm were lost, a tenth of it, which the whole does not show."""
+    rows = []
+    for n in range(1200):
+        arm, regular = ("control", "treatment")[n % 2], n % 20 < 2
+        if not (regular and arm == "treatment"):
+            rows += [{"customer": f"c{n:04}", "day": 1.5, "arm": arm}]
+        rows += [{"customer": f"c{n:04}", "day": 0.5, "money": 5.0}] if regular else []
+    workspace = filed(ran(rows))
+    report = report_of(workspace, "regulars")
+    assert [one["alarm"] for one in report["sample_ratio"]["segments"]] == [True, False]
+    assert "regulars: arm " in report["verdict"]
+    assert report["verdict"].startswith("broken")
+    assert report_of(workspace)["sample_ratio"]["as_planned"]
+
+
+def test_a_segment_that_cannot_divide_a_test_is_refused(shop: tuple[Workspace, np.ndarray]) -> None:
+    with pytest.raises(ValueError, match="there is no segment 'regulrs'; did you mean 'regulars'"):
+        report_of(shop[0], "regulrs")
+    with pytest.raises(ValueError, match="the segment 'likely' asks for the score 'baseline'"):
+        report_of(shop[0], "likely")
