@@ -123,7 +123,10 @@ def _of_arm(
 
 def _undecided(name: str, told: Mapping[str, Said], primary: Sequence[str], further: str | None) -> str:
     known = [key for key in primary if told.get(key, {}).get("lower") is not None]
+    untold = [key for key in primary if told.get(key, {}).get("untold")]
     within = f"; the effect on {known[0]} is {_between(told[known[0]])}" if known else ""
+    if untold and not known:
+        within = f": {untold[0]} cannot be tested: {told[untold[0]]['untold']}"
     if further is None:
         return f"{name} is not distinguishable from the control{within}"
     return f"keep going with {name}: {further}{within}"

@@ -12,6 +12,7 @@ BOOLEAN: Schema = {"type": "boolean"}
 NULL_STRING: Schema = {"type": ["string", "null"]}
 NULL_NUMBER: Schema = {"type": ["number", "null"]}
 ANY_OBJECT: Schema = {"type": "object"}
+NULL_OBJECT: Schema = {"type": ["object", "null"]}
 
 
 def whole(**fields: Schema) -> Schema:
@@ -87,13 +88,15 @@ REPORT = whole(
     **dict.fromkeys(("window_days", "window_open", "saw_two_arms", "unknown_arm", "age_seconds"), INTEGER),
     arms=listed(whole(arm=STRING, customers=INTEGER, metrics=named(METRIC))),
     sample_ratio=whole(p_value=NUMBER, as_planned=BOOLEAN),
-    looks=whole(done=INTEGER, fraction=NULL_NUMBER, bound=NULL_NUMBER, next=NULL_STRING, end=NULL_STRING),
-    over_time=named(named(listed(whole(day=STRING, customers=INTEGER, difference=NUMBER)))),
-    **dict.fromkeys(("segments", "novelty", "elements"), {"type": ["object", "null"]}),
-    exposures=whole(**dict.fromkeys(("customers", "seen_again", "saw_two_arms", "beyond_plan"), INTEGER)),
-    warnings=listed(STRING),
     left_out=STRING,
 )
+REPORT["properties"] |= {  # a stored report that an older version made has none of these
+    "looks": whole(done=INTEGER, fraction=NULL_NUMBER, bound=NULL_NUMBER, next=NULL_STRING, end=NULL_STRING),
+    "over_time": named(named(listed(whole(day=STRING, customers=INTEGER, difference=NUMBER)))),
+    **dict.fromkeys(("segments", "novelty", "elements"), NULL_OBJECT),
+    "exposures": whole(**dict.fromkeys(("customers", "seen_again", "saw_two_arms", "beyond_plan"), INTEGER)),
+    "warnings": listed(STRING),
+}
 CUSTOMER = whole(
     **dict.fromkeys(("customer", "features_as_of"), STRING),
     ids=listed(STRING),

@@ -143,6 +143,31 @@ class SampleRatio(TypedDict):
     as_planned: bool
 
 
+class Looks(TypedDict):
+    """How far a test has come: looks that are due, the share of the plan, and when the next look and the end are."""
+
+    done: int
+    fraction: float | None
+    bound: float | None
+    next: str | None
+    end: str | None
+
+
+class Point(TypedDict):
+    """A difference to the control as it stood on a day."""
+
+    day: str
+    customers: int
+    difference: float
+
+
+class Exposures(TypedDict):
+    customers: int
+    seen_again: int
+    saw_two_arms: int
+    beyond_plan: int
+
+
 class Report(TypedDict):
     """The stored report of a test, and its age."""
 
@@ -153,6 +178,13 @@ class Report(TypedDict):
     currency: str
     control: str
     arms: list[ArmReport]
+    looks: NotRequired[Looks]
+    over_time: NotRequired[dict[str, dict[str, list[Point]]]]
+    segments: NotRequired[dict[str, Any] | None]
+    novelty: NotRequired[dict[str, Any] | None]
+    elements: NotRequired[dict[str, Any] | None]
+    exposures: NotRequired[Exposures]
+    warnings: NotRequired[list[str]]
     sample_ratio: SampleRatio
     window_open: int
     saw_two_arms: int
