@@ -1,6 +1,6 @@
 """The report of an experiment: computed by the command line, stored as JSON, served with its age.
 
-experiment, description, control, shares, roles, metrics    what was asked, with hashes
+experiment, description, hypothesis, control, shares, roles, metrics    what was asked, with hashes
 arms            per arm its customers, and per metric mean, difference, lower, upper, p_value, bound (of a look), ...
 looks           planned, customers, days, done, fraction, bound, next, end, customers_a_day: how far the test has come
 over_time       per arm and primary metric points of day, customers, difference, lower, upper
@@ -10,6 +10,7 @@ novelty         metric, first_days, per arm days of day, customers, difference, 
                 difference, lower, upper, p_value, verdict); null where no metric has days
 elements        of a test of a content: customers, references, variants, metrics with the variants by effect (element,
                 variant, customers, difference, lower, upper, p_value, p_adjusted, verdict); else null
+spread          per mean of money the edges of its bins, and by arm the customers in each, below 0 and with none
 exposures       customers, seen_again, saw_two_arms, unknown_arm, beyond_plan
 sample_ratio    in all, days, segments, sequential
 warnings        what a reader has to know of the numbers, in words
@@ -49,6 +50,7 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
     from serving.experiments.overtime import over_time
     from serving.experiments.segments import counted, segmented
     from serving.experiments.split import split
+    from serving.experiments.spread import spread
     from serving.experiments.verdict import judged
     from serving.experiments.warned import warned
 
@@ -64,6 +66,7 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
         "segments": segmented(gathered),
         "novelty": novelty(gathered),
         "elements": elements(gathered),
+        "spread": spread(gathered),
         "sample_ratio": ratio,
         **_exposed(gathered),
         "warnings": warned(gathered),
@@ -77,6 +80,7 @@ def _asked(workspace: Workspace, experiment: Experiment, gathered: Gathered) -> 
     return {
         "experiment": experiment.key,
         "description": experiment.description,
+        "hypothesis": experiment.hypothesis,
         "computed_at": utc(gathered.now).isoformat(timespec="seconds") + "Z",
         "window_days": experiment.window_days,
         "currency": workspace.settings.currency,

@@ -59,6 +59,7 @@ def _warnings(report: Report) -> Iterator[str]:
     ratio = report["sample_ratio"]
     if not ratio["as_planned"]:
         yield f"The arms are not as large as planned: {ratio.get('why') or 'p = ' + shown(ratio['p_value'])}."
+    yield from report.get("warnings", ())
     for name, words in {"saw_two_arms": "saw two arms", "unknown_arm": "were in an arm that nobody planned"}.items():
         if report.get(name):
             yield f"{report[name]:,} {words}; they are left out."

@@ -17,12 +17,16 @@ LEAST_SHOWN = 5.0  # percent: a picture that is closer makes noise look like muc
 
 
 def lifts(rows: Rows, label: str, frame: float) -> alt.LayerChart:
-    """Lifts in percent with their intervals, told by what may be said of them; what reaches past `frame` is cut."""
-    names = list(SAYS)
-    legend = alt.Legend(orient="top", title=None, columns=1)
-    colour = alt.Color("says:N", scale=alt.Scale(domain=names, range=list(SAYS.values())), legend=legend)
+    """Lifts in percent with their intervals; what reaches past `frame` is cut."""
     cut = [dict(row) | {name: _within(row[name], frame) for name in ("lower", "upper", "value")} for row in rows]
-    return forest(cut, label, "lift over the control (%)", colour=colour)
+    return told(cut, label, "lift over the control (%)")
+
+
+def told(rows: Rows, label: str, unit: str) -> alt.LayerChart:
+    """Values with their intervals, coloured by what may be said of them."""
+    legend = alt.Legend(orient="top", title=None, columns=1, symbolOpacity=1)
+    scale = alt.Scale(domain=list(SAYS), range=list(SAYS.values()))
+    return forest(rows, label, unit, colour=alt.Color("says:N", scale=scale, legend=legend))
 
 
 def frame_of(rows: Rows) -> float:
@@ -31,22 +35,20 @@ def frame_of(rows: Rows) -> float:
     return max(LEAST_SHOWN, 2 * float(reach[len(reach) // 2]))
 
 
-def over_time(rows: Rows, unit: str, planned: float | None = None) -> alt.LayerChart:
-    """The difference as it stood day after day, with its bounds."""
-    frame = pd.DataFrame(rows)
-    base = alt.Chart(frame).encode(x=alt.X("day:T", title=None, axis=alt.Axis(format="%d %b")))
-    band = base.mark_area(opacity=0.18, color=OURS).encode(y=alt.Y("lower:Q", title=unit), y2="upper:Q")
-    line = base.mark_line(color=OURS, strokeWidth=2.5, point=len(frame) < 3).encode(y="difference:Q")
-    layers = rule_at_zero("y") + band + line
-    if planned is not None:
-        end = alt.Chart(pd.DataFrame({"day": [planned]})).mark_rule(color=CHANCE).encode(x="day:T")
-        layers = layers + end
-    return wide(layers, 260)
+def over_time(rows: Rows, unit: str) -> alt.LayerChart:
+    """The difference as it stood day after day, with its bounds; the first days' reach past the picture."""
+    settled = rows[len(rows) // 3 :]
+    scale = alt.Scale(domain=[min(0, *(row["lower"] for row in settled)), max(0, *(row["upper"] for row in settled))])
+    base = alt.Chart(pd.DataFrame(rows)).encode(x=alt.X("day:T", title=None, axis=alt.Axis(format="%d %b")))
+    band = base.mark_area(opacity=0.18, color=OURS, clip=True)
+    line = base.mark_line(color=OURS, strokeWidth=2.5, clip=True, point=len(rows) < 3)
+    bounds = band.encode(y=alt.Y("lower:Q", title=unit, scale=scale), y2="upper:Q")
+    return wide(rule_at_zero("y") + bounds + line.encode(y="difference:Q"), 240)
 
 
 def waited(rows: Rows, arms: Sequence[str]) -> alt.LayerChart:
     """Kaplan-Meier curves: who has not done it yet, by days since the first exposure, with bands."""
-    x = alt.X("day:Q", title="days since the first exposure")
+    x = alt.X("day:Q", title="days since the first exposure", axis=alt.Axis(format="d", tickMinStep=1))
     base = alt.Chart(pd.DataFrame(rows)).encode(x=x, color=_arms(arms))
     y = alt.Y("share:Q", title="not yet (%)", scale=alt.Scale(zero=False))
     band = base.mark_area(opacity=0.15, interpolate="step-after").encode(y=alt.Y("lower:Q"), y2="upper:Q")
@@ -75,30 +77,24 @@ def split(rows: Rows, arms: Sequence[str], shares: Mapping[str, float]) -> alt.L
 
 def spread(rows: Rows, arms: Sequence[str], unit: str) -> alt.LayerChart:
     """How many of each arm's customers are in each bin, in percent, side by side."""
-    frame = pd.DataFrame(rows)
-    bars = (
-        alt.Chart(frame)
-        .mark_bar()
-        .encode(
-            x=alt.X("bin:N", sort=None, title=unit, axis=alt.Axis(labelAngle=-35)),
-            xOffset=alt.XOffset("arm:N", sort=list(arms)),
-            y=alt.Y("share:Q", title="share of the arm (%)"),
-            color=_arms(arms),
-        )
+    bins, most = list(dict.fromkeys(row["bin"] for row in rows)), list(arms)
+    base = alt.Chart(pd.DataFrame(rows)).encode(
+        x=alt.X("bin:N", sort=bins, title=unit, axis=alt.Axis(labelAngle=-40)), xOffset=alt.XOffset("arm:N", sort=most)
     )
-    return wide(alt.LayerChart(layer=[bars]), 280)
+    bars = base.mark_bar().encode(y=alt.Y("share:Q", title="share of the arm (%)"), color=_arms(arms))
+    return wide(alt.LayerChart(layer=[bars]), 260)
 
 
 def _arms(arms: Sequence[str], shown: Sequence[str] = ()) -> Any:
     """The colour of each arm, the same in every picture; `shown`: which of them this one has, where not all."""
     colours = {arm: ARMS[place % len(ARMS)] for place, arm in enumerate(arms) if arm in (shown or arms)}
-    legend = alt.Legend(orient="top", title=None, columns=1, symbolStrokeWidth=3)
+    legend = alt.Legend(orient="top", title=None, columns=1, symbolStrokeWidth=3, symbolOpacity=1)
     return alt.Color("arm:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=legend)
 
 
 def _dashed(arms: Sequence[str]) -> Any:
     dashes = [list(DASHES[place % len(DASHES)]) for place in range(len(arms))]
-    legend = alt.Legend(orient="top", title=None, columns=1, symbolStrokeWidth=3)
+    legend = alt.Legend(orient="top", title=None, columns=1, symbolStrokeWidth=3, symbolOpacity=1)
     return alt.StrokeDash("arm:N", scale=alt.Scale(domain=list(arms), range=dashes), legend=legend)
 
 

@@ -57,6 +57,19 @@ def headline(verdict: str) -> tuple[str, str]:
     return head[:1].upper() + head[1:], why
 
 
+def looks(found: Said) -> list[str]:
+    """How far the test has come, in a sentence; none where no plan is known."""
+    if not found.get("planned"):
+        return []
+    many = "looked at whenever somebody likes" if found["planned"] == "any" else f"{found['planned']} looks"
+    size = next((f"{found[name]:,} {name}" for name in ("customers", "days") if found.get(name)), "no size")
+    told = f"Planned: {size}, {many}"
+    told += f"; {100 * found['fraction']:.0f} % done" if found.get("fraction") is not None else ""
+    told += f", the next look on {found['next']}" if found.get("next") else ""
+    told += f", over on {found['end']}" if found.get("end") else ""
+    return [f"{told}."]
+
+
 def says(metric: Said, found: Said) -> str:
     """Whether the metric got better, worse or neither, in the direction that is better for it."""
     lower, upper = found.get("lower"), found.get("upper")

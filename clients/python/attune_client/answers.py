@@ -161,6 +161,13 @@ class Point(TypedDict):
     difference: float
 
 
+class Spread(TypedDict):
+    """How many customers of each arm brought how much: the bins begin at the edges, the last one is open."""
+
+    edges: list[float]
+    arms: dict[str, dict[str, Any]]
+
+
 class Exposures(TypedDict):
     customers: int
     seen_again: int
@@ -183,6 +190,7 @@ class Report(TypedDict):
     segments: NotRequired[dict[str, Any] | None]
     novelty: NotRequired[dict[str, Any] | None]
     elements: NotRequired[dict[str, Any] | None]
+    spread: NotRequired[dict[str, Spread]]
     exposures: NotRequired[Exposures]
     warnings: NotRequired[list[str]]
     sample_ratio: SampleRatio

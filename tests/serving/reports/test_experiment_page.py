@@ -13,7 +13,7 @@ import pytest
 from features.workspace import Workspace
 from serving.experiments.metrics import standard
 from serving.reports.experiment import page
-from serving.reports.experiment_words import definition, headline, kind_of, says, unit_of
+from serving.reports.experiment_words import definition, headline, kind_of, looks, says, unit_of
 from training.reports.page import hashes_of, interval, shown
 
 
@@ -41,6 +41,16 @@ def test_the_report_is_stored_as_json_html_and_csv_with_the_same_numbers(
         assert row[4:] == [shown(by * arm["metrics"][key]["mean"]) for arm in badge["arms"]]
 
 
+def test_every_customer_is_in_one_bin_of_the_money(badge: dict[str, Any]) -> None:
+    """Of the control every fourth brought 20, of the treatment every second; some gave 5 back."""
+    found = badge["spread"]["revenue"]
+    control, treatment = found["arms"]["control"], found["arms"]["treatment"]
+    for arm, own in zip(badge["arms"], (control, treatment), strict=True):
+        assert own["below"] + own["none"] + sum(own["customers"]) == arm["metrics"]["revenue"]["customers"]
+    assert (control["none"], treatment["none"]) == (150, 100)
+    assert (sum(control["customers"]), sum(treatment["customers"])) == (50, 100)
+
+
 def test_the_verdict_comes_first_and_what_others_wrote_is_text(badge_page: Path) -> None:
     html = badge_page.read_text()
     assert html.index('<div class="verdict good"') < html.index("<h2") < html.index("<figure")
@@ -55,12 +65,17 @@ def test_every_picture_has_its_table_and_every_link_its_part(badge_page: Path) -
         assert "<table" in part
         assert re.search(r'role="img" aria-label="[^"]+"', part)
     targets = re.findall(r'href="#([^"]+)"', html)
-    assert len(targets) == 3
+    assert len(targets) == 5
     assert all(f'id="{target}"' in html for target in targets)
 
 
 def test_what_an_older_report_does_not_hold_is_not_shown(badge: dict[str, Any]) -> None:
-    old = {name: badge[name] for name in badge if name not in ("metrics", "roles", "shares", "hypothesis")}
+    old = {
+        name: badge[name]
+        for name in badge
+        if name
+        not in ("metrics", "roles", "shares", "hypothesis", "looks", "over_time", "segments", "spread", "warnings")
+    }
     old["arms"] = [
         arm | {"metrics": {"revenue": {name: arm["metrics"]["revenue"].get(name) for name in ("mean", "verdict")}}}
         for arm in badge["arms"]
@@ -89,6 +104,30 @@ def test_what_an_older_report_does_not_hold_is_not_shown(badge: dict[str, Any]) 
 def test_a_verdict_is_a_headline_and_its_reason(verdict: str, kind: str, head: str, why: str) -> None:
     assert kind_of(verdict) == kind
     assert headline(verdict) == (head, why)
+
+
+def test_a_bin_is_told_by_its_ends(badge: dict[str, Any]) -> None:
+    found = badge | {"spread": {"revenue": {"edges": [0.0, 0.5, 10.0, 2000.0], "arms": {
+        "control": {"below": 0, "none": 5, "customers": [1, 2, 3, 4]},
+        "treatment": {"below": 1, "none": 0, "customers": [0, 0, 0, 7]},
+    }}}}  # fmt: skip
+    rows = cells(page(found).html)
+    where = rows.index(["EUR", "control", "treatment"])
+    assert rows[where + 1 : where + 7] == [
+        ["below 0", "0", "1"],
+        ["nothing", "5", "0"],
+        ["under 0.5", "1", "0"],
+        ["0.5 to 10", "2", "0"],
+        ["10 to 2,000", "3", "0"],
+        ["2,000 or more", "4", "7"],
+    ]
+
+
+def test_how_far_a_test_has_come_is_said_in_a_sentence() -> None:
+    planned = {"planned": 4, "customers": None, "days": 60, "fraction": 0.5, "next": "2026-01-15", "end": "2026-03-01"}
+    assert looks(planned) == ["Planned: 60 days, 4 looks; 50 % done, the next look on 2026-01-15, over on 2026-03-01."]
+    assert looks({"planned": "any"}) == ["Planned: no size, looked at whenever somebody likes."]
+    assert looks({"planned": None}) == looks({}) == []
 
 
 def test_better_is_in_the_metrics_own_direction() -> None:
@@ -123,7 +162,7 @@ def test_a_page_says_which_scripts_may_run_in_it(badge_page: Path) -> None:
 
 @pytest.mark.browser
 def test_the_page_is_drawn_on_every_screen(badge_page: Path, drawn: Any, faults: Any) -> None:
-    for width, tab in drawn(badge_page, 3):
+    for width, tab in drawn(badge_page, 6):
         assert faults(tab) == [], width
         points = tab.locator(".chart").first.locator("[aria-roledescription=point]").all()
         told = " ".join(str(one.get_attribute("aria-label")) for one in points)
