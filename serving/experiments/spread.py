@@ -27,9 +27,10 @@ Numbers = NDArray[np.float64]
 
 
 def spread(gathered: Gathered) -> dict[str, Any]:
-    """Per metric of money that is a mean: the edges, and by arm the customers in each bin."""
+    """Per metric of money that is a mean: the edges, and by arm the customers in each bin; before any closed, none."""
     told = [one for one in gathered.told if one.metric.kind == "mean" and one.metric.numerator.sum == "money"]
-    return {one.metric.key: _told(gathered, one) for one in told}
+    values = {one.metric.key: _values(gathered, one) for one in told}
+    return {key: _told(found) for key, found in values.items() if found}
 
 
 def edges(values: Numbers) -> list[float]:
@@ -46,8 +47,7 @@ def edges(values: Numbers) -> list[float]:
     return found if len(found) <= MOST else [0.0, *found[-(MOST - 1) :]]
 
 
-def _told(gathered: Gathered, one: Columns) -> dict[str, Any]:
-    values = _values(gathered, one)
+def _told(values: dict[str, Numbers]) -> dict[str, Any]:
     found = edges(np.concatenate([own[own > 0] for own in values.values()]))
     arms = {
         arm: {

@@ -14,7 +14,7 @@ import pytest
 from attune_client.calls import SEGMENTS, Call
 from attune_client.client import Calls, Endpoint
 from serving.http.calls import ALIASES
-from serving.http.fetched import FETCHED
+from serving.http.fetched import FETCHED, SHOWN
 
 LEFT = {  # what others ask: libraries, forms, a stock feed, providers, shoppers and operators
     *(f"POST /v1/{name}" for name in ("page", "screen", "group", "alias", "batch")),
@@ -27,6 +27,8 @@ LEFT = {  # what others ask: libraries, forms, a stock feed, providers, shoppers
     *(f"POST /api/{name}" for name in ("recommend", "offers/select", "experiments/assign")),
     "POST /v1/m",
     *(f"GET {path}" for path in FETCHED),
+    *(f"GET {path.replace('{name}', '{}')}" for path in SHOWN),
+    *(f"POST /reports/sign-{way}" for way in ("in", "out")),
     "GET /",
 }
 NEEDED: dict[str, Any] = {"outcomes": {"outcomes": []}}  # what a call looks into before it is sent
