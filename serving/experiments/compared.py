@@ -42,7 +42,7 @@ class Evidence:
         curves: dict[str, dict[str, Curve]] = {}
         for one in told:
             if one.metric.kind == "time":
-                for arm, seen in waits(table, one, as_of).items():
+                for (arm,), seen in waits(table, one, as_of).items():
                     curves.setdefault(arm, {})[one.metric.key] = curve(*seen)
         return cls(moments, curves)
 

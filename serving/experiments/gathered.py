@@ -78,7 +78,7 @@ class Gathered:
     def known(self) -> dict[str, Metric]:
         return {one.metric.key: one.metric for one in self.told}
 
-    @property
+    @cached_property
     def counts(self) -> dict[str, int]:
         """Customers by arm."""
         arms = self.people["arm"].to_pylist()

@@ -5,14 +5,15 @@ moves anybody from one to another. Of a test of more than `MOST` days it is that
 none of them is told too, as `OTHERS`.
 
 The effects of segments that share no customer are drawn towards each other, and tested for whether they differ. Where
-segments share customers neither means anything: their effects are told as they are. All p-values are told among
-each other: of many segments some differ by chance.
+segments share customers neither means anything: their effects are told as they are. P-values are told among each
+other, those of primary metrics and those of all others: of many segments some differ by chance.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -29,18 +30,27 @@ from features.conditions.grammar import Score, leaves
 from features.events import Events
 from features.segments import conditions, read_segments
 from features.workspace import Workspace
+from serving.experiments.conversion import Curve, curve
 from serving.experiments.definitions import Experiment
 from serving.experiments.moments import Moments
-from serving.experiments.values import MEANS, cells
+from serving.experiments.values import Cell, Waits, cells, waits
 
 if TYPE_CHECKING:
+    from serving.experiments.compared import Evidence
     from serving.experiments.gathered import Gathered
 
 KINDS = "kinds"  # the column: a sign per segment in their order, 1 for who is in it
 OTHERS = "none of them"
 MOST = 32  # moments at which membership is asked for: each is a query over the log
 Said = dict[str, Any]
-Cells = Mapping[tuple[Any, ...], Mapping[str, Moments]]  # by arm and kinds
+
+
+@dataclass(frozen=True)
+class Found:
+    """By arm and kind the moments by metric; of metrics of time by metric what was waited."""
+
+    moments: Mapping[Cell, Mapping[str, Moments]]
+    waits: Mapping[str, Mapping[Cell, Waits]]
 
 
 def kinds(workspace: Workspace, experiment: Experiment, events: Events, people: pa.Table) -> pa.Array:
@@ -84,20 +94,22 @@ def counted(experiment: Experiment, people: pa.Table) -> dict[str, Counter[str]]
 
 
 def segmented(gathered: Gathered) -> Said | None:
-    """The effect of each arm on each primary metric in each segment; None without segments."""
+    """The effect of each arm on each metric in each segment; None without segments."""
     experiment = gathered.experiment
     if not experiment.segments:
         return None
-    told = gathered.columns(gathered.primary, MEANS)
-    found = cells(gathered.capped, told, gathered.now, by=("arm", KINDS))
+    found = _found(gathered)
     people = counted(experiment, gathered.people)
     several = sum(kind.count("1") > 1 for kind in gathered.people[KINDS].to_pylist())
     rows: list[Said] = [
         {"segment": name, "customers": sum(people[name].values()), "arms": dict(people[name]), "effects": effects}
         for name, inside in _named(experiment.segments)
-        if name in people and (effects := _effects(gathered, _within(found, inside))) is not None
+        if name in people
+        for effects in [_effects(gathered, _within(found, inside))]
     ]
-    _adjust([effect for row in rows for effect in row["effects"]])
+    for first in (True, False):
+        same = (effect for row in rows for effect in row["effects"] if effect["primary"] == first)
+        _adjust(list(same))
     interactions = [] if several else list(_interactions(rows))
     return {"in_several": several, "rows": rows, "interactions": interactions}
 
@@ -108,37 +120,54 @@ def _named(segments: Sequence[str]) -> list[tuple[str, Any]]:
     return [*own, (OTHERS, lambda kind: "1" not in kind)]
 
 
-def _within(found: Cells, inside: Any) -> dict[str, dict[str, Moments]]:
-    """Per arm and metric the moments of a segment: those of its kinds, added up."""
-    arms: dict[str, list[Mapping[str, Moments]]] = {}
-    for (arm, kind), moments in found.items():
+def _found(gathered: Gathered) -> Found:
+    """What is known of each arm and kind."""
+    by = ("arm", KINDS)
+    timed = [one for one in gathered.told if one.metric.kind == "time"]
+    return Found(
+        cells(gathered.capped, gathered.told, gathered.now, by=by),
+        {one.metric.key: waits(gathered.rows, one, gathered.now, by=by) for one in timed},
+    )
+
+
+def _within(found: Found, inside: Any) -> Evidence:
+    """What is known of a segment: its kinds, added up."""
+    from serving.experiments.compared import Evidence
+
+    parts: dict[str, list[Mapping[str, Moments]]] = {}
+    for (arm, kind), moments in found.moments.items():
         if inside(kind):
-            arms.setdefault(arm, []).append(moments)
-    return {
-        arm: {key: reduce(Moments.__add__, [one[key] for one in parts]) for key in parts[0]}
-        for arm, parts in arms.items()
-    }
+            parts.setdefault(arm, []).append(moments)
+    added = {arm: _added(some) for arm, some in parts.items()}
+    curves: dict[str, dict[str, Curve]] = {}
+    for key, waited in found.waits.items():
+        for arm in parts:
+            some = [seen for (name, kind), seen in waited.items() if name == arm and inside(kind)]
+            if some:
+                curves.setdefault(arm, {})[key] = curve(*(np.concatenate(part) for part in zip(*some, strict=True)))
+    return Evidence(added, curves)
 
 
-def _effects(gathered: Gathered, found: Mapping[str, Mapping[str, Moments]]) -> list[Said]:
+def _added(parts: Sequence[Mapping[str, Moments]]) -> dict[str, Moments]:
+    return {key: reduce(Moments.__add__, [one[key] for one in parts]) for key in parts[0]}
+
+
+def _effects(gathered: Gathered, evidence: Evidence) -> list[Said]:
     """Of each arm but the control, on each metric; nothing is told where one of the two has no customer."""
-    from serving.experiments.compared import of_means
-
-    control = gathered.experiment.control
+    control, *others = gathered.experiment.arms
+    if control not in evidence.moments:
+        return []
     return [
-        {
-            "arm": arm,
-            "metric": one.metric.key,
-            **of_means(found[arm][one.metric.key], found[control][one.metric.key], one, gathered.looks),
-        }
-        for arm in gathered.experiment.arms
-        if arm != control and arm in found and control in found
-        for one in gathered.columns(gathered.primary, MEANS)
+        {"arm": arm, "metric": key, "primary": key in gathered.primary}
+        | {name: value for name, value in said.items() if name != "curve"}
+        for arm in others
+        if arm in evidence.moments
+        for key, said in evidence.of_arm(arm, control, gathered.told, gathered.looks).items()
     ]
 
 
 def _adjust(effects: Sequence[Said]) -> None:
-    """Gives all of them their p-values among each other, and room for what is shrunk."""
+    """Gives each of them its p-value among them, and room for what is shrunk."""
     from serving.experiments.discovery import adjusted
 
     given = np.array([np.nan if one["p_value"] is None else one["p_value"] for one in effects], np.float64)

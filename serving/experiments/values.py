@@ -28,6 +28,7 @@ PEOPLE = pa.schema({"customer": pa.string(), "arm": pa.string(), "first": pa.tim
 MEANS = ("mean", "ratio")  # the kinds whose tests need no more than moments
 DAY = 86_400.0
 Cell = tuple[Any, ...]
+Waits = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]  # days, whether it happened, customers
 
 
 @dataclass(frozen=True)
@@ -119,22 +120,30 @@ def cells(
     return {tuple(row[name] for name in by): {one.metric.key: _moments(row, one) for one in told} for row in found}
 
 
-def waits(
-    table: ir.Table, one: Columns, as_of: datetime
-) -> dict[str, tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]]:
-    """Per arm, of a metric of time: days until it happened or were seen, whether it did, and how many customers so."""
+def waits(table: ir.Table, one: Columns, as_of: datetime, by: Sequence[str] = ("arm",)) -> dict[Cell, Waits]:
+    """Per cell, of a metric of time: days until it happened or were seen, whether it did, and how many customers so."""
     import ibis
 
     until = ibis.least(
         (ibis.literal(utc(as_of)).epoch_seconds() - table["first"].epoch_seconds()) / DAY, float(one.window.days)
     )
     rows = table.filter(table["first"] <= utc(as_of)).select(
-        "arm", wait=table[one.value].coalesce(until), happened=table[one.value].notnull()
+        *by, wait=table[one.value].coalesce(until), happened=table[one.value].notnull()
     )
-    counted = rows.group_by(["arm", "wait", "happened"]).aggregate(people=rows.count()).to_pyarrow()
-    arms, wait, happened, people = (counted[name].to_numpy() for name in ("arm", "wait", "happened", "people"))
-    places = {arm: np.flatnonzero(arms == arm) for arm in set(arms.tolist())}
-    return {arm: (wait[own], happened[own].astype(bool), people[own]) for arm, own in places.items()}
+    counted = rows.group_by([*by, "wait", "happened"]).aggregate(people=rows.count()).to_pyarrow()
+    wait, happened, people = (counted[name].to_numpy() for name in ("wait", "happened", "people"))
+    places = _places(counted, by)
+    return {cell: (wait[own], happened[own].astype(bool), people[own]) for cell, own in places.items()}
+
+
+def _places(rows: pa.Table, by: Sequence[str]) -> dict[Cell, NDArray[np.intp]]:
+    """Per cell its rows."""
+    codes = np.zeros(rows.num_rows, np.int64)
+    for name in by:
+        told = rows[name].combine_chunks().dictionary_encode()
+        codes = codes * len(told.dictionary) + told.indices.to_numpy()
+    found = [np.flatnonzero(codes == code) for code in np.unique(codes)]
+    return {tuple(rows[name][int(own[0])].as_py() for name in by): own for own in found}
 
 
 def _moments(row: Mapping[str, Any], one: Columns) -> Moments:

@@ -56,6 +56,23 @@ def test_bounds_are_the_published_ones_for_five_equal_looks():
     assert bounds([0.2])[0] == pytest.approx(norm.isf(2 * norm.sf(norm.isf(0.0125) / math.sqrt(0.2))), abs=1e-10)
 
 
+def test_error_is_spent_by_time_while_what_is_known_says_how_alike_looks_are():
+    """Most customers come early: by the multivariate normal distribution of what is known, all of it is spent."""
+    times, known = np.arange(1, 6) / 5, np.array([40, 70, 80, 95, 100.0])
+    found = bounds(times, information=known)
+    assert 1 - inside(known, found) == pytest.approx(0.05, abs=3e-5)
+    assert 1 - inside(known[:3], found[:3]) == pytest.approx(spent(times)[2], abs=3e-5)
+    assert bounds(times, information=7 * times) == pytest.approx(bounds(times), abs=1e-9)
+    z = float(found[-1])
+    assert (
+        repeated_p_value(z + 1e-3, times, information=known)
+        < 0.05
+        < repeated_p_value(z - 1e-3, times, information=known)
+    )
+    with pytest.raises(ValueError, match="must be that of 5 looks"):
+        bounds(times, information=[1, 2])
+
+
 def test_one_look_at_the_end_is_the_test_without_looks():
     assert bounds([1.0], 0.01)[0] == pytest.approx(norm.isf(0.005), abs=1e-12)
     assert repeated_p_value(-2.5, [1.0]) == pytest.approx(2 * norm.sf(2.5), rel=1e-8)

@@ -12,6 +12,7 @@ import pytest
 from scipy.stats import false_discovery_control, ttest_ind
 
 from features.workspace import Workspace
+from serving.experiments.conversion import curve, difference
 from serving.experiments.definitions import Experiment
 from serving.experiments.discovery import heterogeneity, shrunk
 from serving.experiments.report import build
@@ -38,9 +39,13 @@ def shop(ran: Any) -> tuple[Workspace, np.ndarray]:
         who, day, regular = f"c{n:03}", 1 + n % 5 + 0.5, n % 3 == 0
         money[n] += 6 * (regular and n % 2)
         rows += [{"customer": who, "day": day, "arm": ("control", "treatment")[n % 2]}]
-        rows += [{"customer": who, "day": day + 1, "money": float(money[n])}]
+        rows += [{"customer": who, "day": day + waited(n), "money": float(money[n])}]
         rows += [{"customer": who, "day": 0.1 + place / 10, "money": 9.0} for place in range(regular + (n % 15 == 0))]
     return filed(ran(rows)), money
+
+
+def waited(n: int) -> float:
+    return 1 + n % 4 / 2
 
 
 def filed(workspace: Workspace) -> Workspace:
@@ -51,11 +56,9 @@ def filed(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def report_of(workspace: Workspace, *segments: str, arms: dict[str, float] = ARMS) -> dict[str, Any]:
-    test = Experiment(
-        key="badge", arms=arms, window_days=4, primary=["money"], secondary=[], guardrails=[], segments=segments
-    )
-    return build(workspace, test, NOW)
+def report_of(workspace: Workspace, *segments: str, secondary: tuple[str, ...] = ()) -> dict[str, Any]:
+    asked = {"primary": ["money"], "secondary": secondary, "guardrails": [], "segments": segments}
+    return build(workspace, Experiment(key="badge", arms=ARMS, window_days=4, **asked), NOW)
 
 
 def test_who_is_in_a_segment_is_told_by_what_was_before_the_exposure(shop: tuple[Workspace, np.ndarray]) -> None:
@@ -84,6 +87,19 @@ def test_p_values_of_segments_are_told_among_each_other_and_that_they_differ_is_
     assert interaction["p_value"] < 0.001
     assert [one["shrunk"]["difference"] for one in effects] == [one.estimate for one in shrunk(estimates, errors)]
     assert abs(effects[0]["shrunk"]["difference"]) < abs(effects[0]["difference"])
+
+
+def test_a_metric_of_time_and_secondary_ones_are_told_of_segments_too(shop: tuple[Workspace, np.ndarray]) -> None:
+    secondary = ("time-to-conversion", "conversion-rate")
+    found = report_of(shop[0], "regulars", secondary=secondary)["segments"]["rows"]
+    regular = np.arange(PEOPLE) % 3 == 0
+    for row, inside in zip(found, (regular, ~regular), strict=True):
+        assert [effect["metric"] for effect in row["effects"]] == ["money", *secondary]
+        assert [effect["primary"] for effect in row["effects"]] == [True, False, False]
+        times = [np.array([waited(n) for n in np.flatnonzero(inside) if n % 2 == odd]) for odd in (1, 0)]
+        expected = difference(*(curve(each, np.ones(len(each), bool)) for each in times), 2.5)
+        told = row["effects"][1]
+        assert (told["difference"], told["lower"]) == (pytest.approx(expected.estimate), pytest.approx(expected.lower))
 
 
 def test_segments_that_share_customers_are_told_as_they_are(shop: tuple[Workspace, np.ndarray]) -> None:
