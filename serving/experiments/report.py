@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from serving.experiments.compared import Evidence
     from serving.experiments.gathered import Gathered
 
+LEVEL = 0.05  # below it segments are said to differ
 Said = dict[str, Any]
 
 
@@ -168,8 +169,28 @@ def table(report: dict[str, Any]) -> Iterator[str]:
         f" (p = {report['sample_ratio']['p_value']:.3f}); saw two arms, left out: {report['saw_two_arms']:,}"
     )
     yield report["left_out"]
+    yield from _beside(report)
     yield from (f"note: {warning}" for warning in report["warnings"])
     yield f"verdict: {report['verdict']}"
+
+
+def _beside(report: Said) -> Iterator[str]:
+    """How far the test has come, where its segments and days differ, and its elements' variants."""
+    looks = report["looks"]
+    if looks["fraction"] is not None:
+        many = "any time" if looks["planned"] == "any" else f"look {looks['done']} of {looks['planned']}"
+        ends = f"; next look {looks['next']}, end {looks['end']}" if looks["next"] else ""
+        yield f"{many}, {looks['fraction']:.0%} of the planned size{ends}"
+    for one in (report["segments"] or {}).get("interactions", ()):
+        differs = "differs" if one["p_value"] < LEVEL else "does not distinguishably differ"
+        yield f"{one['metric']} of {one['arm']} {differs} between segments (p = {one['p_value']:.3f})"
+    for arm in (report["novelty"] or {}).get("arms", ()):
+        if arm["change"] is not None:
+            yield f"effect of {arm['arm']} by days since the exposure: {arm['change']['verdict']}"
+    for metric, rows in (report["elements"] or {}).get("metrics", {}).items():
+        for row in rows:
+            interval = f"{row['difference']:+.4f} ({row['lower']:+.4f} to {row['upper']:+.4f})"
+            yield f"{metric} of {row['element']}:{row['variant']}: {interval}, p among all {row['p_adjusted']:.3f}"
 
 
 def _said(found: dict[str, Any]) -> str:
