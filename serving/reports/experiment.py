@@ -13,7 +13,7 @@ from features.workspace import Workspace
 from serving.experiments.report import write as write_json
 from serving.reports import experiment_charts as charts
 from serving.reports import experiment_parts as parts
-from serving.reports.experiment_words import METHOD, definition, headline, kind_of, says, unit_of
+from serving.reports.experiment_words import METHOD, definition, headline, kind_of, name_of, says, times, unit_of
 from serving.reports.rows import csv_of
 from training.reports.page import Page, anchor, interval, shown, whole
 
@@ -106,19 +106,15 @@ def _cut(rows: list[dict[str, Any]], frame: float) -> bool:
 def _metric(report: Report, arm: Report, key: str) -> dict[str, Any]:
     found, control = arm["metrics"][key], report["arms"][0]["metrics"].get(key, {})
     by, unit = unit_of(report.get("metrics", {}).get(key, {}), report["currency"])
-    told = {name: _times(by, found.get(name)) for name in ("difference", "lower", "upper", "mean")}
+    told = {name: times(by, found.get(name)) for name in ("difference", "lower", "upper", "mean")}
     return {
         "metric": f"{name_of(report, key)}{f' ({unit})' if unit else ''}",
         "difference": told["difference"],
         "95 % interval": interval(told["lower"], told["upper"]),
         "says": _says(report, key, found),
-        report["control"]: _times(by, control.get("mean")),
+        report["control"]: times(by, control.get("mean")),
         arm["arm"]: told["mean"],
     }
-
-
-def _times(by: float, value: float | None) -> float | None:
-    return None if value is None else by * value
 
 
 def _says(report: Report, key: str, found: Report) -> str:
@@ -128,7 +124,7 @@ def _says(report: Report, key: str, found: Report) -> str:
 
 def _more(report: Report, arm: Report, key: str) -> dict[str, Any]:
     found = arm["metrics"][key]
-    lift = {name: _times(100.0, found.get(name)) for name in ("lift", "lift_lower", "lift_upper")}
+    lift = {name: times(100.0, found.get(name)) for name in ("lift", "lift_lower", "lift_upper")}
     row = {
         "metric": name_of(report, key),
         "lift (%)": lift["lift"],
@@ -151,9 +147,3 @@ def _method(page: Page, report: Report) -> None:
         role = next((name for name, keys in report.get("roles", {}).items() if key in keys), None)
         told = f"{metric['name']} ({key}{f', {role}' if role else ''})"
         page.details(told, *definition(metric), f"Definition {metric['hash']}: another hash is another metric.")
-
-
-def name_of(report: Report, key: str) -> str:
-    """What people call the metric."""
-    told = report.get("metrics", {}).get(key, {}).get("name")
-    return str(told or {"click": "Clicked what it showed"}.get(key, key))

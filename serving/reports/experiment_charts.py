@@ -46,6 +46,15 @@ def over_time(rows: Rows, unit: str) -> alt.LayerChart:
     return wide(rule_at_zero("y") + bounds + line.encode(y="difference:Q"), 240)
 
 
+def by_day(rows: Rows, unit: str) -> alt.LayerChart:
+    """The effect on each day since the exposure, with its interval."""
+    x = alt.X("day:O", title="day since the first exposure", axis=alt.Axis(labelAngle=0))
+    base = alt.Chart(pd.DataFrame(rows)).encode(x=x)
+    bands = base.mark_rule(strokeWidth=3, opacity=0.45, color=OURS)
+    points = base.mark_point(filled=True, size=60, opacity=1, color=OURS).encode(y="difference:Q")
+    return wide(rule_at_zero("y") + bands.encode(y=alt.Y("lower:Q", title=unit), y2="upper:Q") + points, 220)
+
+
 def waited(rows: Rows, arms: Sequence[str]) -> alt.LayerChart:
     """Kaplan-Meier curves: who has not done it yet, by days since the first exposure, with bands."""
     x = alt.X("day:Q", title="days since the first exposure", axis=alt.Axis(format="d", tickMinStep=1))

@@ -7,8 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 from serving.reports import experiment_charts as charts
-from serving.reports.experiment_words import looks, says, unit_of
-from training.reports.page import Page, interval, shown
+from serving.reports import experiment_effects as effects
+from serving.reports.experiment_words import keys_of, looks, name_of, of_arm, unit_of
+from training.reports.page import Page, interval
 
 Report = Mapping[str, Any]
 BELOW, NOTHING = "below 0", "nothing"
@@ -22,28 +23,10 @@ def sections(report: Report) -> Iterator[Section]:
         _over_time,
         any(point for one in report.get("over_time", {}).values() for point in one.values()),
     )
-    yield "By segment", _segments, bool((report.get("segments") or {}).get("rows"))
+    yield from effects.sections(report)
     yield "How the money is spread", _spread, bool(report.get("spread"))
-    yield "How long until it happened", _waited, any(_curves(report, key) for key in _metrics(report))
+    yield "How long until it happened", _waited, any(_curves(report, key) for key in keys_of(report))
     yield "Who came in", _split, bool(report["sample_ratio"].get("days"))
-
-
-def _metrics(report: Report) -> list[str]:
-    return list(report["arms"][0]["metrics"])
-
-
-def _name(report: Report, key: str) -> str:
-    return str(report.get("metrics", {}).get(key, {}).get("name", key))
-
-
-def _others(report: Report) -> list[str]:
-    """The arms that are compared with the control."""
-    return [arm["arm"] for arm in report["arms"][1:]]
-
-
-def _of(arm: str, report: Report) -> str:
-    """Which arm it is, where there are several."""
-    return f" of {arm}" if len(_others(report)) > 1 else ""
 
 
 def _over_time(page: Page, report: Report) -> None:
@@ -59,7 +42,7 @@ def _over_time(page: Page, report: Report) -> None:
             if not points:
                 continue
             rows = [dict(one) | {name: by * one[name] for name in ("difference", "lower", "upper")} for one in points]
-            name = f"{_name(report, key)}{_of(arm, report)}"
+            name = f"{name_of(report, key)}{of_arm(report, arm)}"
             page.chart(charts.over_time(rows, f"difference{f' ({unit})' if unit else ''}"), f"{name}, day after day.")
             table = [
                 {
@@ -71,61 +54,6 @@ def _over_time(page: Page, report: Report) -> None:
                 for row in rows
             ]
             page.table(table, summary=f"{name}, as a table")
-
-
-def _segments(page: Page, report: Report) -> None:
-    found = report["segments"]
-    page.section(
-        "By segment",
-        "The effect among those who were in the segment before their first exposure. Of many segments some differ by "
-        "chance: the adjusted p-value holds for all of them together.",
-    )
-    if found.get("in_several"):
-        page.text(f"{found['in_several']:,} customers are in several of them, so the effects are told as they are.")
-    for arm in _others(report):
-        for key in _metrics(report):
-            effects = [(row, one) for row in found["rows"] for one in row["effects"] if _is(one, arm, key)]
-            if effects:
-                _segment(page, report, key, arm, effects)
-
-
-def _is(effect: Report, arm: str, key: str) -> bool:
-    return bool(effect["arm"] == arm and effect["metric"] == key)
-
-
-def _segment(page: Page, report: Report, key: str, arm: str, effects: list[tuple[Report, Report]]) -> None:
-    by, unit = unit_of(report["metrics"].get(key, {}), report["currency"])
-    name, rows = f"{_name(report, key)}{_of(arm, report)}", []
-    for row, one in effects:
-        if one["lower"] is not None:
-            numbers = {"value": by * one["difference"], "lower": by * one["lower"], "upper": by * one["upper"]}
-            rows.append({"segment": row["segment"], "says": says(report["metrics"].get(key, {}), one)} | numbers)
-    page.subsection(name, *_interaction(report["segments"], arm, key))
-    if rows:
-        told = charts.told(rows, "segment", f"difference{f' ({unit})' if unit else ''}")
-        page.chart(told, f"{name}: the effect in each segment, with 95 % intervals.")
-    page.table([_of_segment(row, one, by) for row, one in effects], summary=f"{name} by segment, as a table")
-
-
-def _interaction(found: Report, arm: str, key: str) -> list[str]:
-    for one in found.get("interactions", ()):
-        if _is(one, arm, key) and one.get("p_value") is not None:
-            differ = "differs between the segments" if one["p_value"] < 0.05 else "is not shown to differ between them"
-            return [f"The effect {differ} (p = {shown(one['p_value'])})."]
-    return []
-
-
-def _of_segment(row: Report, one: Report, by: float) -> dict[str, Any]:
-    drawn = one.get("shrunk") or {}
-    return {
-        "segment": row["segment"],
-        "difference": _times(by, one["difference"]),
-        "95 % interval": interval(_times(by, one["lower"]), _times(by, one["upper"])),
-        "p, adjusted": one.get("p_adjusted"),
-        "drawn together": _times(by, drawn.get("difference")),
-        "its interval": interval(_times(by, drawn.get("lower")), _times(by, drawn.get("upper"))),
-        "customers": row["customers"],
-    }
 
 
 def _spread(page: Page, report: Report) -> None:
@@ -141,7 +69,7 @@ def _spread(page: Page, report: Report) -> None:
         none = [f"{row['share']:.1f} % of {row['arm']}" for row in rows if row["bin"] == NOTHING]
         picture = charts.spread(some, list(found["arms"]), report["currency"])
         said = f"share of each arm's customers by amount; {' and '.join(none)} brought nothing."
-        page.chart(picture, f"{_name(report, key)}: {said}")
+        page.chart(picture, f"{name_of(report, key)}: {said}")
         table: dict[str, dict[str, Any]] = {}
         for row in rows:
             table.setdefault(row["bin"], {report["currency"]: row["bin"]})[row["arm"]] = row["customers"]
@@ -163,10 +91,6 @@ def _amount(value: float) -> str:
     return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
-def _times(by: float, value: float | None) -> float | None:
-    return None if value is None else by * value
-
-
 def _curves(report: Report, key: str) -> dict[str, Report]:
     """By arm the points of this metric's curve."""
     found = {arm["arm"]: arm["metrics"].get(key, {}).get("curve") for arm in report["arms"]}
@@ -179,12 +103,12 @@ def _waited(page: Page, report: Report) -> None:
         "The share of customers who had not done it yet, so many days after the first exposure (Kaplan and Meier); "
         "everybody assigned counts, as far as they were seen.",
     )
-    for key in _metrics(report):
+    for key in keys_of(report):
         if curves := _curves(report, key):
             rows: list[dict[str, Any]] = [
                 {"arm": arm, **row} for arm, curve in curves.items() for row in _points(curve)
             ]
-            page.chart(charts.waited(rows, list(curves)), f"{_name(report, key)}: not yet, by arm, with 95 % bands.")
+            page.chart(charts.waited(rows, list(curves)), f"{name_of(report, key)}: not yet, by arm, with 95 % bands.")
             page.table(
                 [
                     {"arm": row["arm"], "day": row["day"], "not yet (%)": row["share"]}

@@ -79,6 +79,32 @@ def says(metric: Said, found: Said) -> str:
     return "better" if risen == (metric.get("better", "higher") == "higher") else "worse"
 
 
+def name_of(report: Said, key: str) -> str:
+    """What people call the metric."""
+    told = report.get("metrics", {}).get(key, {}).get("name")
+    return str(told or {"click": "Clicked what it showed"}.get(key, key))
+
+
+def keys_of(report: Said) -> list[str]:
+    """The metrics of the report."""
+    return list(report["arms"][0]["metrics"])
+
+
+def others_of(report: Said) -> list[str]:
+    """The arms that are compared with the control."""
+    return [arm["arm"] for arm in report["arms"][1:]]
+
+
+def of_arm(report: Said, arm: str) -> str:
+    """Which arm it is, where there are several."""
+    return f" of {arm}" if len(others_of(report)) > 1 else ""
+
+
+def times(by: float, value: float | None) -> float | None:
+    """The value in the unit that it is read in."""
+    return None if value is None else by * value
+
+
 def unit_of(metric: Said, currency: str) -> tuple[float, str]:
     """By what a value of the metric is multiplied to be read, and its unit: shares are read in percent."""
     told = metric.get("definition", {}).get("numerator", {})

@@ -65,7 +65,7 @@ def test_every_picture_has_its_table_and_every_link_its_part(badge_page: Path) -
         assert "<table" in part
         assert re.search(r'role="img" aria-label="[^"]+"', part)
     targets = re.findall(r'href="#([^"]+)"', html)
-    assert len(targets) == 5
+    assert len(targets) == 6
     assert all(f'id="{target}"' in html for target in targets)
 
 
@@ -74,7 +74,19 @@ def test_what_an_older_report_does_not_hold_is_not_shown(badge: dict[str, Any]) 
         name: badge[name]
         for name in badge
         if name
-        not in ("metrics", "roles", "shares", "hypothesis", "looks", "over_time", "segments", "spread", "warnings")
+        not in (
+            "metrics",
+            "roles",
+            "shares",
+            "hypothesis",
+            "looks",
+            "over_time",
+            "segments",
+            "novelty",
+            "elements",
+            "spread",
+            "warnings",
+        )
     }
     old["arms"] = [
         arm | {"metrics": {"revenue": {name: arm["metrics"]["revenue"].get(name) for name in ("mean", "verdict")}}}
@@ -123,6 +135,24 @@ def test_a_bin_is_told_by_its_ends(badge: dict[str, Any]) -> None:
     ]
 
 
+def test_segments_and_elements_are_told_with_their_tables(badge: dict[str, Any]) -> None:
+    effect = {"arm": "treatment", "metric": "revenue", "difference": 2.0, "lower": 1.0, "upper": 3.0}
+    drawn_together = {"difference": 1.5, "lower": 0.5, "upper": 2.5}
+    row = {"segment": "loyal", "customers": 80, "arms": {}, "effects": [effect | {"p_adjusted": 0.5, "shrunk": None}]}
+    other = {"segment": "new", "customers": 70, "arms": {}, "effects": [effect | {"shrunk": drawn_together}]}
+    interactions = [{"arm": "treatment", "metric": "revenue", "p_value": 0.01}]
+    variant = {"element": "title", "variant": "short", "customers": 90, "difference": 4.0, "lower": None, "upper": None}
+    html = page(
+        badge
+        | {"segments": {"in_several": 0, "rows": [row, other], "interactions": interactions}}
+        | {"elements": {"references": {"title": "long"}, "metrics": {"revenue": [variant | {"p_adjusted": 0.25}]}}}
+    ).html
+    assert ["loyal", "2.00", "1.00 to 3.00", "0.500", "–", "–", "80"] in cells(html)
+    assert ["new", "2.00", "1.00 to 3.00", "–", "1.50", "0.500 to 2.50", "70"] in cells(html)
+    assert "differs between the segments (p = 0.0100)" in html
+    assert ["title: short", "4.00", "–", "0.250", "90"] in cells(html)
+
+
 def test_how_far_a_test_has_come_is_said_in_a_sentence() -> None:
     planned = {"planned": 4, "customers": None, "days": 60, "fraction": 0.5, "next": "2026-01-15", "end": "2026-03-01"}
     assert looks(planned) == ["Planned: 60 days, 4 looks; 50 % done, the next look on 2026-01-15, over on 2026-03-01."]
@@ -162,7 +192,7 @@ def test_a_page_says_which_scripts_may_run_in_it(badge_page: Path) -> None:
 
 @pytest.mark.browser
 def test_the_page_is_drawn_on_every_screen(badge_page: Path, drawn: Any, faults: Any) -> None:
-    for width, tab in drawn(badge_page, 6):
+    for width, tab in drawn(badge_page, 7):
         assert faults(tab) == [], width
         points = tab.locator(".chart").first.locator("[aria-roledescription=point]").all()
         told = " ".join(str(one.get_attribute("aria-label")) for one in points)

@@ -294,7 +294,7 @@ def test_an_analyst_signs_in_once_and_reads_a_drawn_page(asked: Shop) -> None:
         tab.get_by_role("link", name="Experiments").click()
         assert tab.get_by_role("link", name="Page segments").count() == 0
         tab.get_by_role("link", name="Experiment: badge").click()
-        tab.wait_for_function("document.querySelectorAll('.chart[data-drawn=yes] svg.marks').length === 6")
+        tab.wait_for_function("document.querySelectorAll('.chart[data-drawn=yes] svg.marks').length === 7")
         assert tab.url == f"{host}{BADGE}"
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390
         assert tab.evaluate("document.cookie") == ""
