@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -62,7 +63,7 @@ def work(
 
     Example: attune work -w shop
     """
-    from datetime import UTC, datetime
+    from datetime import UTC
 
     from serving import work as worker
 
@@ -130,7 +131,7 @@ def preview(
 
     Example: attune preview home-hero --customer c000007 -w shop
     """
-    from datetime import UTC, datetime
+    from datetime import UTC
 
     from serving.decisions.preview import preview as shown
     from serving.decisions.requests import DecideRequest
@@ -150,7 +151,7 @@ def export(
 
     Example: attune export c000007 --out c000007.json -w shop
     """
-    from datetime import UTC, datetime
+    from datetime import UTC
 
     from training.export import export as write
 
@@ -189,7 +190,7 @@ def sign_token(
 
     Example: attune keys token 3f2c0a9b c000007 -w shop
     """
-    from datetime import UTC, datetime
+    from datetime import UTC
 
     from features.keys import secret_of
     from features.ledger import Ledger
@@ -208,7 +209,7 @@ def erase(
 
     Example: attune erase c000007 -w shop
     """
-    from datetime import UTC, datetime
+    from datetime import UTC
 
     from serving.erasure import erase as erased
 
@@ -225,7 +226,7 @@ def report_experiment(
 
     Example: attune report experiment checkout-badge -w shop
     """
-    from datetime import UTC, datetime
+    from datetime import UTC
 
     from serving.experiments import shadows
     from serving.experiments.challenges import experiment, shadow_keys
@@ -242,6 +243,33 @@ def report_experiment(
         typer.echo(line)
     for path in paths:
         typer.echo(f"stored: {path}")
+
+
+@reports.command("impact")
+def report_impact(
+    workspace: WorkspaceOption = None,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day; default: 365 days.")
+    ] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day; default: today.")
+    ] = None,
+) -> None:
+    """Say what came of everything against the global holdout: orders, revenue and margin, by month, channel and so on.
+
+    Example: attune report impact -w shop --from 2026-01-01 --to 2026-03-31
+    """
+    from datetime import UTC
+
+    from serving.impact import shown
+    from serving.impact.report import build, write
+
+    shop = opened(workspace)
+    report = build(shop, first and first.date(), last and last.date(), datetime.now(UTC))
+    path = write(shop, report)
+    for line in shown.impact(report):
+        typer.echo(line)
+    typer.echo(f"stored: {path}")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,149 @@
+"""Population: whom an impact is told of, which of them are of the global holdout, and in which segments they were.
+
+Everybody who agreed to analytics and was known before the period ended, by something they did or by consent.
+What was only sent to somebody makes nobody known, because nothing is sent to the holdout. Who is of the holdout is a
+hash, so it holds for the whole period, and for whoever comes in it from their first day on: as drawn, whatever reached
+whom (intention to treat).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sqlalchemy import func, select
+
+from features.catalog import read_catalog
+from features.conditions import members
+from features.conditions.grammar import Score, leaves
+from features.consent import consented_customers, consents, left_out
+from features.events import BOUNCED, CLICKED, COMPLAINED, DELIVERED, OPENED, UNSUBSCRIBED, Events, utc
+from features.holdout import held_out
+from features.identity import persons, read_aliases
+from features.ledger import Ledger
+from features.segments import FOLDER, SegmentFile, read_segments
+from features.workspace import Workspace, read_yaml
+from serving.impact.period import Period
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+SENT = (DELIVERED, OPENED, CLICKED, BOUNCED, COMPLAINED, UNSUBSCRIBED, "Experience Viewed", "Experience Clicked")
+NONE, AGAIN, CAME = "none of them", "counted more than once", "came in the period"
+MEMBERS = pa.schema({"customer": pa.string(), "group": pa.string(), "key": pa.string(), "times": pa.float64()}.items())
+
+
+@dataclass(frozen=True)
+class Population:
+    """The customers, sorted: who is treated (the others are of the holdout), and who was known before the period."""
+
+    customers: pa.Array
+    treated: NDArray[np.bool_]
+    before: NDArray[np.bool_]
+    left_out: str
+
+    @property
+    def table(self) -> pa.Table:
+        """Per customer whether treated."""
+        return pa.table({"customer": self.customers, "treated": pa.array(self.treated)})
+
+    @property
+    def counts(self) -> dict[bool, int]:
+        """Customers by whether they are treated."""
+        return {True: int(self.treated.sum()), False: int((~self.treated).sum())}
+
+
+def population(workspace: Workspace, events: Events, when: Period, now: datetime) -> Population:
+    """Who is told of."""
+    ledger = Ledger.at(workspace.ledger)
+    agreed = consented_customers(ledger, purpose="analytics", as_of=now)
+    rows = events.before(min(when.until, utc(now)))
+    total = int(rows.customer.nunique().to_pyarrow().as_py())
+    here = rows.filter(rows.customer.notnull())
+    done = here.filter(~here.name.isin(SENT)).group_by("customer").aggregate(first=here.time.min()).to_pyarrow()
+    since = _agreed_since(ledger, now)
+    for customer, first in zip(done["customer"].to_pylist(), done["first"].to_pylist(), strict=True):
+        since[customer] = min(first, since.get(customer, first))
+    known = [customer for customer in agreed if customer in since and since[customer] < when.until]
+    among = set(agreed)
+    told = sum(one in among for one in here.select("customer").distinct().to_pyarrow()["customer"].to_pylist())
+    share = workspace.settings.holdout
+    return Population(
+        pa.array(known, pa.string()),
+        np.array([not held_out(customer, share) for customer in known], np.bool_),
+        np.array([since[customer] < when.start for customer in known], np.bool_),
+        left_out(total, total - told, "analytics"),
+    )
+
+
+def _agreed_since(ledger: Ledger, now: datetime) -> dict[str, datetime]:
+    """When each person first agreed to analytics."""
+    query = select(consents.c.customer, func.min(consents.c.time)).where(
+        consents.c.purpose == "analytics", consents.c.granted, consents.c.time <= utc(now)
+    )
+    merged = persons(alias for alias in read_aliases(ledger) if alias.time < utc(now))
+    found: dict[str, datetime] = {}
+    with ledger.read() as connection:
+        for customer, time in connection.execute(query.group_by(consents.c.customer)):
+            person = merged.get(customer, customer)
+            found[person] = min(time, found.get(person, time))
+    return found
+
+
+def segments(workspace: Workspace, events: Events, when: Period, found: Population) -> tuple[pa.Table, list[str]]:
+    """Who was in which segment as the period began, as rows of `MEMBERS`; and the segments that cannot be told.
+
+    Per file of `segments/` the rows of a customer add up to 1: who is in several of its segments is in `AGAIN` with a
+    number below 0, who is in none in `NONE`, and who came in the period in `CAME`.
+    """
+    known = read_segments(workspace.folder)
+    scored = [key for key, one in known.items() if any(isinstance(leaf, Score) for leaf in leaves(one.who))]
+    asked = {key: one.who for key, one in known.items() if key not in scored}
+    if not asked or not len(found.customers):
+        return MEMBERS.empty_table(), scored
+    here = found.customers.filter(pa.array(found.before))
+    inside = members(asked, events, when.start, among=here, catalog=read_catalog(workspace))
+    came = found.customers.filter(pa.array(~found.before))
+    parts = []
+    for group, keys in _files(workspace, asked).items():
+        flags = inside.inside[:, [list(asked).index(key) for key in keys]]
+        parts += [_rows(inside.customers.filter(pa.array(flags[:, at])), group, key) for at, key in enumerate(keys)]
+        times = flags.sum(axis=1)
+        parts.append(_rows(inside.customers.filter(pa.array(times == 0)), group, NONE))
+        again = times > 1
+        parts.append(_rows(inside.customers.filter(pa.array(again)), group, AGAIN, 1.0 - times[again]))
+        parts.append(_rows(came, group, CAME))
+    return pa.concat_tables(parts), scored
+
+
+def _files(workspace: Workspace, asked: Mapping[str, object]) -> dict[str, list[str]]:
+    """Per file of segments, those of its segments that can be told."""
+    paths = sorted((workspace.folder / FOLDER).glob("*.yaml"))
+    found = {
+        path.stem: [one.key for one in read_yaml(path, SegmentFile).segments if one.key in asked] for path in paths
+    }
+    return {group: keys for group, keys in found.items() if keys}
+
+
+def _rows(customers: pa.Array, group: str, key: str, times: NDArray[np.float64] | None = None) -> pa.Table:
+    size = len(customers)
+    each = np.ones(size) if times is None else times
+    columns: Sequence[pa.Array] = (
+        customers.cast(pa.string()),
+        pa.array([group] * size, pa.string()),
+        pa.array([key] * size, pa.string()),
+        pa.array(each, pa.float64()),
+    )
+    return pa.Table.from_arrays(list(columns), schema=MEMBERS)
+
+
+def held_out_and_reached(rows: ir.Table, people: ir.Table, when: Period) -> int:
+    """How many customers of the holdout a message was delivered to in the period all the same."""
+    sent = rows.filter(rows.name == DELIVERED, rows.time >= when.start, rows.time < when.until)
+    held = people.filter(~people.treated)
+    return int(sent.semi_join(held, "customer").customer.nunique().to_pyarrow().as_py())

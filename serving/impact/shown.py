@@ -1,0 +1,68 @@
+"""The reports of impact and journey as lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Said = Mapping[str, Any]
+NOBODY = "(none)"
+SURE = ("more", "less")
+ALPHA = 0.05
+
+
+def impact(report: Said) -> Iterator[str]:
+    """The report of impact."""
+    holdout, currency = report["holdout"], report["currency"]
+    yield f"impact from {report['from']} to {report['to']} ({report['timezone']}), money in {currency}"
+    yield f"{holdout['treated']:,} customers treated, {holdout['held_out']:,} of the global holdout"
+    if holdout["why"]:
+        yield holdout["why"]
+    ratio = holdout["sample_ratio"]
+    if ratio is not None and not ratio["as_planned"]:
+        yield f"the holdout is not as large as planned, so no increment here is to be believed ({ratio['why']})"
+    if holdout["reached"]:
+        yield f"{holdout['reached']:,} of the holdout were sent messages all the same, which makes increments too small"
+    yield ""
+    yield f"{'':<34}{'orders':>9}{'incremental':>13}  {'revenue':>12}{'incremental':>13}  {'95 % interval':<26}"
+    yield _row("all", report["total"])
+    for name, rows in report["by"].items():
+        if rows:
+            yield f"by {name}"
+        for row in rows:
+            key = NOBODY if row["key"] is None else row["key"]
+            yield _row(f"  {row['group']}: {key}" if "group" in row else f"  {key}", row)
+    yield from _margin(report)
+    yield report["population"]["left_out"]
+    yield from report["notes"]
+
+
+def _margin(report: Said) -> Iterator[str]:
+    total = report["total"]
+    if total["margin"] is not None and total["margin"]["incremental"] is not None:
+        margin, net = total["margin"], total["net"]
+        covers = f"it covers {_share(report['margin']['covers'])} of the revenue"
+        yield f"incremental margin {_between(margin, 'incremental')}; {covers}"
+        yield f"cost {total['cost']:,.2f}; net {_between(net, 'value')}: {net['verdict']}"
+    else:
+        yield f"cost {total['cost']:,.2f}"
+
+
+def _row(name: str, row: Said) -> str:
+    orders, revenue = row["orders"], row["revenue"]
+    sums = [f"{cell['treated'] + cell['held_out']:,.0f}" for cell in (orders, revenue)]
+    more = ["-" if cell["incremental"] is None else f"{cell['incremental']:+,.0f}" for cell in (orders, revenue)]
+    interval = "" if revenue["lower"] is None else f"{revenue['lower']:+,.0f} to {revenue['upper']:+,.0f}"
+    said = revenue["verdict"] or ""
+    if said in SURE and revenue.get("p_adjusted", 0.0) > ALPHA:
+        said += " (of so many rows that may be chance)"
+    said = "not to be believed: " + row["why"] if row.get("why") else said
+    return f"{name[:33]:<34}{sums[0]:>9}{more[0]:>13}  {sums[1]:>12}{more[1]:>13}  {interval:<26}{said}".rstrip()
+
+
+def _between(found: Said, name: str) -> str:
+    return f"{found[name]:+,.2f} ({found['lower']:+,.2f} to {found['upper']:+,.2f})"
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f} %"
