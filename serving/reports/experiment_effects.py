@@ -48,8 +48,10 @@ def _segment(page: Page, report: Report, key: str, arm: str, effects: list[tuple
         if one["lower"] is not None:
             numbers = {"value": by * one["difference"], "lower": by * one["lower"], "upper": by * one["upper"]}
             rows.append({"segment": row["segment"], "says": says(report["metrics"].get(key, {}), one)} | numbers)
-    page.subsection(name, *_interaction(report["segments"], arm, key))
-    if rows:
+    main = key in report.get("roles", {}).get("primary", [key])  # a picture of each would hide what counts
+    if main:
+        page.subsection(name, *_interaction(report["segments"], arm, key))
+    if main and rows:
         told = charts.told(rows, "segment", f"difference{f' ({unit})' if unit else ''}")
         page.chart(told, f"{name}: the effect in each segment, with 95 % intervals.")
     page.table([_of_segment(row, one, by) for row, one in effects], summary=f"{name} by segment, as a table")
