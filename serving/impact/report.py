@@ -7,7 +7,11 @@
      "outside": {"orders", "revenue", "cost"}      of nobody known, or of who did not agree: in no other number
      "margin": {"column" (or null), "covers" (share of the revenue, or null)},
      "total": ROW, "by": {"month": [ROW], "channel": [ROW], "campaign": [ROW], "segment": [ROW]},
-     "campaigns", "channels", "segments": what `engagement` says,
+     "campaigns", "channels": [{"key" (null: none named), "recipients" (customers), "metrics": {key: MEAN}}],
+     "segments": [{"group" (null: all), "key",
+                   "metrics": {key: {"treated": MEAN, "held_out": MEAN, "difference", "lower", "upper", "p_value",
+                                     "p_adjusted", "lift", "verdict"}}}],
+     "metrics": {key: {"name", "hash", "kind"}},
      "notes": [lines]}
 
     ROW   {"key" (null: none), "orders": CELL, "revenue": CELL, "margin": CELL or null, "cost",
@@ -15,6 +19,7 @@
           of a segment also "group" (its file), "customers": {"treated", "held_out"}, "why" ("": it may be believed)
     CELL  {"treated", "held_out" (sums), "per_treated", "per_held_out" (per customer), "incremental", "lower", "upper",
            "p_value", "p_adjusted" (of a breakdown), "lift", "lift_lower", "lift_upper", "verdict"}
+    MEAN  {"customers" (whose window has closed), "mean", "lower", "upper"}; of a time also "tau_days", "median" (days)
 
 The rows of month, channel and campaign add up to the total, and so do those of each group of segments. Numbers are null
 where nothing can be said. Sums over customers only.
@@ -38,6 +43,9 @@ from features.workspace import Workspace
 from serving.experiments.ratio import chi_square
 from serving.impact.breakdowns import Known, by_month, by_origin, by_segment, whole
 from serving.impact.cost import costs
+from serving.impact.engagement import by_origin as by_campaign
+from serving.impact.engagement import by_segment as treated_and_held_out
+from serving.impact.engagement import measured
 from serving.impact.incremental import past
 from serving.impact.orders import DIMENSIONS, EARLIER, FACTS, facts, lines, margin_column
 from serving.impact.period import Period, period
@@ -67,6 +75,7 @@ def build(workspace: Workspace, first: date | None, last: date | None, now: date
     inside, scored = segments(workspace, events, when, found)
     column = margin_column(catalog)
     known = Known(ordered, people, found.counts, past(ordered, people), margin=column is not None)
+    metrics, known_now = measured(workspace), events.before(now)
     holdout = _holdout(workspace, found, held_out_and_reached(rows, people, when))
     return {
         "kind": NAME,
@@ -91,6 +100,10 @@ def build(workspace: Workspace, first: date | None, last: date | None, now: date
             "campaign": by_origin(known, "campaign"),
             "segment": by_segment(known, ibis.memtable(inside), workspace.settings.holdout),
         },
+        "campaigns": by_campaign(known_now, people, when, metrics, "campaign"),
+        "channels": by_campaign(known_now, people, when, metrics, "channel"),
+        "segments": treated_and_held_out(rows, people, ibis.memtable(inside), when, metrics),
+        "metrics": {one.key: {"name": one.name, "hash": one.hash, "kind": one.kind} for one in metrics},
         "notes": list(_notes(column, scored)),
     }
 
