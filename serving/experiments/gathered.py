@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from features.consent import consented_customers, left_out
 from features.engine import held
@@ -81,8 +82,13 @@ class Gathered:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Customers by arm."""
-        arms = self.people["arm"].to_pylist()
-        return {arm: arms.count(arm) for arm in self.experiment.arms}
+        return {arm: len(firsts) for arm, firsts in self.firsts.items()}
+
+    @cached_property
+    def firsts(self) -> dict[str, NDArray[np.datetime64]]:
+        """By arm the first exposures in their order."""
+        arms, firsts = self.people["arm"].to_numpy(zero_copy_only=False), self.people["first"].to_numpy()
+        return {arm: firsts[arms == arm] for arm in self.experiment.arms}
 
     @cached_property
     def capped(self) -> ir.Table:
@@ -106,19 +112,12 @@ def gather(workspace: Workspace, experiment: Experiment, now: datetime) -> Gathe
     allowed = set(consented_customers(ledger, purpose="analytics", as_of=now))
     everybody = {customer for customer, _, _ in seen}
     found = exposed((one for one in seen if one[0] in allowed), experiment.arms)
-    enough(experiment, found)
-    people = people_of(found)
-    start = begun or min(people["first"].to_pylist())
-    people = in_plan(people, experiment.planned, start)
-    if experiment.segments:
-        people = people.append_column(KINDS, kinds(workspace, experiment, events, people))
-    if experiment.shows is not None and ranked(experiment.shows):
-        people = people.append_column(
-            DRAWN, drawn(shown(ledger, events, experiment.shows, now), people["customer"].to_pylist())
-        )
+    enough(experiment, [arm for arm, _ in found.first.values()])
+    start = begun or min(first for _, first in found.first.values())
+    people = _divided(workspace, experiment, events, in_plan(people_of(found), experiment.planned, start), now)
+    enough(experiment, people["arm"].to_pylist(), " within the plan")
     told, people = _measured(experiment, metrics, people, clicked_by(ledger, events, experiment, found, now))
     asked = [one for one in told if one.metric is not CLICKS]
-    window = timedelta(days=experiment.window_days)
     return Gathered(
         experiment=experiment,
         now=now,
@@ -128,7 +127,7 @@ def gather(workspace: Workspace, experiment: Experiment, now: datetime) -> Gathe
         events=events.before(now),
         rows=held(values(events.before(now), ibis.memtable(people), asked)),
         told=told,
-        looks=Looks.of(experiment.planned, people, start, window, now),
+        looks=Looks.of(experiment.planned, people, start, timedelta(days=experiment.window_days), now),
         left_out=left_out(len(everybody), len(everybody - allowed), "analytics"),
     )
 
@@ -162,6 +161,16 @@ def clicked_by(ledger: Ledger, events: Events, experiment: Experiment, found: Ex
     return sorted({who for who, time, first in seen if first <= time < first + window})
 
 
+def _divided(workspace: Workspace, experiment: Experiment, events: Events, people: pa.Table, now: datetime) -> pa.Table:
+    """The people, with the segments that each was in and what of a content each was drawn, where that is asked."""
+    if experiment.segments:
+        people = people.append_column(KINDS, kinds(workspace, experiment, events, people))
+    if experiment.shows is not None and ranked(experiment.shows):
+        decisions = shown(Ledger.at(workspace.ledger), events, experiment.shows, now)
+        people = people.append_column(DRAWN, drawn(decisions, people["customer"].to_pylist()))
+    return people
+
+
 def _measured(
     experiment: Experiment, metrics: Sequence[Metric], people: pa.Table, clickers: Sequence[str]
 ) -> tuple[list[Columns], pa.Table]:
@@ -180,14 +189,13 @@ def _seen(ledger: Ledger, events: Events, experiment: Experiment, now: datetime)
     return [*assigned(ledger, experiment.key, now), *viewed(events, experiment.key, now)]
 
 
-def enough(experiment: Experiment, found: Exposed) -> None:
+def enough(experiment: Experiment, arms: Sequence[str], which: str = "") -> None:
     """A test needs customers in each arm; where none are, it is said where they come from."""
-    arms = [arm for arm, _ in found.first.values()]
     counts = {arm: arms.count(arm) for arm in experiment.arms}
     invited = [arm for arm, share in experiment.arms.items() if share > 0]
     if min(counts[arm] for arm in invited) < MIN_CUSTOMERS:
         raise ValueError(
-            f"experiment {experiment.key!r} has {counts} exposed customers; at least {MIN_CUSTOMERS} per arm are "
+            f"experiment {experiment.key!r} has {counts} exposed customers{which}; at least {MIN_CUSTOMERS} per arm are "
             "needed. They come from POST /v1/experiments/{key}/assign and from 'Experiment Viewed' events of the log; "
             "with `shows` from 'Experience Viewed' events that name a decision of POST /v1/decide"
         )

@@ -90,17 +90,12 @@ def _by_day(gathered: Gathered, one: Columns, values: ir.Table) -> dict[str, lis
     over = values.filter(values["first"].epoch_seconds() + (values.day + 1) * int(DAY) <= until)
     sums = over.group_by(["arm", "day"]).aggregate(s=over.value.sum(), ss=(over.value**2).sum()).to_pyarrow()
     known = {(row["arm"], row["day"]): (row["s"], row["ss"]) for row in sums.to_pylist()}
-    return {
-        arm: [
-            _moments(
-                _waited(gathered, arm, day + 1),
-                [known.get((arm, day), (0.0, 0.0))[0]],
-                [[known.get((arm, day), (0.0, 0.0))[1]]],
-            )
-            for day in range(one.window.days)
-        ]
-        for arm in gathered.experiment.arms
-    }
+    found: dict[str, list[Moments]] = {arm: [] for arm in gathered.experiment.arms}
+    for arm, days in found.items():
+        for day in range(one.window.days):
+            total, squares = known.get((arm, day), (0.0, 0.0))
+            days.append(_moments(_waited(gathered, arm, day + 1), [total], [[squares]]))
+    return found
 
 
 def _by_part(gathered: Gathered, one: Columns, values: ir.Table) -> dict[str, Moments]:
@@ -126,8 +121,8 @@ def _by_part(gathered: Gathered, one: Columns, values: ir.Table) -> dict[str, Mo
 
 def _waited(gathered: Gathered, arm: str, days: int) -> int:
     """The arm's customers whose first exposure is so many days ago."""
-    firsts = gathered.people["first"].to_numpy()[gathered.people["arm"].to_numpy(zero_copy_only=False) == arm]
-    return int((firsts <= np.datetime64(utc(gathered.now) - timedelta(days=days))).sum())
+    until = np.datetime64(utc(gathered.now) - timedelta(days=days))
+    return int(np.searchsorted(gathered.firsts[arm], until, side="right"))
 
 
 def _moments(count: int, sums: list[float], squares: list[list[float]]) -> Moments:

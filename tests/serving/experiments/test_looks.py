@@ -6,6 +6,7 @@ closed               (day 4) 10, 20, ... 100 (day 13)
 
 import math
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ import pyarrow as pa
 import pytest
 
 from features.workspace import Workspace
+from serving.experiments.analysis import Shape, compare
 from serving.experiments.bounds import anytime, bounds, repeated_p_value
 from serving.experiments.definitions import Experiment, Planned
 from serving.experiments.looks import Looks, in_plan
+from serving.experiments.moments import Moments
 from serving.experiments.report import build
 from serving.experiments.values import PEOPLE
 
@@ -121,6 +124,19 @@ def test_who_looks_every_day_at_a_test_of_four_looks_is_hardly_misled() -> None:
     limits = [looks(4 + day, came=20, customers=200, looks=4).bound(WINDOW) for day in range(20)]
     assert (np.abs(z) > limits).any(axis=1).mean() < 0.065
     assert (np.abs(z[:, 4::5]) > limits[4::5]).any(axis=1).mean() == pytest.approx(0.05, abs=0.005)
+
+
+def test_a_test_of_nothing_is_called_certain_at_any_of_its_looks_in_one_of_twenty() -> None:
+    """Money with a heavy tail, 500 shops of 200 customers in each arm, five looks; the 99 % interval of 500 at 5 %."""
+    rng, found = np.random.default_rng(8), []
+    limits = [looks(5 + 2 * place, customers=100, looks=5).bound(WINDOW) for place in range(5)]
+    for _ in range(500):
+        money = np.minimum(rng.gamma(0.3, 60.0, (2, 5, 40)), 150.0)[..., None]
+        parts = [[Moments.of(part) for part in arm] for arm in money]
+        control, treated = (list(accumulate(arm, Moments.__add__)) for arm in parts)
+        tests = [compare(*both, Shape(), bound=bound) for *both, bound in zip(control, treated, limits, strict=True)]
+        found.append(any(test is not None and not test.lower < 0 < test.upper for test in tests))
+    assert 0.026 < np.mean(found) < 0.079
 
 
 def shop(ran: Any, more: float, days: int = 10) -> Workspace:

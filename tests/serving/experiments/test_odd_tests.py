@@ -97,6 +97,18 @@ def test_several_exposures_of_a_customer_are_counted_and_a_switch_of_arms_too(ra
     }  # fmt: skip
 
 
+def test_a_plan_that_leaves_an_arm_without_customers_is_refused(ran: Any) -> None:
+    with pytest.raises(ValueError, match=r"\{'control': 2, 'treatment': 1\} exposed customers within the plan"):
+        report_of(ran, EVERYBODY, planned={"customers": 3})
+
+
+def test_a_look_that_nothing_rests_on_yet_tells_no_interval(ran: Any) -> None:
+    rows = EVERYBODY + orders({n: 10.0 + n for n in range(40)})
+    found = report_of(ran, rows, planned={"customers": 10_000_000, "looks": 5})["arms"][1]["metrics"]["money"]
+    assert found["difference"] == pytest.approx(1)
+    assert (found["lower"], found["upper"], found["bound"], found["p_value"]) == (None, None, None, 1.0)
+
+
 def test_customers_after_the_planned_size_are_told_and_do_not_count(ran: Any) -> None:
     report = report_of(ran, [exposed(n) | {"day": 1 + n / 40} for n in range(40)], planned={"customers": 30})
     assert [arm["customers"] for arm in report["arms"]] == [15, 15]
