@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 from features.conditions.bound import bound
 from features.conditions.comparisons import nearest
 from features.conditions.grammar import Condition, CustomerCondition
+from features.holdout import SALT
 from features.placements import Items
 from features.segments import conditions, read_segments
 from features.workspace import SECRET, Bought, Frozen, read_yaml
@@ -185,3 +186,5 @@ def _once(keys: list[str], what: str, where: str) -> None:
         raise ValueError(f"two {what} have the key {repeated[0]!r}{where}")
     if DEFAULT in keys:
         raise ValueError(f"one of the {what} has the key {DEFAULT!r}, which every one has already{where}")
+    if SALT in keys:
+        raise ValueError(f"one of the {what} has the key {SALT!r}, which names the holdout of attune.yaml{where}")

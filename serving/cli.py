@@ -28,6 +28,8 @@ app = typer.Typer(
 )
 app.add_typer(features_app)
 app.add_typer(training_app)
+experiments = typer.Typer(help="Design an experiment before it runs.", no_args_is_help=True)
+app.add_typer(experiments, name="experiment")
 
 
 @app.callback()
@@ -270,6 +272,28 @@ def report_impact(
     for line in shown.impact(report):
         typer.echo(line)
     typer.echo(f"stored: {path}")
+
+
+@experiments.command("plan")
+def plan_experiment(
+    key: Annotated[str, typer.Argument(help="The experiment's key, as its file in experiments/ says.")],
+    workspace: WorkspaceOption = None,
+    lift: Annotated[float, typer.Option(help="The effect to find, relative to the control: 0.05 is 5 % more.")] = 0.05,
+    as_json: Annotated[bool, typer.Option("--json", help="The plan as JSON.")] = False,
+) -> None:
+    """Say what effect a test finds, how long it takes to find a lift, and what its control costs, from the history.
+
+    Example: attune experiment plan checkout-badge --lift 0.03 -w shop
+    """
+    import json
+    from datetime import UTC, datetime
+
+    from serving.experiments.challenges import experiment
+    from serving.experiments.planning import plan, table
+
+    shop = opened(workspace)
+    found = plan(shop, experiment(shop, key), datetime.now(UTC), lift)
+    typer.echo(json.dumps(found, indent=1) if as_json else "\n".join(table(found)))
 
 
 def main(arguments: list[str] | None = None) -> None:

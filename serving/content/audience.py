@@ -34,9 +34,9 @@ class Audience:
         return self.shown.key if self.shown else DEFAULT
 
 
-def nobody(why_not: str) -> Audience:
-    """The default content, because nothing may be asked."""
-    return Audience(None, 1.0, (_option(DEFAULT, 1.0),), f"the default content: {why_not}")
+def nobody(why_not: str, *, held_out: bool = False) -> Audience:
+    """The default content, because nothing may be asked, or who is asked is of the global holdout."""
+    return Audience(None, 1.0, (_option(DEFAULT, 1.0),), f"the default content: {why_not}", held_out)
 
 
 def audience(key: str, slot: Slot, unit: str, facts: Facts) -> Audience:

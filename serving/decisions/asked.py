@@ -11,6 +11,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from features.decisions import HELD
+from features.holdout import REASON, SALT, held_out
 from features.interactions import Interactions
 from features.placements import POPULAR, Placement
 from features.workspace import Bought
@@ -32,7 +34,10 @@ NO_PAGE = "no items on the page or in the cart were given"
 
 @dataclass(frozen=True)
 class Asked:
-    """`lead`: the step that goes by `history`; `why`: why it cannot. `until`: when the time is over, by `monotonic`."""
+    """`lead`: the step that goes by `history`; `why`: why it cannot. `until`: when the time is over, by `monotonic`.
+
+    `apart`: for one of the global holdout, whom only what is popular is answered.
+    """
 
     request: Placed
     placement: Placement
@@ -44,6 +49,7 @@ class Asked:
     tired: NDArray[np.str_]
     variety: float
     context: dict[str, Any]
+    apart: bool = False
 
     @property
     def seen(self) -> list[str]:
@@ -53,6 +59,8 @@ class Asked:
     @property
     def missing(self) -> str | None:
         """Why the first step of the chain has nothing to go by."""
+        if self.apart:
+            return REASON
         first = self.placement.steps[0]
         if first in ("personal", self.lead):
             return self.why
@@ -68,14 +76,17 @@ def asked_for(
     who = None if request.customer is None else glance(state, request.customer, now)
     alone = request.anonymous is not None and request.customer is None and request.history is None
     history, why = _history(state, release, request, who, now)
+    unit = request.anonymous if who is None else who.ids[0]
+    apart = unit is not None and held_out(unit, state.settings.holdout)
     mode = request.include_bought or settings.include_bought
     variety = settings.variety if request.variety is None else request.variety
     fits = fitting(state.catalog, request.filter)
-    bought = _bought(mode, history.bought, None if release is None else release.recommender)
+    own = [NONE] if apart and mode == "mixed" else history.bought  # what a request filters is no personal matter
+    bought = _bought(mode, own, None if release is None else release.recommender)
     items = replace(bought, allowed=fits, excluded=gone(state.catalog))
-    bored = tired(state, who, history, now)
+    bored = tired(state, None if apart else who, history, now)
     bored = bored if fits is None or not len(bored) else bored[np.isin(bored, fits)]
-    context = {"include_bought": mode, "variety": variety, "tired": bored.tolist()}
+    context = {"include_bought": mode, "variety": variety, "tired": bored.tolist()} | ({HELD: SALT} if apart else {})
     return Asked(
         request,
         placement,
@@ -87,6 +98,7 @@ def asked_for(
         bored,
         variety,
         said(state, request) | _own(request) | context,
+        apart,
     )
 
 

@@ -1,4 +1,4 @@
-"""Asking: for whom content is decided, and what is known of them: no more than they agreed to."""
+"""Asking: for whom content or an arm is decided, and what is known of them: no more than they agreed to."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from features.conditions import Facts
 from features.consent import allows
-from features.slots import Slot
 from serving.decisions.histories import person
-from serving.decisions.requests import DecideRequest
+from serving.decisions.requests import AssignRequest, DecideRequest
 from serving.decisions.state import State
 from training.uplift.scores import scores_of
 
@@ -25,16 +24,16 @@ class Asking:
     nobody: str | None = None
 
 
-def asking(state: State, slot: Slot, request: DecideRequest, now: datetime) -> Asking:
-    """The customer, or the visitor on a device; nobody without consent to the slot's purpose."""
+def asking(state: State, purpose: str, request: DecideRequest | AssignRequest, now: datetime) -> Asking:
+    """The customer, or the visitor on a device; nobody without consent to this purpose."""
     who = request.customer or request.anonymous
     if who is None or state.ledger is None:
         told = "no customer and no anonymous id were given" if who is None else "without a workspace nobody is known"
         return Asking(nobody=told)
     what = "the visitor" if request.customer is None else "the customer"
     try:
-        if not allows(state.ledger, who, purpose=slot.purpose, as_of=now):
-            return Asking(nobody=f"{what} has not agreed to {slot.purpose}")
+        if not allows(state.ledger, who, purpose=purpose, as_of=now):
+            return Asking(nobody=f"{what} has not agreed to {purpose}")
         if request.customer is None:
             return Asking(who, Facts.of(state.seen.of_visitor(state.ledger, who), now, catalog=state.catalog))
         return _of_customer(state, request.customer, now)

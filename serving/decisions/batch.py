@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.decisions import Decision
+from features.holdout import held_out
 from features.interactions import Interactions, stacked
 from features.placements import POPULAR
 from serving.decisions.asked import said
@@ -113,9 +114,11 @@ def _together(state: State, request: BatchRequest, now: datetime) -> _Batch | No
 
 
 def _tables(batch: _Batch) -> Iterator[tuple[Interactions, list[_Row]]]:
-    """The histories of those who bear one id, in as few tables as there can be, and whose they are."""
+    """The histories of those who bear one id and are not held out, in as few tables as there can be; and whose."""
     looks = glances(batch.state, batch.request.customers, batch.now)
-    single = [(place, who) for place, who in enumerate(looks) if len(who.ids) == 1]
+    share = batch.state.settings.holdout
+    alone = [len(who.ids) > 1 or held_out(who.ids[0], share) for who in looks]
+    single = [(place, who) for place, who in enumerate(looks) if not alone[place]]
     heard = histories_each(batch.state, batch.release, [who for _, who in single], batch.now)
     looked = {who.ids[0]: who for _, who in single}
     plain: list[_Row] = []

@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from features.assignment import arm
-from features.decisions import Decision
+from features.decisions import HELD, Decision
 from features.events import utc
+from features.holdout import SALT
 from serving.decisions.shadow import Again
 from serving.decisions.state import State
 from serving.experiments.challenges import CHALLENGER, KINDS
@@ -46,11 +47,14 @@ def answering_each(state: State, customers: Sequence[str]) -> list[tuple[State, 
 
 
 def noted(state: State, by: State, decision: Decision, answer: Answer, now: datetime) -> tuple[Decision, Answer]:
-    """What `by` decided and answers, with the arms that it belongs to, and said to be of an old model where it is."""
+    """What `by` decided and answers, with the arms that it belongs to, and said to be of an old model where it is.
+
+    Whoever is of the global holdout is answered by neither arm.
+    """
     if decision.model is None:
         return decision, answer
     kinds = DECIDES.get(decision.kind, KINDS)
-    if state.challengers and decision.customer is not None:
+    if state.challengers and decision.customer is not None and decision.context.get(HELD) != SALT:
         drawn = _arms(state, decision.customer)
         arms = {state.challengers[kind].key: one for kind, one in drawn.items() if kind in kinds}
         decision = replace(decision, context={**decision.context, ARMS: arms}) if arms else decision

@@ -28,12 +28,14 @@ class Considered:
     """All offers that were asked for, those of them that could be weighed, and what there is to say about the rest.
 
     `barred`: why offers are not for the customer: their conditions do not hold, or nothing of them is left.
+    `person`: the id that the customer bears.
     """
 
     offers: tuple[Offer, ...]
     weighed: tuple[Weighed, ...]
     barred: Mapping[str, str]
     fallback: str | None
+    person: str | None = None
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -60,6 +62,7 @@ def considered(state: State, request: OfferRequest, now: datetime) -> Considered
         tuple(_weighed(offer, expected, prices or NOT_PLANNED) for offer in known if offer.key not in gone),
         {**not_for, **gone},
         "; ".join(filter(None, said)) or None,
+        None if who is None else who.ids[0],
     )
 
 

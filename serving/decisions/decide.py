@@ -1,8 +1,8 @@
 """Decide: what a slot shows: content by the first audience that holds, with its items, its offer and its texts.
 
-    customer -> consent -> facts -> the first content whose audience holds -> holdout -+-> items, offer
-                   | none               | none                                | held   +-> a variant per element
-                   +--------------------+-------------------------------------+-----> the default content
+    customer -> consent, global holdout -> facts -> first content whose audience holds -> holdout -+-> items, offer
+                   | none    | held                        | none                           | held +-> a variant each
+                   +---------+-----------------------------+--------------------------------+----> the default content
 
 One decision holds all of it. Its probability is that of the whole: of the content, the offer and each variant.
 """
@@ -16,6 +16,7 @@ from typing import Any
 
 from features.conditions.comparisons import nearest
 from features.decisions import HELD, Decision, Option
+from features.holdout import REASON, SALT, held_out
 from features.slots import FOLDER, Content
 from serving.content.audience import Audience, audience, nobody
 from serving.content.elements import Drawn, drawn, unchanged
@@ -85,14 +86,27 @@ def slot_of(state: State, key: str) -> Ready:
 
 def _found(state: State, request: DecideRequest, decision_id: str, now: datetime) -> Found:
     ready = slot_of(state, request.slot)
-    who = asking(state, ready.slot, request, now)
-    seen = audience(ready.key, ready.slot, who.unit, who.facts) if who.facts else nobody(str(who.nobody))
+    who = asking(state, ready.slot.purpose, request, now)
+    seen = _seen(state, ready, who)
     content, default = seen.shown, seen.shown is None
     wanted = content.items if content else ready.slot.items
     items = items_of(state, wanted, request, decision_id, now, default=default)
     offer = offer_of(state, content.offers if content else (), request, decision_id, now)
     elements = tuple(_drawn(ready, name, content, who) for name in ready.slot.elements)
     return Found(ready, request, who, seen, items, offer, elements)
+
+
+def _seen(state: State, ready: Ready, who: Asking) -> Audience:
+    if who.facts is None:
+        return nobody(str(who.nobody))
+    if held_out(who.unit, state.settings.holdout):
+        return nobody(REASON, held_out=True)
+    return audience(ready.key, ready.slot, who.unit, who.facts)
+
+
+def _held(seen: Audience) -> str | None:
+    """The holdout that decided: that of everything, or the slot's, which is named by the content that is measured."""
+    return None if not seen.held_out else seen.content.key if seen.content else SALT
 
 
 def _drawn(ready: Ready, element: str, content: Content | None, who: Asking) -> Drawn:
@@ -117,8 +131,7 @@ def _decision(
     request, parts = found.request, (found.items, found.offer)
     models = [part.decision for part in parts if part.decision]
     said = [found.who.nobody and found.audience.reason, *(part.fallback for part in parts), *texts.fallbacks]
-    held = found.audience.content if found.audience.held_out else None
-    asked: dict[str, Any] = {"slot": request.slot, HELD: held.key if held else None}
+    asked: dict[str, Any] = {"slot": request.slot, HELD: _held(found.audience)}
     asked |= {"item": request.item, "cart": request.cart, "anonymous": request.customer is None}
     return Decision(
         decision_id=decision_id,

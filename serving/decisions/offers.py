@@ -12,6 +12,7 @@ import numpy as np
 
 from features.assignment import bucket
 from features.decisions import HELD, NOTHING, Decision
+from features.holdout import REASON, SALT, held_out
 from features.offers import HOLDOUT_SALT
 from features.workspace import OfferSettings
 from serving.decisions.changes import what_would_change, worth
@@ -33,12 +34,12 @@ def select(state: State, request: OfferRequest, decision_id: str, now: datetime)
     found = considered(state, request, now)
     policy = _policy(state.settings.offers, found)
     choice = policy.choose(found.options, _rng(decision_id))
-    held = request.customer is not None and bucket(HOLDOUT_SALT, request.customer) < state.settings.offers.holdout
-    if held:
+    held = _held(state, request, found)
+    if held is not None:
         choice = certain(found.options, NOTHING)
     changes = what_would_change(found.weighed)
     asked = {"offers": request.offers, "channel": request.channel, "what_would_change": changes}
-    asked |= {HELD: HOLDOUT_SALT} if held else {}
+    asked |= {HELD: held} if held else {}
     asked |= {} if request.features is None else {"features": dict(request.features)}
     decision = Decision(
         decision_id=decision_id,
@@ -49,11 +50,20 @@ def select(state: State, request: OfferRequest, decision_id: str, now: datetime)
         workspace_hash=state.workspace_hash,
         fallback=found.fallback,
         context=asked,
-        **_chosen(choice, found, state.settings.currency),
+        **_chosen(choice, found, state.settings.currency) | ({"reason": REASON} if held == SALT else {}),
         model=None if state.uplift is None else state.uplift.name,
         model_version=None if state.uplift is None else state.uplift.version,
     )
     return decision, _answer(decision, found) | {"what_would_change": changes}
+
+
+def _held(state: State, request: OfferRequest, found: Considered) -> str | None:
+    """The holdout that the customer is in; None: neither in that of everything nor in that of offers."""
+    if request.customer is None:
+        return None
+    if held_out(found.person or request.customer, state.settings.holdout):
+        return SALT
+    return HOLDOUT_SALT if bucket(HOLDOUT_SALT, request.customer) < state.settings.offers.holdout else None
 
 
 def quick(state: State) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from features.decisions import Decision, Option
+from features.decisions import HELD, Decision, Option
+from features.holdout import REASON
 from features.placements import POPULAR
 from serving.decisions.asked import asked_alike, asked_for
 from serving.decisions.boosted import factors
@@ -60,7 +62,7 @@ def basket(state: State, request: BasketRequest, decision_id: str, now: datetime
     chain = Steps(state, asked, now).completing(request.cart)
     found, chance = found_by(state, asked, chain, _unit(request, decision_id))
     alone = UNHEARD if found.items and not set(found.steps) - {POPULAR, PINNED} else None
-    said = told([found.failed or alone], found)
+    said = told([asked.missing, found.failed] if asked.apart else [found.failed or alone], found)
     result = Result("basket", request.customer, asked.request, asked.context, found, chance, said)
     return decided(state, result, decision_id, now)
 
@@ -116,15 +118,17 @@ def decided(state: State, result: Result, decision_id: str, now: datetime) -> tu
         model=None if release is None else release.name,
         model_version=None if release is None else release.version,
         workspace_hash=state.workspace_hash,
-        reason=items[0]["reason"]["text"] if items else _nothing(state, now),
+        reason=_reason(state, context, items, now),
         fallback=result.fallback,
         context=context,
     )
     return decision, {"items": items, **facts(decision)}
 
 
-def _nothing(state: State, now: datetime) -> str:
-    """Why there is no item at all."""
+def _reason(state: State, context: Mapping[str, Any], items: Sequence[Answer], now: datetime) -> str:
+    """Why the first item; or why there is none, or none of the customer's own."""
+    if items:
+        return REASON if HELD in context else str(items[0]["reason"]["text"])
     return UNKNOWN if state.recommender is None and not state.popular.knows(state.catalog, now) else FILTERED
 
 

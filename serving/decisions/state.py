@@ -29,8 +29,10 @@ from serving.decisions.served import Beside, Served
 from serving.decisions.shadow import Shadow
 from serving.decisions.shelf import Shelf, admitted
 from serving.decisions.where import fitting
+from serving.experiments.audiences import read_asked, require_known_audiences
 from serving.experiments.challenges import KINDS
-from serving.experiments.definitions import Experiment, read_experiments
+from serving.experiments.definitions import Experiment
+from serving.experiments.plans import read_plans
 from serving.http.auth import Keys
 from serving.intake import Intake
 from training.eligible import read_rules, require_known
@@ -56,6 +58,7 @@ class State:
     slots: Mapping[str, Ready] = field(default_factory=dict)
     placements: Mapping[str, Placement] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
+    plans: Mapping[str, str] = field(default_factory=dict)  # by experiment the hash of its plan
     recommender: Release | None = None
     uplift: Release | None = None
     ledger: Ledger | None = None
@@ -75,8 +78,9 @@ class State:
 
     @property
     def conditions(self) -> list[Condition]:
-        """All that offers and slots ask of a customer."""
+        """All that offers, slots and experiments ask of a customer."""
         asked = [offer.eligible for offer in self.offers if offer.eligible is not None]
+        asked += [one.audience for one in self.experiments.values() if one.audience is not None]
         return asked + [one for slot in self.slots.values() for one in slot.conditions]
 
     @classmethod
@@ -96,6 +100,7 @@ class State:
         shelf, offers = Shelf.of(workspace, ledger, None), read_offers(workspace.folder)
         placements, catalog = read_placements(workspace.folder), shelf.now().catalog
         require_possible(workspace.folder, placements, catalog)
+        experiments = read_asked(workspace.folder, catalog)
         if not ledger.away:
             load_codes(ledger, workspace.folder, offers)
         return cls(
@@ -105,7 +110,8 @@ class State:
             offers=offers,
             slots=read_ready(workspace.folder, workspace.settings.currency, catalog, _keys(offers)),
             placements=placements,
-            experiments=read_experiments(workspace.folder),
+            experiments=experiments,
+            plans=read_plans(workspace.folder, experiments),
             ledger=ledger,
             reports=workspace.reports,
             shelf=shelf,
@@ -119,6 +125,7 @@ class State:
         effects = _effects(served.champions)
         require_known(self.workspace.folder, self.offers, self.catalog, effects)
         require_known_scores(self.workspace.folder, self.slots.values(), _scores(self.offers, effects))
+        require_known_audiences(self.workspace.folder, self.experiments.values(), _scores(self.offers, effects))
         own = {key: test for key, test in self.experiments.items() if key not in _tests(self.challengers)}
         beside = served.fitting()
         many = (kinds for number in range(1, len(beside) + 1) for kinds in combinations(beside, number))
@@ -188,6 +195,8 @@ class State:
         require_known_scores(folder, slots.values(), _scores(offers, _effects(found)))
         placements = read_placements(folder)
         require_possible(folder, placements, catalog)
+        experiments = read_asked(folder, catalog)
+        require_known_audiences(folder, experiments.values(), _scores(offers, _effects(found)))
         return cls(
             settings=settings,
             workspace_hash=json.loads((folder / BUNDLED_HASH).read_text())["hash"],
@@ -195,7 +204,8 @@ class State:
             offers=offers,
             slots=slots,
             placements=placements,
-            experiments=read_experiments(folder),
+            experiments=experiments,
+            plans=read_plans(folder, experiments),
             recommender=admitted(found.get("recommender"), catalog),
             uplift=found.get("uplift"),
             keys=Keys(of_environment),

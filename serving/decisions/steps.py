@@ -56,7 +56,8 @@ class Steps:
         return self._chain(Step("similar", lambda k, items: self._like(item, k, items)))
 
     def _chain(self, *steps: Step) -> Chain:
-        return Chain(steps, lambda k, items: self._ranked(self._nobody, k, items), self._counted)
+        own = () if self.asked.apart else steps
+        return Chain(own, lambda k, items: self._ranked(self._nobody, k, items), self._counted)
 
     def _ask(self, step: str) -> Ask | None:
         """What the step asks; None where it has nothing to go by."""

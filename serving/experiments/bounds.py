@@ -59,8 +59,13 @@ def crossing(drift: float, fractions: Array | Sequence[float], alpha: float = AL
 
     `drift`: the mean of z at fraction 1, the effect over its standard error there.
     """
+    return passing(drift, fractions, _bounds(_looks(fractions), alpha))
+
+
+def passing(drift: float, fractions: Array | Sequence[float], limits: Array) -> Array:
+    """The same for limits of one's own: a |z| per look."""
     looks = _looks(fractions)
-    inside = _followed(looks, _bounds(looks, alpha))
+    inside = _followed(looks, limits)
     # With drift the density of a path is that of one without, times exp(drift x - drift^2 t / 2).
     crossed = [
         1 - float(np.exp(np.outer([drift, -drift], places) - drift**2 * look / 2).sum(axis=0) @ mass)

@@ -6,17 +6,23 @@ import difflib
 import math
 from collections.abc import Mapping
 from datetime import date
+from itertools import combinations
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from features.conditions.grammar import CustomerCondition
+from features.conditions.bound import bound
+from features.conditions.comparisons import nearest
+from features.conditions.grammar import Condition, CustomerCondition
+from features.segments import conditions, read_segments
 from features.workspace import Frozen, read_yaml
 
 FOLDER = "experiments"
 MAX_KEY = 64  # characters
 MAX_LOOKS = 100
+UNIT = "customer"  # what is drawn
 
 
 class Shows(Frozen):
@@ -94,6 +100,25 @@ class Experiment(Frozen):
     secondary: tuple[str, ...] = ("repeat-purchase-rate", "time-to-conversion")
     guardrails: tuple[str, ...] = ("unsubscribe-rate", "complaint-rate")  # what it must not harm
 
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _named(cls, arms: Any) -> Any:
+        """Names are text: YAML reads on, off, yes and no as true and false, and 1 as a number."""
+        odd = [name for name in arms if not _name(name)] if isinstance(arms, Mapping) else []
+        if odd:
+            said = "{odd} is no name of an arm; one is a text in one line of 1 to 64 characters, in quotes where needed"
+            raise PydanticCustomError("arm", said, {"odd": repr(odd[0])})
+        return arms
+
+    @model_validator(mode="after")
+    def _timely(self) -> Self:
+        if self.start is not None and self.end is not None and self.end < self.start:
+            raise ValueError(f"start == {self.start}, end == {self.end}, it must not end before it starts")
+        if self.shows is not None and (self.layer is not None or self.audience is not None):
+            told = "layer" if self.audience is None else "audience"
+            raise ValueError(f"{told} is of no use with shows: the slot {self.shows.slot!r} says who sees what")
+        return self
+
     @model_validator(mode="after")
     def _shares(self) -> Self:
         if len(self.arms) < 2:
@@ -119,14 +144,54 @@ class Experiment(Frozen):
 
 
 def read_experiments(folder: Path) -> dict[str, Experiment]:
-    """The workspace's experiments by key; none when it has no `experiments/`."""
-    found: dict[str, Experiment] = {}
+    """The workspace's experiments by key, with what the segments they name mean; none without `experiments/`.
+
+    Refused are two of one key, and two that would share customers of a layer.
+    """
+    found: dict[str, tuple[Path, Experiment]] = {}
+    segments = conditions(read_segments(folder))
     for path in sorted((folder / FOLDER).glob("*.yaml")):
-        experiment = read_yaml(path, Experiment)
+        experiment = _meant(path, read_yaml(path, Experiment), segments)
         if experiment.key in found:
-            raise ValueError(f"{path}: the key {experiment.key!r} is taken by another file of {folder / FOLDER}")
-        found[experiment.key] = experiment
-    return found
+            raise ValueError(f"{path}: the key {experiment.key!r} is that of {found[experiment.key][0]} already")
+        found[experiment.key] = path, experiment
+    _apart(list(found.values()))
+    return {key: experiment for key, (_, experiment) in found.items()}
+
+
+def _name(name: Any) -> bool:
+    return isinstance(name, str) and 0 < len(name) <= MAX_KEY and name.isprintable() and name == name.strip()
+
+
+def _meant(path: Path, experiment: Experiment, segments: Mapping[str, Condition]) -> Experiment:
+    """The experiment, its audience with what the segments in it ask; refused where there is none of a name."""
+    for name in experiment.segments:
+        if name not in segments:
+            raise ValueError(f"{path}: segments: there is no segment {name!r}{nearest(name, segments)}")
+    if experiment.audience is None:
+        return experiment
+    try:
+        return experiment.model_copy(update={"audience": bound(experiment.audience, segments)})
+    except ValueError as error:
+        raise ValueError(f"{path}: audience: {error}") from None
+
+
+def _apart(found: list[tuple[Path, Experiment]]) -> None:
+    """Refuses two experiments that take the same customers of a layer on the same day."""
+    for (one, first), (other, second) in combinations(found, 2):
+        mine, theirs = first.layer, second.layer
+        if mine is None or theirs is None or mine.name != theirs.name:
+            continue
+        start, end = max(mine.start, theirs.start), min(mine.end, theirs.end)
+        if start < end and _days(first)[0] <= _days(second)[1] and _days(second)[0] <= _days(first)[1]:
+            raise ValueError(
+                f"{other}: shares {start:g} to {end:g} of the layer {mine.name!r} with {one}; those of one layer need "
+                "parts or days of their own"
+            )
+
+
+def _days(experiment: Experiment) -> tuple[date, date]:
+    return experiment.start or date.min, experiment.end or date.max
 
 
 def named(found: Mapping[str, Experiment], key: str, folder: Path) -> Experiment:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from features.decisions import SHADOW, decisions
+from features.decisions import HELD, SHADOW, decisions
 from features.events import Events, utc
+from features.holdout import SALT
 from features.identity import persons, read_aliases
 from features.ledger import Ledger
 from features.slots import DEFAULT
@@ -26,6 +27,8 @@ from serving.experiments.definitions import Shows
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
+INSIDE = "in_experiment"  # in the context of an `assign` decision: false where it is no exposure
+PLAN = "plan"  # in the same: the hash of the experiment's plan
 ARMS = "arms"  # in the context of a decision: by key of a challenger's test the arm that it belongs to
 VIEWED = "Experiment Viewed"
 EXPERIENCED = "Experience Viewed"  # its properties name the `decision_id` of what was seen
@@ -70,7 +73,8 @@ def exposed(seen: Iterable[Seen], arms: Iterable[str]) -> Exposed:
 def assigned(ledger: Ledger, key: str, as_of: datetime) -> Iterator[Seen]:
     """The exposures that the journal holds, each of the person that the customer was by then.
 
-    They are decisions of the `assign` route, and for a challenger's test those of the customers of either arm.
+    They are decisions of the `assign` route that found the customer in the experiment, and for a challenger's test
+    those of the customers of either arm.
     """
     named = decisions.c.context.contains(f'"{key}"', autoescape=True)
     query = select(decisions.c.customer, decisions.c.chosen, decisions.c.time, decisions.c.context).where(
@@ -81,7 +85,7 @@ def assigned(ledger: Ledger, key: str, as_of: datetime) -> Iterator[Seen]:
         for customer, chosen, time, told in connection.execute(query):
             context = json.loads(told)
             arm = context.get(ARMS, {}).get(key)
-            if context.get("experiment") == key:
+            if context.get("experiment") == key and context.get(INSIDE, True):
                 arm = json.loads(chosen)[0]
             if arm is not None:
                 yield merged.get(customer, customer), arm, time
@@ -150,9 +154,9 @@ def _decisions(
 def arm_of(shows: Shows, chosen: Sequence[str], context: Mapping[str, Any]) -> str | None:
     """The arm that this decision of content drew; None where it drew none."""
     picked = dict(key.split(":", 1) for key in chosen if not key.startswith("item:"))
-    held = context.get("held_out_of")
+    held = context.get(HELD)
     content = held or picked.get("content", DEFAULT)
-    if context.get("slot") != shows.slot or content == DEFAULT or shows.content not in (None, content):
+    if held == SALT or context.get("slot") != shows.slot or content == DEFAULT or shows.content not in (None, content):
         return None
     if shows.element is None:
         return HELD_OUT if held else SHOWN

@@ -122,7 +122,7 @@ FOUND: dict[str, Schema] = {
     "/v1/recommend/batch": whole(answers=listed(ITEMS)),
     "/v1/offers/select": OFFER,
     "/v1/decide": SLOT,
-    "/v1/experiments/{key}/assign": whole(experiment=STRING, arm=STRING, **FACTS),
+    "/v1/experiments/{key}/assign": whole(experiment=STRING, arm=STRING, in_experiment=BOOLEAN, **FACTS),
     "/v1/experiments/{key}/report": REPORT,
     "/v1/customers/{customer}": CUSTOMER,
     "/v1/decisions/{decision}": DECISION,

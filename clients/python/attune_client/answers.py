@@ -115,8 +115,11 @@ class Slot(Explained):
 
 
 class Arm(Facts):
+    """`in_experiment`: whether the customer counts in it; who does not is answered its control."""
+
     experiment: str
     arm: str
+    in_experiment: bool
 
 
 class Metric(TypedDict):

@@ -1,0 +1,185 @@
+"""Past: what customers did in the days before now, as an experiment of this kind would have found them.
+
+                 days in which customers are seen      the metric's window, closed by now
+    |------------------------------------------------|----------------------------------|
+      first event of a customer: seen, and the window of that customer begins                now
+
+Who is seen is in the experiment when the audience, the layer and the global holdout let them; and agreed to analytics,
+because nobody else counts. What a customer did is measured as the report measures it: windows, caps, the own past.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from features.catalog import read_catalog
+from features.conditions import matching
+from features.conditions.grammar import Score, leaves
+from features.consent import consented_customers
+from features.engine import held
+from features.events import Events, utc
+from features.history import read_events
+from features.ledger import Ledger
+from features.workspace import Workspace
+from serving.experiments.analysis import Shape
+from serving.experiments.assignment import HELD_OUT, outside
+from serving.experiments.definitions import Experiment
+from serving.experiments.metrics import Metric
+from serving.experiments.moments import MIN_CUSTOMERS, Moments
+from serving.experiments.values import PEOPLE, Columns, capped, cells, columns, values, waits
+from training.recommenders.own import Own
+from training.release import current, load_release
+from training.uplift.scores import score_tables
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+SEEN_DAYS = 28  # in which customers are gathered where no days are planned: four whole weeks
+TICK = timedelta(microseconds=1)  # what a customer was seen by is no outcome: a log of orders would convert everybody
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of one customer's value of a metric: its mean, its standard deviation, and the share of the variance that the own
+    past explains.
+    """
+
+    mean: float
+    deviation: float
+    explained: float = 0.0
+
+
+@dataclass(frozen=True)
+class Past:
+    """`arrived`: per day, the first one first, how many customers were seen who had not been before in these days.
+
+    `until`: when the days end of which customers count. `held_out`: how many more the global holdout keeps out.
+    """
+
+    until: datetime
+    arrived: tuple[int, ...]
+    held_out: int
+    spreads: Mapping[str, Spread]
+
+    @property
+    def customers(self) -> int:
+        return sum(self.arrived)
+
+    def by(self, days: int) -> float:
+        """How many customers so many days would bring; beyond those that were looked at, as many a day as lately."""
+        known = len(self.arrived)
+        return float(sum(self.arrived[:days]) + max(0, days - known) * self._lately)
+
+    def days(self, customers: float) -> int | None:
+        """How many days would bring so many customers; None where nobody new comes any more."""
+        reached = np.cumsum(self.arrived)
+        if reached[-1] >= customers:
+            return int(np.searchsorted(reached, customers)) + 1
+        if not self._lately:
+            return None
+        return len(self.arrived) + int(np.ceil((customers - reached[-1]) / self._lately))
+
+    @property
+    def _lately(self) -> float:
+        """New customers a day, in the last week."""
+        return float(np.mean(self.arrived[-7:]))
+
+
+def read_past(
+    workspace: Workspace, experiment: Experiment, metrics: Sequence[Metric], now: datetime, days: int = SEEN_DAYS
+) -> Past:
+    """What the workspace's history says; an error in one line where it says nothing of such a time."""
+    told = columns(metrics, experiment.window_days)
+    window = max(one.window for one in told)
+    ledger, rows = Ledger.at(workspace.ledger), (events := read_events(workspace)).before(now)
+    rows = rows.filter(~rows.machine)
+    first, last = _ends(rows)
+    until = min(utc(now), last + TICK) - window if last is not None else utc(now)
+    days = min(days, 0 if first is None else (until - first).days)
+    if days < 1:
+        reaches = "is empty" if first is None or last is None else f"reaches from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+        raise ValueError(
+            f"experiment {experiment.key!r} cannot be planned: the history {reaches}; {window.days} days in which "
+            "values are measured, and a day before them in which customers are seen, are needed"
+        )
+    allowed = set(consented_customers(ledger, purpose="analytics", as_of=now))
+    seen = _seen(rows, until - timedelta(days=days), until)
+    asked = _asked(workspace, experiment, events, until)
+    wanted = allowed if asked is None else allowed & asked
+    seen = {who: time for who, time in seen.items() if who in wanted}
+    share = workspace.settings.holdout
+    away = {who: outside(experiment, who, share) for who in seen}
+    inside = {who: time for who, time in seen.items() if away[who] is None}
+    if len(inside) < MIN_CUSTOMERS:
+        raise ValueError(
+            f"experiment {experiment.key!r} cannot be planned: of {len(seen):,} customers who were seen in {days} days "
+            f"until {until:%Y-%m-%d}, agreed to analytics and are of its audience, {len(inside):,} would be in it"
+        )
+    numbers = Counter((time - (until - timedelta(days=days))).days for time in inside.values())
+    return Past(
+        until,
+        tuple(numbers[day] for day in range(days)),
+        sum(one == HELD_OUT for one in away.values()),
+        _spreads(rows, inside, told, until + window + timedelta(days=1)),
+    )
+
+
+def _ends(rows: ir.Table) -> tuple[datetime | None, datetime | None]:
+    (found,) = rows.aggregate(first=rows.time.min(), last=rows.time.max()).to_pyarrow().to_pylist()
+    return found["first"], found["last"]
+
+
+def _seen(rows: ir.Table, start: datetime, end: datetime) -> dict[str, datetime]:
+    """The customers, and devices that nobody identified on, of these days, with the moment of their first event."""
+    days = rows.filter(rows.time >= start, rows.time < end).mutate(who=rows.customer.coalesce(rows.anonymous))
+    found = days.filter(days.who.notnull()).group_by("who").aggregate(first=days.time.min()).to_pyarrow()
+    return dict(zip(found["who"].to_pylist(), found["first"].to_pylist(), strict=True))
+
+
+def _asked(workspace: Workspace, experiment: Experiment, events: Events, as_of: datetime) -> set[str] | None:
+    """The customers for whom the audience holds, with the scores of the released uplift model; None: everybody."""
+    if experiment.audience is None:
+        return None
+    folder = current(workspace, "uplift")
+    stored = None if folder is None else load_release(folder, Own.of(workspace)).effects
+    scores = score_tables(stored, {leaf.score for leaf in leaves(experiment.audience) if isinstance(leaf, Score)})
+    return set(matching(experiment.audience, events, as_of, scores=scores, catalog=read_catalog(workspace)))
+
+
+def _spreads(
+    rows: ir.Table, inside: Mapping[str, datetime], told: Sequence[Columns], as_of: datetime
+) -> dict[str, Spread]:
+    """Of the metrics that can be planned, by key; `as_of`: every window has closed by then."""
+    import ibis
+
+    people = [{"customer": who, "arm": ALL, "first": time + TICK} for who, time in inside.items()]
+    table = held(values(rows, ibis.memtable(pa.Table.from_pylist(people, schema=PEOPLE)), told))
+    moments = cells(capped(table, told), told, as_of).get((ALL,), {})
+    found = {one.metric.key: _spread(one, moments[one.metric.key]) for one in told if one.metric.key in moments}
+    return found | {one.metric.key: _waited(table, one, as_of) for one in told if one.metric.kind == "time"}
+
+
+def _spread(one: Columns, found: Moments) -> Spread:
+    shape = Shape(ratio=one.metric.denominator is not None, before=bool(one.metric.before_days))
+    if shape.ratio and not found.mean[1] > 0:
+        return Spread(math.nan, math.nan)
+    weights = shape.weights(found)
+    whole, past = found.along(weights)[1], found.covariance[-1, -1]
+    own = float(weights @ found.covariance[:, -1]) ** 2 / past if shape.before and past > 0 else 0.0
+    return Spread(shape.mean(found), math.sqrt(max(whole - own, 0.0)), own / whole if whole > 0 else 0.0)
+
+
+def _waited(table: ir.Table, one: Columns, as_of: datetime) -> Spread:
+    """Of the days waited of the window; whoever did not do it has waited all of it."""
+    days, _, people = waits(table, one, as_of)[ALL]
+    mean = float(np.average(days, weights=people))
+    return Spread(mean, math.sqrt(float(np.average((days - mean) ** 2, weights=people))))
