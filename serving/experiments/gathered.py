@@ -8,9 +8,9 @@ of a slot also Experience Clicked, once per customer ------------------+
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from datetime import time as clock
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -108,7 +108,7 @@ def gather(workspace: Workspace, experiment: Experiment, now: datetime) -> Gathe
     begun = beginning(workspace, experiment, now)
     metrics = chosen(read_metrics(workspace.folder), experiment.measured, f"experiment {experiment.key!r}")
     ledger, events = Ledger.at(workspace.ledger), read_events(workspace)
-    seen = _seen(ledger, events, experiment, now)
+    seen = list(_in_days(_seen(ledger, events, experiment, now), workspace, experiment))
     allowed = set(consented_customers(ledger, purpose="analytics", as_of=now))
     everybody = {customer for customer, _, _ in seen}
     found = exposed((one for one in seen if one[0] in allowed), experiment.arms)
@@ -143,6 +143,18 @@ def beginning(workspace: Workspace, experiment: Experiment, now: datetime) -> da
             f"before {experiment.window_days} days after that"
         )
     return begun
+
+
+def _in_days(seen: Iterable[Seen], workspace: Workspace, experiment: Experiment) -> Iterator[Seen]:
+    """Those of the experiment's days: what an app shows before the first or after the last is no exposure."""
+    zone = ZoneInfo(workspace.settings.timezone)
+    start, end = (None if day is None else utc(datetime.combine(day, clock(), zone)) for day in _limits(experiment))
+    return (one for one in seen if (start is None or one[2] >= start) and (end is None or one[2] < end))
+
+
+def _limits(experiment: Experiment) -> tuple[date | None, date | None]:
+    """The first day, and the day after the last one."""
+    return experiment.start, None if experiment.end is None else experiment.end + timedelta(days=1)
 
 
 def people_of(found: Exposed) -> pa.Table:

@@ -180,6 +180,6 @@ def _spread(one: Columns, found: Moments) -> Spread:
 
 def _waited(table: ir.Table, one: Columns, as_of: datetime) -> Spread:
     """Of the days waited of the window; whoever did not do it has waited all of it."""
-    days, _, people = waits(table, one, as_of)[ALL]
+    days, _, people = waits(table, one, as_of)[(ALL,)]
     mean = float(np.average(days, weights=people))
     return Spread(mean, math.sqrt(float(np.average((days - mean) ** 2, weights=people))))

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from sqlalchemy import ColumnElement, select
 
+from features.conditions.grammar import AllOf, AnyOf, Condition, Named, Not
 from features.decisions import decisions
 from features.events import utc
 from features.ledger import Ledger
@@ -25,7 +26,7 @@ from serving.experiments.exposures import PLAN
 from serving.experiments.metrics import Metric, chosen, read_metrics
 
 FOLDER = "plans"  # in `.attune/`
-FREE = {"description", "salt"}  # what may be edited; of the salt counts what it comes to
+FREE = {"description"}  # what may be edited
 Said = dict[str, Any]
 
 
@@ -34,12 +35,26 @@ def plan_hash(experiment: Experiment, metrics: Mapping[str, Metric]) -> str:
 
     `metrics`: the known ones by key. Only a description may change without another hash.
     """
-    told = experiment.model_dump(mode="json", exclude=FREE)
+    told = experiment.model_dump(mode="json", exclude=FREE | {"audience"})
     told["arms"] = list(experiment.arms.items())  # their order says which one is the control
     told |= {"salt": experiment.salted, "unit": UNIT}
+    told["audience"] = None if experiment.audience is None else _spelled(experiment.audience)
     measured = chosen(metrics, experiment.measured, f"experiment {experiment.key!r}")
     told["metrics"] = {one.key: one.hash for one in measured}
-    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+    return hashlib.sha256(orjson.dumps(told, default=str, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+
+
+def _spelled(condition: Condition) -> Any:
+    """The condition, and within it what each segment that it names means."""
+    match condition:
+        case AllOf() | AnyOf():
+            return [type(condition).__name__, *map(_spelled, condition.parts)]
+        case Not():
+            return ["Not", _spelled(condition.part)]
+        case Named() if condition.who is not None:
+            return [condition.segment, _spelled(condition.who)]
+        case _:
+            return condition.model_dump()
 
 
 def read_plans(folder: Path, experiments: Mapping[str, Experiment]) -> dict[str, str]:
@@ -48,9 +63,10 @@ def read_plans(folder: Path, experiments: Mapping[str, Experiment]) -> dict[str,
     return {key: plan_hash(one, known) for key, one in experiments.items()}
 
 
-def kept(workspace: Workspace, ledger: Ledger, experiment: Experiment, hash_: str, now: datetime) -> Said:
-    """`hash` of now and that `at_first_exposure`, whether it `changed`, and `since` when the present one is in use."""
-    first, since = _journalled(ledger, experiment.key, hash_, now)
+def kept(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
+    """`hash` of now and that `at_first_exposure`, whether it `changed`, and `since` when the present one is known."""
+    hash_ = plan_hash(experiment, read_metrics(workspace.folder))
+    first, since = _journalled(Ledger.at(workspace.ledger), experiment.key, hash_, now)
     if first is None:
         first, since = _noted(workspace.state / FOLDER / f"{experiment.key}.json", hash_, now)
     changed = first != hash_
@@ -58,15 +74,13 @@ def kept(workspace: Workspace, ledger: Ledger, experiment: Experiment, hash_: st
     return {"hash": hash_, "at_first_exposure": first, "changed": changed, "since": told}
 
 
-def warned(plan: Said) -> str | None:
-    """That the definition was edited while the experiment ran, in words; None where it was not."""
+def edited(plan: Said) -> list[str]:
+    """That the definition was edited while the experiment ran, in words; nothing where it was not."""
     if not plan["changed"]:
-        return None
+        return []
     since = f" since {plan['since']}" if plan["since"] else ""
-    return (
-        f"the definition was edited after the first exposure (plan {plan['at_first_exposure']} then, "
-        f"{plan['hash']} now{since}): what it finds was not planned"
-    )
+    hashes = f"plan {plan['at_first_exposure']} then, {plan['hash']} now{since}"
+    return [f"the definition was edited after the first exposure ({hashes}), so this is not what was planned"]
 
 
 def _journalled(ledger: Ledger, key: str, hash_: str, now: datetime) -> tuple[str | None, datetime | None]:

@@ -49,6 +49,7 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
     from serving.experiments.gathered import gather
     from serving.experiments.novelty import novelty
     from serving.experiments.overtime import over_time
+    from serving.experiments.plans import edited, kept
     from serving.experiments.segments import counted, segmented
     from serving.experiments.split import split
     from serving.experiments.spread import spread
@@ -58,10 +59,12 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
     gathered = gather(workspace, experiment, now)
     evidence = Evidence.of(gathered.rows, gathered.told, now)
     arms = _arms(gathered, evidence)
+    plan = kept(workspace, experiment, now)
     ratio = split(gathered.people, experiment.arms, counted(experiment, gathered.people))
     return {
         **_asked(workspace, experiment, gathered),
         "arms": arms,
+        "plan": plan,
         "looks": gathered.looks.told(),
         "over_time": over_time(gathered),
         "segments": segmented(gathered),
@@ -70,8 +73,8 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
         "spread": spread(gathered),
         "sample_ratio": ratio,
         **_exposed(gathered),
-        "warnings": warned(gathered),
-        "verdict": judged(gathered, evidence, arms, ratio),
+        "warnings": [*edited(plan), *warned(gathered)],
+        "verdict": "; ".join([judged(gathered, evidence, arms, ratio), *edited(plan)]),
     }
 
 

@@ -92,6 +92,7 @@ REPORT = whole(
 )
 REPORT["properties"] |= {  # a stored report that an older version made has none of these
     "looks": whole(done=INTEGER, fraction=NULL_NUMBER, bound=NULL_NUMBER, next=NULL_STRING, end=NULL_STRING),
+    "plan": whole(hash=STRING, at_first_exposure=STRING, changed=BOOLEAN, since=NULL_STRING),
     "over_time": named(named(listed(whole(day=STRING, customers=INTEGER, difference=NUMBER)))),
     **dict.fromkeys(("segments", "novelty", "elements"), NULL_OBJECT),
     "exposures": whole(**dict.fromkeys(("customers", "seen_again", "saw_two_arms", "beyond_plan"), INTEGER)),

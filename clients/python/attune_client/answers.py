@@ -178,6 +178,15 @@ class Exposures(TypedDict):
     beyond_plan: int
 
 
+class Plan(TypedDict):
+    """The hash of the test's definition, that of the first exposure, and since when they differ."""
+
+    hash: str
+    at_first_exposure: str
+    changed: bool
+    since: str | None
+
+
 class Report(TypedDict):
     """The stored report of a test, and its age."""
 
@@ -188,6 +197,7 @@ class Report(TypedDict):
     currency: str
     control: str
     arms: list[ArmReport]
+    plan: NotRequired[Plan]
     looks: NotRequired[Looks]
     over_time: NotRequired[dict[str, dict[str, list[Point]]]]
     segments: NotRequired[dict[str, Any] | None]

@@ -5,8 +5,10 @@ Half of the customers are held out; c000, c002 ... bought green tea and agreed.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from features import holdout
 from features.events import Event
 from features.history import record
 from features.holdout import REASON, SALT, held_out
+from features.workspace import Workspace
 from serving.decisions.batch import recommend_each
 from serving.decisions.decide import decide
 from serving.decisions.offers import select
@@ -112,12 +115,13 @@ def test_without_a_holdout_nothing_is_computed_and_nothing_changes(
     assert "held_out_of" not in decision.context
 
 
-def test_a_decision_of_the_holdout_is_made_again(held: State) -> None:
-    assert held.workspace is not None
-    assert held.journal is not None
-    settings = held.workspace.folder / "attune.yaml"
-    settings.write_text(settings.read_text() + f"\nholdout: {SHARE}\n")
-    again = State.read(type(held.workspace).open(held.workspace.folder))
-    decision, _ = recommend(again, RecommendRequest(customer=HELD, k=3), "again", NOW)
-    held.journal.append(decision)
-    assert any(line.startswith("the same") for line in replay(again.workspace, "again"))  # type: ignore[arg-type]  # it has one
+def test_a_decision_of_the_holdout_is_made_again(untouched: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    shutil.copytree(untouched.folder, folder)
+    (folder / "attune.yaml").write_text((folder / "attune.yaml").read_text() + f"\nholdout: {SHARE}\n")
+    own = State.of(Workspace.open(folder))
+    assert own.journal is not None
+    assert own.workspace is not None
+    own.journal.append(recommend(own, RecommendRequest(customer=HELD, k=3), "again", NOW)[0])
+    assert any(line.startswith("the same") for line in replay(own.workspace, "again"))
+    own.journal.close()
