@@ -71,7 +71,7 @@ def plan(workspace: Workspace, experiment: Experiment, now: datetime, lift: floa
     """The plan as plain values, of the size that the file plans, or four weeks; `lift`: the one to find, relative."""
     if not 0 < abs(lift) < 10:
         raise ValueError(f"lift == {lift}, must not be 0 and lie between -10 and 10: 0.05 is 5 % more than the control")
-    sized = experiment.planned or Planned()
+    sized = experiment.planned or Planned(days=SEEN_DAYS)
     known = read_metrics(workspace.folder)
     wanted = chosen(known, dict.fromkeys((*experiment.primary, MONEY)), f"experiment {experiment.key!r}")
     past = read_past(workspace, experiment, wanted, now, sized.days or SEEN_DAYS)
