@@ -96,10 +96,19 @@ Clock = Annotated[time, BeforeValidator(_clock)]
 
 
 class Schedule(Frozen):
-    """When `attune work` trains each day, in the workspace's zone; never where nothing is said."""
+    """When `attune work` trains and reports each day, in the workspace's zone; never where nothing is said."""
 
     recommender: Clock | None = None
     uplift: Clock | None = None
+    reports: Clock | None = None  # every test's and impact's; then they are mailed
+
+
+class ReportSettings(Frozen):
+    """To whom reports are mailed, in whose name, and where the service is that their links lead to."""
+
+    mail: tuple[str, ...] = ()
+    sender: str | None = None
+    url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+/?$")
 
 
 class Settings(Frozen):
@@ -119,6 +128,7 @@ class Settings(Frozen):
     uplift: UpliftSettings = UpliftSettings()
     offers: OfferSettings = OfferSettings()
     schedule: Schedule = Schedule()
+    reports: ReportSettings = ReportSettings()
     max_model_age_days: int | None = Field(default=None, gt=0)  # an older release says so in `fallback`; none: never
 
     @field_validator("ledger")

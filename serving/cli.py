@@ -219,6 +219,32 @@ def erase(
         typer.echo(line)
 
 
+@reports.callback(invoke_without_command=True)
+def report_all(
+    context: typer.Context,
+    workspace: WorkspaceOption = None,
+    all_: Annotated[bool, typer.Option("--all", help="Compute every test's report and impact's anew.")] = False,
+    mail: Annotated[list[str] | None, typer.Option(help="Mail what the reports say first; again for another.")] = None,
+) -> None:
+    """Write a report; or all of them with --all, and mail what they say first with --mail.
+
+    Example: ATTUNE_SMTP_URL=smtp://mail.example attune report --all --mail ann@shop.example -w shop
+    """
+    if context.invoked_subcommand is not None:
+        if all_ or mail:
+            raise ValueError(f"--all and --mail are for all reports together, not for {context.invoked_subcommand!r}")
+        return
+    if not (all_ or mail):
+        typer.echo(context.get_help())
+        return
+    from datetime import UTC
+
+    from serving.reports.post import post
+
+    for line in post(opened(workspace), datetime.now(UTC), to=mail or [], anew=all_):
+        typer.echo(line)
+
+
 @reports.command("experiment")
 def report_experiment(
     key: Annotated[str, typer.Argument(help="The experiment's key, as its file in experiments/ says.")],
@@ -264,14 +290,16 @@ def report_impact(
     from datetime import UTC
 
     from serving.impact import shown
-    from serving.impact.report import build, write
+    from serving.impact.report import build
+    from serving.reports.impact import write
 
     shop = opened(workspace)
     report = build(shop, first and first.date(), last and last.date(), datetime.now(UTC))
-    path = write(shop, report)
+    paths = write(shop, report)
     for line in shown.impact(report):
         typer.echo(line)
-    typer.echo(f"stored: {path}")
+    for path in paths:
+        typer.echo(f"stored: {path}")
 
 
 @experiments.command("plan")

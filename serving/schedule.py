@@ -1,7 +1,7 @@
-"""Schedule: what `attune work` trains at the times of attune.yaml, one training at a time, each a process of its own.
+"""Schedule: what `attune work` does at the times of attune.yaml, trainings and reports, one at a time, as processes.
 
     .attune/schedule.json   the day on which each was begun last: a worker that starts again does not train again
-    .attune/refit.log       what the last training said
+    .attune/refit.log       what the last of them said
 
 A training that was missed while no worker ran is begun by the next one on that day.
 """
@@ -19,6 +19,7 @@ from features.workspace import Workspace
 from training.release import write_json
 
 SCHEDULED, LOG = "schedule.json", "refit.log"
+REPORTS = "reports"  # what is not a training
 
 
 class Refits:
@@ -50,7 +51,7 @@ class Refits:
             self._running.terminate()
 
     def _begin(self, workspace: Workspace, kind: str) -> None:
-        words = [sys.executable, "-m", "serving.cli", "refit", kind, "-w", str(workspace.folder)]
+        words = [sys.executable, "-m", "serving.cli", *_verb(workspace, kind), "-w", str(workspace.folder)]
         with (workspace.state / LOG).open("wb") as out:
             self._running = subprocess.Popen(words, stdout=out, stderr=out)  # noqa: S603  # our own interpreter
         self._kind = kind
@@ -59,7 +60,15 @@ class Refits:
         lines = (workspace.state / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
         last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
         self._running = None
-        return f"refit {self._kind}: {last}" if code == 0 else f"refit {self._kind} failed ({code}): {last}"
+        name = REPORTS if self._kind == REPORTS else f"refit {self._kind}"
+        return f"{name}: {last}" if code == 0 else f"{name} failed ({code}): {last}"
+
+
+def _verb(workspace: Workspace, kind: str) -> list[str]:
+    """The words of the command that does it."""
+    if kind != REPORTS:
+        return ["refit", kind]
+    return ["report", "--all", *(word for to in workspace.settings.reports.mail for word in ("--mail", to))]
 
 
 def due(workspace: Workspace, now: datetime) -> str | None:

@@ -84,6 +84,7 @@ def _told(one: Entry, now: datetime) -> dict[str, Any]:
         "kind": one.kind,
         "title": one.title,
         "headline": one.headline,
+        "detail": one.detail,
         "computed_at": one.computed_at.isoformat(timespec="seconds") + "Z",
         "age_seconds": max(0, int((utc(now) - one.computed_at).total_seconds())),
     }
@@ -101,6 +102,7 @@ def _links(entries: Sequence[Entry], kind: str | None) -> Iterator[str]:
 
 def _row(one: Entry, now: datetime) -> str:
     age = ago(_told(one, now)["age_seconds"])
-    headline = f'<div class="tone {one.tone}">{escape(one.headline)}</div>' if one.headline else ""
+    detail = f'<br><span class="soft">{escape(one.detail)}</span>' if one.detail else ""
+    headline = f'<div class="tone {one.tone}">{escape(one.headline)}{detail}</div>' if one.headline else ""
     title = f'<a href="/reports/{escape(one.path)}">{escape(one.title)}</a>'
     return f"<li>{title} <span class='soft'>{age}</span>{headline}</li>"

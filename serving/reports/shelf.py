@@ -20,7 +20,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 SEVERAL = {"experiments": "experiment-", "models": "model-", "uplift": "uplift-", "campaigns": "campaign-"}
 SINGLE = ("impact", "journey", "segments")
 HEAD = 64_000  # bytes of a page in which its verdict stands
-VERDICT = re.compile(r'<div class="verdict (good|bad|flat)"[^>]*><strong>(.*?)</strong>')
+VERDICT = re.compile(r'<div class="verdict (good|bad|flat)"[^>]*><strong>(.*?)</strong><br>(.*?)</div>')
 TITLE = re.compile(r"<title>(.*?)</title>")
 
 
@@ -32,6 +32,7 @@ class Entry:
     name: str
     title: str
     headline: str
+    detail: str
     tone: str  # good, bad, flat or nothing
     computed_at: datetime
 
@@ -92,18 +93,18 @@ def _computed(path: Path, changed: int, _size: int) -> datetime:
     return told.astimezone(UTC).replace(tzinfo=None) if told.tzinfo else told
 
 
-def _first(page: Path, name: str) -> tuple[str, str, str]:
-    """Title, headline and tone of the page; of a report that has none its name."""
+def _first(page: Path, name: str) -> tuple[str, str, str, str]:
+    """Title, headline, detail and tone of the page; of a report that has none its name."""
     if not page.is_file():
-        return name, "", ""
+        return name, "", "", ""
     status = page.stat()
     return _looked(page, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(1_000)
-def _looked(page: Path, _changed: int, _size: int) -> tuple[str, str, str]:
+def _looked(page: Path, _changed: int, _size: int) -> tuple[str, str, str, str]:
     with page.open("rb") as file:
         head = file.read(HEAD).decode("utf-8", "ignore")
     title, verdict = TITLE.search(head), VERDICT.search(head)
-    tone, headline = (verdict[1], html.unescape(verdict[2])) if verdict else ("", "")
-    return (html.unescape(title[1]) if title else page.stem), headline, tone
+    tone, headline, detail = (html.unescape(part) for part in verdict.groups()) if verdict else ("", "", "")
+    return (html.unescape(title[1]) if title else page.stem), headline, detail, tone
