@@ -207,7 +207,7 @@ def enough(experiment: Experiment, arms: Sequence[str], which: str = "") -> None
     invited = [arm for arm, share in experiment.arms.items() if share > 0]
     if min(counts[arm] for arm in invited) < MIN_CUSTOMERS:
         raise ValueError(
-            f"experiment {experiment.key!r} has {counts} exposed customers{which}; at least {MIN_CUSTOMERS} per arm are "
-            "needed. They come from POST /v1/experiments/{key}/assign and from 'Experiment Viewed' events of the log; "
-            "with `shows` from 'Experience Viewed' events that name a decision of POST /v1/decide"
+            f"experiment {experiment.key!r} has {counts} exposed customers{which}; at least {MIN_CUSTOMERS} per arm "
+            "are needed. They come from POST /v1/experiments/{key}/assign and from 'Experiment Viewed' events of the "
+            "log; with `shows` from 'Experience Viewed' events that name a decision of POST /v1/decide"
         )
