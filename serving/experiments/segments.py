@@ -33,6 +33,7 @@ from features.workspace import Workspace
 from serving.experiments.conversion import Curve, curve
 from serving.experiments.definitions import Experiment
 from serving.experiments.moments import Moments
+from serving.experiments.split import by_day, whole_of
 from serving.experiments.values import Cell, Waits, cells, waits
 
 if TYPE_CHECKING:
@@ -80,17 +81,16 @@ def _conditions(workspace: Workspace, experiment: Experiment) -> dict[str, Condi
     return {key: known[key] for key in experiment.segments}
 
 
-def counted(experiment: Experiment, people: pa.Table) -> dict[str, Counter[str]]:
-    """Per segment its customers by arm; none without segments."""
+def counted(experiment: Experiment, people: pa.Table) -> dict[str, dict[str, Counter[str]]]:
+    """Per segment that has customers, and day of the first exposure, its customers by arm; none without segments."""
     if not experiment.segments:
         return {}
-    pairs = Counter(zip(people["arm"].to_pylist(), people[KINDS].to_pylist(), strict=True))
-    found: dict[str, Counter[str]] = {}
+    arms, firsts, told = (people[name].to_pylist() for name in ("arm", "first", KINDS))
+    found = {}
     for name, inside in _named(experiment.segments):
-        for (arm, kind), count in pairs.items():
-            if inside(kind):
-                found.setdefault(name, Counter())[arm] += count
-    return found
+        rows = [place for place, kind in enumerate(told) if inside(kind)]
+        found[name] = by_day((arms[place] for place in rows), (firsts[place] for place in rows))
+    return {name: days for name, days in found.items() if days}
 
 
 def segmented(gathered: Gathered) -> Said | None:
@@ -99,7 +99,7 @@ def segmented(gathered: Gathered) -> Said | None:
     if not experiment.segments:
         return None
     found = _found(gathered)
-    people = counted(experiment, gathered.people)
+    people = {name: whole_of(days) for name, days in counted(experiment, gathered.people).items()}
     several = sum(kind.count("1") > 1 for kind in gathered.people[KINDS].to_pylist())
     rows: list[Said] = [
         {"segment": name, "customers": sum(people[name].values()), "arms": dict(people[name]), "effects": effects}

@@ -10,6 +10,7 @@ fox   treatment, no consent to analytics (left out)
 """
 
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,13 +32,14 @@ from serving.experiments.definitions import Experiment, Shows, read_experiments
 from serving.experiments.exposures import EXPERIENCE_CLICKED, EXPERIENCED, VIEWED, arm_of, exposed, viewed
 from serving.experiments.gathered import people_of
 from serving.experiments.metrics import standard
+from serving.experiments.ratio import watch
 from serving.experiments.report import build, stored, table, write
 from serving.experiments.split import split
 from serving.experiments.values import PEOPLE, columns, values
 
 START = datetime(2026, 1, 1)  # UTC without a zone, as the tables keep it
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
-ARMS = {"control": 0.5, "treatment": 0.5}
+ARMS, ARMS_AB = {"control": 0.5, "treatment": 0.5}, {"a": 0.5, "b": 0.5}
 ANALYTICS = Basis(("analytics",), "a box ticked")
 TEST = Experiment(key="badge", arms=ARMS)
 
@@ -122,6 +124,19 @@ def test_people_in_an_arm_of_share_0_are_an_alarm_and_nobody_in_it_is_none() -> 
     assert "arm 'old' has share 0 and 3 customers" in split(of_arms(a=50, b=50, old=3), shares)["why"]
     with pytest.raises(ValueError, match="the first and another one need a share > 0"):
         Experiment(key="x", arms={"old": 0.0, "a": 0.5, "b": 0.5})
+
+
+def test_a_segment_is_watched_day_after_day_among_all_segments() -> None:
+    """Twenty days of 53 to 47, which each day hides: one segment alone shows it; five more make it no alarm."""
+    off, right = ({f"d{n:02}": Counter(a=a, b=100 - a) for n in range(20)} for a in (54, 50))
+    people = of_arms(a=50, b=50)
+    (alone,) = split(people, ARMS_AB, {"off": off})["segments"]
+    assert alone["sequential"] == pytest.approx(watch(off, ARMS_AB).p_value)
+    many = split(people, ARMS_AB, {"off": off, **{f"s{n}": right for n in range(5)}})["segments"]
+    assert many[0]["sequential"] == pytest.approx(min(1.0, 6 * alone["sequential"]))
+    gone = split(people, ARMS_AB, {"off": {f"d{n:02}": Counter(a=60, b=40) for n in range(20)}})
+    assert (gone["as_planned"], gone["segments"][0]["alarm"]) == (False, True)
+    assert gone["segments"][0]["arms"] == {"a": 1200, "b": 800}
 
 
 @pytest.fixture
