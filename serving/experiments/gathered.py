@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from datetime import time as clock
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -105,10 +105,10 @@ def gather(workspace: Workspace, experiment: Experiment, now: datetime) -> Gathe
     """As of now; an error where the test has not begun, or an arm has nobody."""
     import ibis
 
-    begun = beginning(workspace, experiment, now)
+    begun, closes = span_of(workspace, experiment, now)
     metrics = chosen(read_metrics(workspace.folder), experiment.measured, f"experiment {experiment.key!r}")
     ledger, events = Ledger.at(workspace.ledger), read_events(workspace)
-    seen = list(_in_days(_seen(ledger, events, experiment, now), workspace, experiment))
+    seen = list(_within(_seen(ledger, events, experiment, now), begun, closes))
     allowed = set(consented_customers(ledger, purpose="analytics", as_of=now))
     everybody = {customer for customer, _, _ in seen}
     found = exposed((one for one in seen if one[0] in allowed), experiment.arms)
@@ -127,34 +127,31 @@ def gather(workspace: Workspace, experiment: Experiment, now: datetime) -> Gathe
         events=events.before(now),
         rows=held(values(events.before(now), ibis.memtable(people), asked)),
         told=told,
-        looks=Looks.of(experiment.planned, people, start, timedelta(days=experiment.window_days), now),
+        looks=Looks.of(experiment.planned, people, (start, closes), timedelta(days=experiment.window_days), now),
         left_out=left_out(len(everybody), len(everybody - allowed), "analytics"),
     )
 
 
-def beginning(workspace: Workspace, experiment: Experiment, now: datetime) -> datetime | None:
-    """The first moment of its first day, UTC without a zone; None where none is said, an error where it is to come."""
-    if experiment.start is None:
-        return None
-    begun = utc(datetime.combine(experiment.start, clock(), ZoneInfo(workspace.settings.timezone)))
-    if begun > utc(now):
+def span_of(workspace: Workspace, experiment: Experiment, now: datetime) -> tuple[datetime | None, datetime | None]:
+    """From when to when customers are assigned, UTC without a zone; None where it is not said.
+
+    A test whose first day is to come is an error.
+    """
+    zone = ZoneInfo(workspace.settings.timezone)
+    after = None if experiment.end is None else experiment.end + timedelta(days=1)
+    days = (experiment.start, after)
+    start, closes = (None if day is None else utc(datetime.combine(day, clock(), zone)) for day in days)
+    if start is not None and start > utc(now):
         raise ValueError(
             f"experiment {experiment.key!r} starts on {experiment.start}, which is to come: there is nothing to report "
             f"before {experiment.window_days} days after that"
         )
-    return begun
+    return start, closes
 
 
-def _in_days(seen: Iterable[Seen], workspace: Workspace, experiment: Experiment) -> Iterator[Seen]:
+def _within(seen: Iterable[Seen], start: datetime | None, closes: datetime | None) -> Iterator[Seen]:
     """Those of the experiment's days: what an app shows before the first or after the last is no exposure."""
-    zone = ZoneInfo(workspace.settings.timezone)
-    start, end = (None if day is None else utc(datetime.combine(day, clock(), zone)) for day in _limits(experiment))
-    return (one for one in seen if (start is None or one[2] >= start) and (end is None or one[2] < end))
-
-
-def _limits(experiment: Experiment) -> tuple[date | None, date | None]:
-    """The first day, and the day after the last one."""
-    return experiment.start, None if experiment.end is None else experiment.end + timedelta(days=1)
+    return (one for one in seen if (start is None or one[2] >= start) and (closes is None or one[2] < closes))
 
 
 def people_of(found: Exposed) -> pa.Table:

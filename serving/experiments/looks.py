@@ -29,6 +29,7 @@ from serving.experiments.definitions import Planned
 TIGHTEST = 10_000  # customers at which looks at will are sharpest where none are planned: fixed before anybody comes
 LATELY = timedelta(days=7)  # over which it is told how many customers come: each day of the week once
 DAY = timedelta(days=1)
+Span = tuple[datetime, datetime | None]  # from when to when customers are assigned
 Held = tuple[NDArray[np.float64], NDArray[np.float64]]  # of looks, the share of the plan and the customers
 
 
@@ -36,19 +37,21 @@ Held = tuple[NDArray[np.float64], NDArray[np.float64]]  # of looks, the share of
 class Looks:
     """The plan, the first exposures in their order, and the moment of the report.
 
-    `start`: from when the plan's days count. `window`: of a metric that names none.
+    `start`: from when the plan's days count. `closes`: from when on nobody is assigned, where that is known. `window`:
+    of a metric that names none.
     """
 
     plan: Planned | None
     firsts: NDArray[np.datetime64]
     start: datetime
+    closes: datetime | None
     window: timedelta
     now: datetime
 
     @classmethod
-    def of(cls, plan: Planned | None, people: pa.Table, start: datetime, window: timedelta, now: datetime) -> Self:
+    def of(cls, plan: Planned | None, people: pa.Table, span: Span, window: timedelta, now: datetime) -> Self:
         """Of the customers who count, in the order of their first exposure."""
-        return cls(plan, people["first"].to_numpy(), start, window, utc(now))
+        return cls(plan, people["first"].to_numpy(), *span, window, utc(now))
 
     def at(self, moment: datetime) -> Self:
         """The same test at another moment."""
@@ -79,9 +82,8 @@ class Looks:
         return min(max(passed, 0.0), 1.0)
 
     def over(self, window: timedelta) -> bool:
-        """Whether everybody planned has come and been waited for."""
-        fraction = self.fraction(window)
-        return fraction is not None and fraction >= 1
+        """Whether everybody planned, or who could come, has come and been waited for."""
+        return (self.fraction(window) or 0.0) >= 1 or (self.closes is not None and self.closes + window <= self.now)
 
     def bound(self, window: timedelta) -> float | None:
         """How many standard errors the interval reaches; None: those of the test of one look."""
@@ -153,7 +155,8 @@ class Looks:
         if customers <= len(self.firsts):
             return _moment(self.firsts[customers - 1]) + window
         rate = self.rate()
-        return self.now + DAY * ((customers - len(self.firsts)) / rate) + window if rate else None
+        came = self.now + DAY * ((customers - len(self.firsts)) / rate) if rate else None
+        return None if came is None or (self.closes is not None and came >= self.closes) else came + window
 
     @property
     def end(self) -> datetime | None:

@@ -69,8 +69,12 @@ def _early(looks: Looks) -> str:
 
 def further(looks: Looks) -> str | None:
     """How much longer, of a test that may go on; None where its planned size is reached, or nobody comes any more."""
+    if looks.over(looks.window):
+        return None
     if looks.sized:
-        return None if looks.over(looks.window) else until(looks)
+        return until(looks)
+    if looks.closes is not None:
+        return _days(looks.now, looks.closes + looks.window)
     half = looks.reached(4 * looks.closed(looks.window), looks.window)  # four times as many halve an interval
     return f"{_days(looks.now, half)} and the interval is half as wide" if half else None
 
@@ -80,9 +84,11 @@ def until(looks: Looks) -> str:
     plan, closed = looks.plan, looks.closed(looks.window)
     planned = f"{plan.customers:,} customers" if plan and plan.customers else f"{plan.days if plan else 0} days"
     done = f"{planned} are planned, and the windows of {closed:,} customers have closed"
-    if looks.end is None:
-        return f"nobody came in the last {LATELY.days} days, so when it ends cannot be said; {done}"
-    return f"{_days(looks.now, looks.end)}; {done}"
+    if looks.end is not None:
+        return f"{_days(looks.now, looks.end)}; {done}"
+    if looks.closes is not None:
+        return f"{_days(looks.now, looks.closes + looks.window)}, with fewer customers than planned; {done}"
+    return f"nobody came in the last {LATELY.days} days, so when it ends cannot be said; {done}"
 
 
 def _days(now: datetime, moment: datetime) -> str:

@@ -20,6 +20,9 @@ def _plan(gathered: Gathered) -> Iterator[str]:
             "no size was planned: the intervals are true for one look, and each further look makes a false alarm "
             "likelier (`planned` in the experiment's file)"
         )
+    fraction = gathered.looks.fraction(gathered.looks.window)
+    if fraction is not None and fraction < 1 and gathered.looks.over(gathered.looks.window):
+        yield f"the last day is over with {fraction:.0%} of the planned size: it finds less than was planned"
     if gathered.beyond:
         yield f"{gathered.beyond:,} customers came after the planned size was reached; they do not count"
 

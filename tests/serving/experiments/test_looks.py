@@ -5,7 +5,7 @@ closed               (day 4) 10, 20, ... 100 (day 13)
 """
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
@@ -39,7 +39,7 @@ def people(days: int = 10, a_day: int = 10) -> pa.Table:
 def looks(day: float, came: int = 10, **plan: Any) -> Looks:
     planned = Planned(**plan) if plan else None
     told = in_plan(people(came), planned, START)
-    return Looks.of(planned, told, START, WINDOW, START + timedelta(days=day))
+    return Looks.of(planned, told, (START, None), WINDOW, START + timedelta(days=day))
 
 
 def test_without_a_plan_or_with_one_look_the_test_is_that_of_one_look() -> None:
@@ -70,7 +70,7 @@ def test_days_spend_the_error_and_customers_say_how_much_is_known() -> None:
     table = [{"customer": f"{day}-{n}", "arm": "control", "first": START + DAY * (day + 0.5)} for day, n in rows]
     plan = Planned(days=4, looks=4)
     told = in_plan(pa.Table.from_pylist(table, schema=PEOPLE), plan, START)
-    found = Looks.of(plan, told, START, WINDOW, START + timedelta(days=8))
+    found = Looks.of(plan, told, (START, None), WINDOW, START + timedelta(days=8))
     shares, customers = found.held(WINDOW)
     assert (shares.tolist(), customers.tolist()) == ([0.25, 0.5, 0.75, 1.0], [60, 80, 90, 100])
     rng, known = np.random.default_rng(0), np.array([60, 80, 90, 100.0])
@@ -150,10 +150,9 @@ def shop(ran: Any, more: float, days: int = 10) -> Workspace:
     return ran(rows)
 
 
-def report_of(workspace: Workspace, day: float, **plan: Any) -> dict[str, Any]:
-    experiment = Experiment(
-        key="badge", arms=ARMS, window_days=4, primary=["revenue"], secondary=[], planned=plan or None
-    )
+def report_of(workspace: Workspace, day: float, end: date | None = None, **plan: Any) -> dict[str, Any]:
+    asked = {"window_days": 4, "primary": ["revenue"], "secondary": [], "planned": plan or None, "end": end}
+    experiment = Experiment(key="badge", arms=ARMS, **asked)
     return build(workspace, experiment, (START + timedelta(days=day)).replace(tzinfo=UTC))
 
 
@@ -181,6 +180,16 @@ def test_before_the_planned_size_a_test_of_one_look_says_to_keep_going_whatever_
     assert report_of(workspace, 7, customers=400)["verdict"].startswith("keep going: about 7 more days")
     assert report_of(workspace, 13, customers=400)["verdict"].startswith("ship treatment")
     assert report_of(workspace, 7, customers=400, looks=5)["verdict"].startswith("ship treatment")
+
+
+def test_a_test_whose_last_day_is_over_is_judged_by_what_it_has(ran: Any) -> None:
+    """400 come in ten days; the last one is the tenth, and 800 were planned."""
+    workspace, end = shop(ran, 4.0), date(2026, 1, 10)
+    said = report_of(workspace, 7, end=end, customers=800)["verdict"]
+    assert said.startswith("keep going: about 7 more days, until 2026-01-15, with fewer customers than planned; 800")
+    over = report_of(workspace, 14, end=end, customers=800)
+    assert over["verdict"].startswith("ship treatment")
+    assert "the last day is over with 50% of the planned size: it finds less than was planned" in over["warnings"]
 
 
 def test_without_a_plan_it_is_said_how_long_it_takes_to_know_it_twice_as_well(ran: Any) -> None:
