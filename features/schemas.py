@@ -22,13 +22,18 @@ FILES = {  # in the workspace; the first line of the shipped files names theirs
     "slots": "slots/schema.json",
     "placements": "placements.schema.json",
     "offers": "offers.schema.json",
+    "experiments": "experiments/schema.json",
+    "metrics": "metrics.schema.json",
 }
+UPSTAIRS = Path(__file__).parent / "upstairs"  # the schemas of what only serving reads, which keeps them in step
 
 
 def schema(kind: str) -> str:
-    """The JSON Schema of `placements.yaml`, `offers.yaml`, or a file of `segments/` or `slots/`."""
+    """The JSON Schema of a file of this kind."""
+    if kind not in FILES:
+        raise ValueError(f"schema == {kind!r:.80}, must be one of {', '.join(FILES)}")
     if kind not in MODELS:
-        raise ValueError(f"schema == {kind!r:.80}, must be one of {', '.join(MODELS)}")
+        return (UPSTAIRS / f"{kind}.json").read_text(encoding="utf-8").rstrip("\n")
     return json.dumps(MODELS[kind].model_json_schema(by_alias=True), indent=1)
 
 

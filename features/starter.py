@@ -54,6 +54,7 @@ placements:
     # pinned: [{key: summer, items: [i0001], positions: [2], share: 0.5}]   # a promotion, for half of the customers
 """,
     "experiments/checkout-badge.yaml": """\
+# yaml-language-server: $schema=schema.json
 # A test: customers are assigned by a hash, the same answer everywhere and for ever.
 key: checkout-badge
 description: Does the new layout of the product page sell more?

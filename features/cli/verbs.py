@@ -65,7 +65,7 @@ def init(
 
 @app.command()
 def schema(
-    kind: Annotated[str, typer.Argument(help="segments, slots, placements or offers.")],
+    kind: Annotated[str, typer.Argument(help="segments, slots, placements, offers, experiments or metrics.")],
 ) -> None:
     """Print the JSON Schema by which an editor checks and completes such a file of a workspace; `init` writes them.
 

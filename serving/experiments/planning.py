@@ -147,10 +147,10 @@ def table(plan: Said) -> Iterator[str]:
         f"from the history: {seen['customers']:,} customers would have come into it in {seen['days']} days until "
         f"{plan['until'][:10]}"
     )
-    wanted = f"for {plan['wanted_lift']:+.2%}"
+    wanted = f"for {plan['wanted_lift']:+.4g}"
     yield (
         f"{'metric':<22}{'mean':>12}{'deviation':>12}{'explained':>11}{'smallest':>12}{'as a lift':>11}"
-        f"{'customers':>13}{'days':>8}  {wanted}"
+        f"{wanted:>13}: customers{'days':>8}"
     )
     yield from map(_row, plan["metrics"])
     yield from _costs(plan)
@@ -161,9 +161,9 @@ def _row(line: Said) -> str:
         return f"{line['key']:<22}{line['untold']}"
     numbers = f"{line['mean']:>12.4f}{line['deviation']:>12.4f}{line['explained']:>11.1%}{line['smallest']:>12.4f}"
     if line["smallest_lift"] is None:
-        return f"{line['key']:<22}{numbers}{'-':>11}{'-':>13}{'-':>8}"
+        return f"{line['key']:<22}{numbers}{'-':>11}{'-':>24}{'-':>8}"
     days = "never" if line["days"] is None else f"{line['days']:,}"
-    return f"{line['key']:<22}{numbers}{line['smallest_lift']:>11.1%}{line['customers']:>13,}{days:>8}"
+    return f"{line['key']:<22}{numbers}{line['smallest_lift']:>11.1%}{line['customers']:>24,}{days:>8}"
 
 
 def _costs(plan: Said) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The JSON Schemas of `placements.yaml` and `offers.yaml`; of segments and slots in their own tests."""
+"""The JSON Schemas of a workspace's files; of segments and slots in their own tests, of experiments in serving's."""
 
 import json
 from pathlib import Path
@@ -46,5 +46,5 @@ def test_init_writes_it_the_example_ships_it_and_the_verb_prints_it(tmp_path: Pa
 
 
 def test_another_kind_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="schema == 'placement', must be one of segments, slots, placements, offers"):
+    with pytest.raises(ValueError, match="schema == 'placement', must be one of segments, slots, plac"):
         schema("placement")
