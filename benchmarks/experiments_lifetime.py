@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import hyp2f1
 
-from serving.experiments.lifetime import Purchases, fit_spend, fit_transactions, value_by_arm
+from serving.experiments.fitting import fit_spend, fit_transactions
+from serving.experiments.lifetime import value_by_arm
+from serving.experiments.purchases import Purchases
 
 YOUNGEST, OLDEST = 28, 182  # days since the first purchase
 HORIZON = 182.0  # days of forecast

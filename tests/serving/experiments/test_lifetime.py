@@ -11,17 +11,10 @@ from scipy import stats
 from scipy.special import gammaln
 
 from benchmarks.experiments_lifetime import World, compared
-from serving.experiments.lifetime import (
-    Money,
-    Purchases,
-    Timing,
-    alive,
-    expected_spend,
-    expected_transactions,
-    fit_spend,
-    fit_transactions,
-    value_by_arm,
-)
+from serving.experiments.fitting import fit_spend, fit_transactions
+from serving.experiments.lifetime import alive, expected_spend, expected_transactions, value_by_arm
+from serving.experiments.likelihoods import Money, Timing
+from serving.experiments.purchases import Purchases
 
 END = pd.Timestamp("1997-09-30")  # of CDNOW's calibration, 39 weeks
 
