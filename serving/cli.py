@@ -32,6 +32,12 @@ experiments = typer.Typer(help="Design an experiment before it runs.", no_args_i
 app.add_typer(experiments, name="experiment")
 
 
+FirstDay = Annotated[
+    datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day; default: 365 days.")
+]
+LastDay = Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day; default: today.")]
+
+
 @app.callback()
 def root(debug: bool = typer.Option(False, "--debug", help="Show the trace of an error.")) -> None:
     """One command for the whole house; `attune VERB --help` shows an example of each verb."""
@@ -274,15 +280,7 @@ def report_experiment(
 
 
 @reports.command("impact")
-def report_impact(
-    workspace: WorkspaceOption = None,
-    first: Annotated[
-        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day; default: 365 days.")
-    ] = None,
-    last: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day; default: today.")
-    ] = None,
-) -> None:
+def report_impact(workspace: WorkspaceOption = None, first: FirstDay = None, last: LastDay = None) -> None:
     """Say what came of everything against the global holdout: orders, revenue and margin, by month, channel and so on.
 
     Example: attune report impact -w shop --from 2026-01-01 --to 2026-03-31
@@ -322,6 +320,26 @@ def plan_experiment(
     shop = opened(workspace)
     found = plan(shop, experiment(shop, key), datetime.now(UTC), lift)
     typer.echo(json.dumps(found, indent=1) if as_json else "\n".join(table(found)))
+
+
+@reports.command("journey")
+def report_journey(workspace: WorkspaceOption = None, first: FirstDay = None, last: LastDay = None) -> None:
+    """Say how far customers come, from the first touch to the second order: loss, time, and what of it was caused.
+
+    Example: attune report journey -w shop --from 2026-01-01 --to 2026-03-31
+    """
+    from datetime import UTC
+
+    from serving.impact import shown
+    from serving.impact.journey import build
+    from serving.impact.report import write
+
+    shop = opened(workspace)
+    report = build(shop, first and first.date(), last and last.date(), datetime.now(UTC))
+    path = write(shop, report)
+    for line in shown.journey(report):
+        typer.echo(line)
+    typer.echo(f"stored: {path}")
 
 
 def main(arguments: list[str] | None = None) -> None:

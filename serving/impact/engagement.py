@@ -16,19 +16,19 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy import stats
 
 from features.engine import held
-from features.events import BOUNCED, CLICKED, COMPLAINED, DELIVERED, OPENED, UNSUBSCRIBED
+from features.events import BOUNCED, CLICKED, COMPLAINED, DELIVERED, OPENED, UNSUBSCRIBED, utc
 from features.workspace import Workspace
 from serving.experiments.conversion import Curve, curve, horizon, median, restricted_mean
 from serving.experiments.metrics import Metric, chosen, read_metrics
 from serving.experiments.moments import MIN_CUSTOMERS, Moments
 from serving.experiments.values import Columns, capped, cells, columns, values, waits
-from serving.impact.period import Period
+from serving.impact.gathered import Gathered
 from serving.impact.population import AGAIN
 
 if TYPE_CHECKING:
@@ -53,11 +53,12 @@ def measured(workspace: Workspace) -> list[Metric]:
     return chosen(read_metrics(workspace.folder), KEYS, "impact")
 
 
-def by_origin(rows: ir.Table, people: ir.Table, when: Period, metrics: Sequence[Metric], name: str) -> list[Said]:
+def by_origin(gathered: Gathered, metrics: Sequence[Metric], name: Literal["campaign", "channel"]) -> list[Said]:
     """Per value of the column `name`, campaign or channel, what its recipients did; most recipients first.
 
-    `rows` are the events as far as they are known now, also after the period: a window may end after it.
+    A window may end after the period: what is known by now counts.
     """
+    when, now, people, rows = gathered.when, gathered.now, gathered.people, gathered.events.before(gathered.now)
     sent = rows.filter(rows.name == DELIVERED, rows.time >= when.start, rows.time < when.until)
     sent = sent.semi_join(people, "customer")
     found = sent.mutate(arm=sent[name].fill_null("")).group_by(["customer", "arm"]).aggregate(first=sent.time.min())
@@ -67,8 +68,7 @@ def by_origin(rows: ir.Table, people: ir.Table, when: Period, metrics: Sequence[
         return []
     recipients = held(found.filter(found.arm.isin([row["arm"] for row in kept])))
     table, told = _valued(rows, recipients, metrics, name)
-    as_of = _last(rows)
-    moments, curves = cells(capped(table, told), told, as_of), _curves(table, told, as_of)
+    moments, curves = cells(capped(table, told), told, now), _curves(table, told, now)
     return [
         {
             "key": row["arm"] or None,
@@ -96,13 +96,6 @@ def _valued(
     events = kept.drop("customer", "event_of", "arm", "first").rename(customer="whose")
     told = columns(metrics, WINDOW)
     return held(values(events, recipients.mutate(customer=whose), told)), told
-
-
-def _last(rows: ir.Table) -> datetime:
-    """The moment up to which is known what happened: windows that end after it are open."""
-    (found,) = rows.aggregate(last=rows.time.max()).to_pyarrow().to_pylist()
-    last: datetime = found["last"]
-    return last
 
 
 def _curves(
@@ -171,24 +164,23 @@ def _time(one: Columns, waited: Curve | None) -> Said:
     }
 
 
-def by_segment(
-    rows: ir.Table, people: ir.Table, members: ir.Table, when: Period, metrics: Sequence[Metric]
-) -> list[Said]:
+def by_segment(gathered: Gathered, metrics: Sequence[Metric]) -> list[Said]:
     """Per segment, and of all, each metric of the treated beside that of the holdout, over the period.
 
-    `rows` end with the period. Whoever is in several segments of a group is in each of them.
+    Whoever is in several segments of a group is in each of them.
     """
     import ibis
 
+    when, people, members = gathered.when, gathered.people, ibis.memtable(gathered.members)
     days = timedelta(days=math.ceil((when.until - when.start) / timedelta(days=1)) + 1)  # a day may have 25 hours
     told = [replace(one, window=days) for one in columns(metrics, days.days)]
     drawn_ = people.select("customer", arm=people.treated.ifelse(TREATED, HELD_OUT), first=ibis.literal(when.start))
-    table = capped(held(values(rows, drawn_, told)), told)
+    table = capped(held(values(gathered.rows, drawn_, told)), told)
     kinds = members.filter(members["key"] != AGAIN).select("customer", "group", "key")
     whole = people.select("customer", group=ibis.literal(""), key=ibis.literal("all"))
     beside, by = held(table.inner_join(kinds.union(whole), "customer")), ("group", "key", "arm")
     found = cells(beside, told, when.start + days, by=by)
-    curves = _curves(beside, told, min(when.until, _last(rows)), by)
+    curves = _curves(beside, told, min(when.until, utc(gathered.now)), by)
     rows_ = []
     for group, key in sorted({(group, key) for group, key, _ in found}):
         arms = [(group, key, arm) for arm in (TREATED, HELD_OUT)]

@@ -132,10 +132,10 @@ def moments(count: int, sums: tuple[float, float, float], before: tuple[float, f
 
 
 def compared(held: Moments, treated: Moments) -> Said:
-    """The increment over all treated customers, with its interval."""
+    """The increment over all treated customers, with its interval; a second column is their own past."""
     from serving.experiments.analysis import Shape, compare
 
-    test = compare(held, treated, Shape(before=True))
+    test = compare(held, treated, Shape(before=len(held.mean) > 1))
     if test is None:
         return NOTHING_TO_SAY | {"incremental": 0.0, "lower": 0.0, "upper": 0.0, "verdict": "not distinguishable"}
     return {

@@ -28,7 +28,6 @@ where nothing can be said. Sums over customers only.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,73 +37,50 @@ import pyarrow as pa
 from features.catalog import read_catalog
 from features.engine import held
 from features.events import ORDERED, utc
-from features.history import read_events
 from features.workspace import Workspace
-from serving.experiments.ratio import chi_square
 from serving.impact.breakdowns import Known, by_month, by_origin, by_segment, whole
 from serving.impact.cost import costs
-from serving.impact.engagement import by_origin as by_campaign
+from serving.impact.engagement import by_origin as recipients
 from serving.impact.engagement import by_segment as treated_and_held_out
 from serving.impact.engagement import measured
+from serving.impact.gathered import gather
 from serving.impact.incremental import past
 from serving.impact.orders import DIMENSIONS, EARLIER, FACTS, facts, lines, margin_column
-from serving.impact.period import Period, period
-from serving.impact.population import Population, held_out_and_reached, population, segments
+from serving.impact.period import Period
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 Said = dict[str, Any]
 NAME = "impact"
+UNPRICED = "margin is not known: catalog.csv has no column `cost`, what a unit costs you, or `margin`, what it earns"
 
 
 def build(workspace: Workspace, first: date | None, last: date | None, now: datetime) -> Said:
-    """The report as plain values, as of now; of the days from the first to the last, in the workspace's zone.
-
-    Without a first day it is the last 365 as far as there are events, without a last one it ends now. An error where
-    there is no event at all.
-    """
+    """The report as plain values, of the days from the first to the last (`gather`)."""
     import ibis
 
-    events, catalog = read_events(workspace), read_catalog(workspace)
-    when = period(workspace, events, first, last, now)
-    found = population(workspace, events, when, now)
-    rows = events.before(min(when.until, utc(now)))
-    people, spent = ibis.memtable(found.table), costs(workspace, when)
+    gathered, catalog = gather(workspace, first, last, now), read_catalog(workspace)
+    when, rows, people = gathered.when, gathered.rows, gathered.people
+    members, spent = ibis.memtable(gathered.members), costs(workspace, when)
     ordered = held(facts(rows, people, catalog, when).union(_spent(spent, people)))
-    inside, scored = segments(workspace, events, when, found)
-    column = margin_column(catalog)
-    known = Known(ordered, people, found.counts, past(ordered, people), margin=column is not None)
-    metrics, known_now = measured(workspace), events.before(now)
-    holdout = _holdout(workspace, found, held_out_and_reached(rows, people, when))
-    return {
-        "kind": NAME,
-        "computed_at": utc(now).isoformat(timespec="seconds") + "Z",
-        "from": when.first.isoformat(),
-        "to": when.last.isoformat(),
-        "timezone": workspace.settings.timezone,
-        "currency": workspace.settings.currency,
-        "holdout": holdout,
-        "population": {
-            "customers": len(found.customers),
-            "before": int(found.before.sum()),
-            "came": int((~found.before).sum()),
-            "left_out": found.left_out,
-        },
-        "outside": _outside(rows, people, when) | {"cost": sum(spent["cost"].to_pylist())},
+    column, metrics = margin_column(catalog), measured(workspace)
+    known = Known(ordered, people, gathered.found.counts, past(ordered, people), margin=column is not None)
+    return gathered.head(NAME) | {
+        "outside": _outside(rows, spent, people, when),
         "margin": {"column": column, "covers": _covers(ordered) if column else None},
         "total": whole(known),
         "by": {
             "month": by_month(known, when),
             "channel": by_origin(known, "channel"),
             "campaign": by_origin(known, "campaign"),
-            "segment": by_segment(known, ibis.memtable(inside), workspace.settings.holdout),
+            "segment": by_segment(known, members, workspace.settings.holdout),
         },
-        "campaigns": by_campaign(known_now, people, when, metrics, "campaign"),
-        "channels": by_campaign(known_now, people, when, metrics, "channel"),
-        "segments": treated_and_held_out(rows, people, ibis.memtable(inside), when, metrics),
+        "campaigns": recipients(gathered, metrics, "campaign"),
+        "channels": recipients(gathered, metrics, "channel"),
+        "segments": treated_and_held_out(gathered, metrics),
         "metrics": {one.key: {"name": one.name, "hash": one.hash, "kind": one.kind} for one in metrics},
-        "notes": list(_notes(column, scored)),
+        "notes": [*gathered.notes(), *([] if column else [UNPRICED])],
     }
 
 
@@ -118,21 +94,6 @@ def _spent(spent: pa.Table, people: ir.Table) -> ir.Table:
     return rows.mutate(**nowhere, **nothing).select(*FACTS)
 
 
-def _holdout(workspace: Workspace, found: Population, reached: int) -> Said:
-    share, counts = workspace.settings.holdout, found.counts
-    said: Said = {"share": share, "treated": counts[True], "held_out": counts[False], "reached": reached}
-    if not share:
-        why = (
-            "there is no holdout, so nobody can say what would have been ordered anyway; `holdout: 0.05` in "
-            "attune.yaml keeps 5 % of the customers out of everything personal from then on"
-        )
-        return said | {"sample_ratio": None, "why": why}
-    split = chi_square({"treated": counts[True], "held_out": counts[False]}, {"treated": 1 - share, "held_out": share})
-    ratio = {"p_value": split.p_value, "as_planned": not split.alarm, "why": split.why}
-    few = f"the holdout has {counts[False]} customers and {counts[True]} are treated; at least 2 of each are needed"
-    return said | {"sample_ratio": ratio, "why": few if min(counts.values()) < 2 else None}
-
-
 def _covers(ordered: ir.Table) -> float | None:
     """The share of the money of orders and refunds of the period for which the margin is known."""
     inside = ordered.filter(ordered.month != EARLIER)
@@ -140,15 +101,18 @@ def _covers(ordered: ir.Table) -> float | None:
     return sums["covered"] / sums["gross"] if sums["gross"] else None
 
 
-def _outside(rows: ir.Table, people: ir.Table, when: Period) -> Said:
-    """What was ordered in the period by nobody known, or by who did not agree."""
+def _outside(rows: ir.Table, spent: pa.Table, people: ir.Table, when: Period) -> Said:
+    """What was ordered in the period by nobody known, or by who did not agree; and what offers to them cost."""
+    import ibis
+
     inside = lines(rows.filter(rows.time >= when.start), None).anti_join(people, "customer")
     bought = inside.name == ORDERED
     sums = inside.aggregate(
         orders=inside.order.nunique(where=bought), revenue=bought.ifelse(inside.money, -inside.money).sum()
     )
     (found,) = sums.to_pyarrow().to_pylist()
-    return {"orders": float(found["orders"] or 0), "revenue": float(found["revenue"] or 0.0)}
+    cost = ibis.memtable(spent).anti_join(people, "customer").cost.sum().to_pyarrow().as_py()
+    return {name: float(value or 0.0) for name, value in (found | {"cost": cost}).items()}
 
 
 def write(workspace: Workspace, report: Said) -> Path:
@@ -169,10 +133,3 @@ def stored(reports: Path, now: datetime, name: str = NAME) -> Said | None:
     report: Said = json.loads(path.read_text(encoding="utf-8"))
     made = datetime.fromisoformat(report["computed_at"])
     return report | {"age_seconds": max(0, int((utc(now) - utc(made)).total_seconds()))}
-
-
-def _notes(column: str | None, scored: Sequence[str]) -> Iterator[str]:
-    if column is None:
-        yield "margin is not known: catalog.csv has no column `cost`, what a unit costs you, or `margin`, what it earns"
-    for key in scored:
-        yield f"the segment {key!r} asks for a score; what that was as the period began is not kept, so it is not told"

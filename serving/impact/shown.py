@@ -13,16 +13,7 @@ ALPHA = 0.05
 
 def impact(report: Said) -> Iterator[str]:
     """The report of impact."""
-    holdout, currency = report["holdout"], report["currency"]
-    yield f"impact from {report['from']} to {report['to']} ({report['timezone']}), money in {currency}"
-    yield f"{holdout['treated']:,} customers treated, {holdout['held_out']:,} of the global holdout"
-    if holdout["why"]:
-        yield holdout["why"]
-    ratio = holdout["sample_ratio"]
-    if ratio is not None and not ratio["as_planned"]:
-        yield f"the holdout is not as large as planned, so no increment here is to be believed ({ratio['why']})"
-    if holdout["reached"]:
-        yield f"{holdout['reached']:,} of the holdout were sent messages all the same, which makes increments too small"
+    yield from _head(report)
     yield ""
     yield f"{'':<34}{'orders':>9}{'incremental':>13}  {'revenue':>12}{'incremental':>13}  {'95 % interval':<26}"
     yield _row("all", report["total"])
@@ -35,6 +26,50 @@ def impact(report: Said) -> Iterator[str]:
     yield from _margin(report)
     yield report["population"]["left_out"]
     yield from report["notes"]
+
+
+def journey(report: Said) -> Iterator[str]:
+    """The report of the journey."""
+    yield from _head(report)
+    names = {step["key"]: step["name"] for step in report["steps"]}
+    for row in report["rows"]:
+        key = row["key"] if row["group"] is None else f"{row['group']}: {row['key']}"
+        yield ""
+        yield f"{row['by']} {key}" if row["by"] != key else "all"
+        if row["why"]:
+            yield f"  increments are not to be believed: {row['why']}"
+        yield f"  {'':<14}{'customers':>10}{'of before':>11}  {'95 % interval':<18}{'days':>7}{'incremental':>13}"
+        for step in row["steps"]:
+            yield f"  {names[step['step']]:<14}{_step(step)}".rstrip()
+    yield report["population"]["left_out"]
+    yield from report["notes"]
+
+
+def _step(step: Said) -> str:
+    share, days = _share(step["share"]), "-" if step["days"] is None else f"{step['days']:.1f}"
+    interval = "" if step["share"] is None else f"{_share(step['lower'])} to {_share(step['upper'])}"
+    more = "-" if step["incremental"] is None else f"{step['incremental']:+,.0f}"
+    return f"{step['customers']:>10,}{share:>11}  {interval:<18}{days:>7}{more:>13}  {_sure(step)}"
+
+
+def _head(report: Said) -> Iterator[str]:
+    holdout, money = report["holdout"], report["currency"]
+    yield f"{report['kind']} from {report['from']} to {report['to']} ({report['timezone']}), money in {money}"
+    yield f"{holdout['treated']:,} customers treated, {holdout['held_out']:,} of the global holdout"
+    if holdout["why"]:
+        yield holdout["why"]
+    ratio = holdout["sample_ratio"]
+    if ratio is not None and not ratio["as_planned"]:
+        yield f"the holdout is not as large as planned, so no increment here is to be believed ({ratio['why']})"
+    if holdout["reached"]:
+        yield f"{holdout['reached']:,} of the holdout were sent messages all the same, which makes increments too small"
+
+
+def _sure(found: Said) -> str:
+    """The verdict, with a warning where it would not stand among the others."""
+    said = found["verdict"] or ""
+    chance = said in SURE and (found.get("p_adjusted") or 0.0) > ALPHA
+    return f"{said} (of so many that may be chance)" if chance else said
 
 
 def _margin(report: Said) -> Iterator[str]:
@@ -53,10 +88,7 @@ def _row(name: str, row: Said) -> str:
     sums = [f"{cell['treated'] + cell['held_out']:,.0f}" for cell in (orders, revenue)]
     more = ["-" if cell["incremental"] is None else f"{cell['incremental']:+,.0f}" for cell in (orders, revenue)]
     interval = "" if revenue["lower"] is None else f"{revenue['lower']:+,.0f} to {revenue['upper']:+,.0f}"
-    said = revenue["verdict"] or ""
-    if said in SURE and revenue.get("p_adjusted", 0.0) > ALPHA:
-        said += " (of so many rows that may be chance)"
-    said = "not to be believed: " + row["why"] if row.get("why") else said
+    said = f"not to be believed: {row['why']}" if row.get("why") else _sure(revenue)
     return f"{name[:33]:<34}{sums[0]:>9}{more[0]:>13}  {sums[1]:>12}{more[1]:>13}  {interval:<26}{said}".rstrip()
 
 
