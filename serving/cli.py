@@ -342,6 +342,24 @@ def report_journey(workspace: WorkspaceOption = None, first: FirstDay = None, la
     typer.echo(f"stored: {path}")
 
 
+@experiments.command("sql")
+def sql_of_experiment(
+    key: Annotated[str, typer.Argument(help="The experiment's key, as its file in experiments/ says.")],
+    workspace: WorkspaceOption = None,
+    dialect: Annotated[Literal["duckdb", "postgresql"], typer.Option(help="The database that is asked.")] = "duckdb",
+    customer: Annotated[str, typer.Option(help="The column that holds the customer's id.")] = "customer",
+) -> None:
+    """Print the SQL that gives a customer the arm that the service gives; NULL for who is not in the experiment.
+
+    Example: attune experiment sql checkout-badge --dialect postgresql -w shop
+    """
+    from serving.experiments.assignment import arm_sql
+    from serving.experiments.challenges import experiment
+
+    shop = opened(workspace)
+    typer.echo(arm_sql(experiment(shop, key), dialect, customer, shop.settings.holdout))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs a verb: bad input is one line and exit 2, a failure one line and exit 1; `--debug` shows the trace."""
     for name in ("BENTOML_DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
