@@ -185,6 +185,8 @@ def _beside(report: Said) -> Iterator[str]:
         ends = f"; next look {looks['next']}, end {looks['end']}" if looks["next"] else ""
         yield f"{many}, {looks['fraction']:.0%} of the planned size{ends}"
     for one in (report["segments"] or {}).get("interactions", ()):
+        if one["metric"] not in report["roles"]["primary"]:
+            continue
         differs = "differs" if one["p_value"] < LEVEL else "does not distinguishably differ"
         yield f"{one['metric']} of {one['arm']} {differs} between segments (p = {one['p_value']:.3f})"
     for arm in (report["novelty"] or {}).get("arms", ()):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from serving.experiments.looks import DAY, LATELY, Looks
@@ -93,7 +93,7 @@ def until(looks: Looks) -> str:
 
 def _days(now: datetime, moment: datetime) -> str:
     days = max(1, math.ceil((moment - now) / DAY))
-    return f"about {days:,} more day{'s' if days > 1 else ''}, until {now + timedelta(days=days):%Y-%m-%d}"
+    return f"about {days:,} more day{'s' if days > 1 else ''}, until {moment:%Y-%m-%d}"
 
 
 def verdict(
