@@ -25,6 +25,7 @@ from features.segments import FOLDER as SEGMENTS
 from features.workspace import SETTINGS, Workspace
 from serving.decisions.state import BUNDLED_HASH
 from serving.experiments.definitions import FOLDER as EXPERIMENTS
+from serving.experiments.metrics import FILE as METRICS
 from training.policies.prices import FILE as PLAN
 from training.recommenders.own import Own
 from training.release import MANIFEST, MODEL, Release, current, load_release
@@ -62,7 +63,7 @@ def write(workspace: Workspace, folder: Path) -> list[str]:
 
 def rules(workspace: Workspace, target: Path) -> None:
     """Copies what decides beside the models: the workspace's own files under its hash; none is of a customer."""
-    own = [workspace.folder / name for name in (SETTINGS, OFFERS, PLACEMENTS)]
+    own = [workspace.folder / name for name in (SETTINGS, OFFERS, PLACEMENTS, METRICS)]
     folders = (EXPERIMENTS, SEGMENTS, slots.FOLDER, slots.TEMPLATES)
     own += [path for folder in folders for path in (workspace.folder / folder).glob("*") if path.suffix in WRITTEN]
     for path in filter(Path.exists, own):

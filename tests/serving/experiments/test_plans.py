@@ -11,6 +11,7 @@ import pytest
 from features.decisions import Decision, Option
 from features.ledger import Ledger
 from features.workspace import Workspace, create
+from serving.bundle import rules
 from serving.decisions.journal import Journal
 from serving.decisions.state import State
 from serving.experiments.definitions import Experiment, read_experiments
@@ -89,6 +90,16 @@ def test_the_service_knows_the_hash_of_each_experiment(shop: Workspace) -> None:
     state = State.rules(shop)
     known = read_metrics(shop.folder)
     assert state.plans == {key: plan_hash(one, known) for key, one in read_experiments(shop.folder).items()}
+
+
+def test_a_bento_knows_them_too_by_the_workspaces_own_metrics(shop: Workspace, tmp_path: Path) -> None:
+    (shop.folder / "metrics.yaml").write_text("metrics: [{key: wishes, name: Wishes, numerator: {event: Wished}}]")
+    (shop.folder / "experiments" / "own.yaml").write_text("key: own\narms: {a: 0.5, b: 0.5}\nprimary: [wishes]\n")
+    (bundled := tmp_path / "bundled").mkdir()
+    rules(shop, bundled)
+    plans = State.bundled(bundled).plans
+    assert "own" in plans
+    assert plans == State.rules(shop).plans
 
 
 def test_an_edit_after_the_first_exposure_is_told_with_both_hashes(shop: Workspace) -> None:
