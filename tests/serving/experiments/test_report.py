@@ -193,6 +193,27 @@ def test_a_report_is_built_from_assignments_and_orders_and_stored(shop: Workspac
     assert report["verdict"].startswith("ship treatment: conversion-rate is better by +0.3")
 
 
+def test_a_definition_that_was_edited_while_it_ran_is_told_with_both_hashes(shop: Workspace) -> None:
+    from features.history import append
+
+    append(shop, orders())
+    path = shop.folder / "experiments" / "checkout-badge.yaml"
+    planned = build(shop, read_experiments(shop.folder)["checkout-badge"], NOW)
+    assert planned["plan"]["hash"] == planned["plan"]["at_first_exposure"]
+    path.write_text(path.read_text().replace("window_days: 14", "window_days: 10"))
+    report = build(shop, read_experiments(shop.folder)["checkout-badge"], NOW + timedelta(days=1))
+    then, now = planned["plan"]["hash"], report["plan"]["hash"]
+    assert report["plan"] == {
+        "hash": now, "at_first_exposure": then, "changed": True, "since": "2026-02-02T00:00:00Z",
+    }  # fmt: skip
+    said = (
+        f"the definition was edited after the first exposure (plan {then} then, {now} now since 2026-02-02T00:00:00Z)"
+    )
+    assert said in report["verdict"]
+    assert report["verdict"].startswith("ship treatment: ")
+    assert any(said in one for one in report["warnings"])
+
+
 def test_before_a_window_has_closed_it_is_too_early_and_when_that_will_be_is_said(shop: Workspace) -> None:
     from features.history import append
 
