@@ -183,10 +183,12 @@ def test_before_the_planned_size_a_test_of_one_look_says_to_keep_going_whatever_
 
 
 def test_a_test_whose_last_day_is_over_is_judged_by_what_it_has(ran: Any) -> None:
-    """400 come in ten days; the last one is the tenth, and 800 were planned."""
+    """400 come in ten days; the last one, in Berlin, is the tenth, and 800 were planned."""
     workspace, end = shop(ran, 4.0), date(2026, 1, 10)
     said = report_of(workspace, 7, end=end, customers=800)["verdict"]
-    assert said.startswith("keep going: about 7 more days, until 2026-01-15, with fewer customers than planned; 800")
+    assert said.startswith(
+        "keep going: about 7 more days, until 2026-01-14, with fewer customers than planned; 800"
+    )  # 23:00
     over = report_of(workspace, 14, end=end, customers=800)
     assert over["verdict"].startswith("ship treatment")
     assert "the last day is over with 50% of the planned size: it finds less than was planned" in over["warnings"]
