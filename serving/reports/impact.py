@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from features.workspace import Workspace
-from serving.reports import experiment_charts, impact_charts
+from serving.reports import campaign, experiment_charts, impact_charts
+from serving.reports import impact_engagement as engaged
 from serving.reports.experiment_words import says
 from serving.reports.rows import csv_of
 from training.reports.page import Page, anchor, interval, kind_of, shown, signed, stored, whole
@@ -41,6 +42,7 @@ def write(workspace: Workspace, report: Report) -> list[Path]:
     """Stores the report as JSON, HTML and CSV; the paths."""
     path = stored(workspace, "impact", report, page(report))
     whole(path.with_suffix(".csv"), csv_of(report))
+    campaign.write(workspace, report)
     return [path.with_suffix(".json"), path, path.with_suffix(".csv")]
 
 
@@ -53,10 +55,12 @@ def page(report: Report) -> Page:
     for warning in _warnings(report["holdout"]):
         told.warning(warning)
     breakdowns = [name for name in BY if report["by"].get(name)]
-    told.links("Parts of this report", {BY[name]: f"#{anchor(BY[name])}" for name in breakdowns})
+    titles = [*(BY[name] for name in breakdowns), *engaged.titles(report)]
+    told.links("Parts of this report", {title: f"#{anchor(title)}" for title in titles})
     _total(told, report)
     for name in breakdowns:
         _by(told, report, name)
+    engaged.section(told, report)
     _method(told, report)
     return told
 
@@ -167,6 +171,8 @@ def _row(name: str, row: Row, report: Report) -> dict[str, Any]:
     }
     if report["total"].get("margin"):
         found |= {"margin, incremental": margin.get("incremental"), "net": net.get("value")}
+    if row.get("why") is not None:
+        found |= {"note": row["why"] or "–"}
     if name in ("channel", "campaign"):
         found |= {"attributed: orders": last.get("orders"), "attributed: revenue": last.get("revenue")}
     return found

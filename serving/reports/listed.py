@@ -12,6 +12,7 @@ from features.events import utc
 from serving.reports.shelf import SEVERAL, Entry
 from training.reports.page import STYLE, policy
 
+ASIDE = ("campaigns",)  # there may be many, and the report of impact has them all: shown where they are asked for
 MOST = 200  # reports on a page; the JSON has all
 DAY = 86_400
 WORDS = {
@@ -43,7 +44,7 @@ def told(entries: Sequence[Entry], now: datetime) -> dict[str, Any]:
 
 def page(entries: Sequence[Entry], kind: str | None, now: datetime) -> str:
     """The list as one page of HTML that asks nobody else; of one kind where it is given."""
-    shown = [one for one in entries if kind in (None, one.kind)]
+    shown = [one for one in entries if (kind or one.kind) == one.kind and (kind or one.kind not in ASIDE)]
     rows = "".join(_row(one, now) for one in shown[:MOST])
     more = f"<p class='soft'>{len(shown) - MOST:,} older ones are not shown.</p>" if len(shown) > MOST else ""
     none = "<p>Nothing is stored yet: <code>attune report experiment KEY</code> stores a report.</p>"
