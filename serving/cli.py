@@ -332,14 +332,15 @@ def report_journey(workspace: WorkspaceOption = None, first: FirstDay = None, la
 
     from serving.impact import shown
     from serving.impact.journey import build
-    from serving.impact.report import write
+    from serving.reports.journey import write
 
     shop = opened(workspace)
     report = build(shop, first and first.date(), last and last.date(), datetime.now(UTC))
-    path = write(shop, report)
+    paths = write(shop, report)
     for line in shown.journey(report):
         typer.echo(line)
-    typer.echo(f"stored: {path}")
+    for path in paths:
+        typer.echo(f"stored: {path}")
 
 
 @experiments.command("sql")

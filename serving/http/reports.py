@@ -30,7 +30,7 @@ VERBS = {  # what makes a report of the kind
     "uplift": "report uplift",
     "campaigns": "report impact",
     "impact": "report impact",
-    "journey": "report impact",
+    "journey": "report journey",
     "segments": "segments",
 }
 

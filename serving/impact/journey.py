@@ -10,7 +10,8 @@ Times are medians over those of whom both steps were seen, in this order, with t
     {... the same head as the report of impact ("kind": "journey"), "notes",
      "steps": [{"key", "name"}],
      "rows": [{"by": "all", "source" or "segment", "group" (of segments: their file), "key",
-               "customers": {"treated", "held_out"}, "why" ("": the increments may be believed), "steps": [STEP]}]}
+               "customers": {"treated", "held_out"}, "why" ("": the increments may be believed), "steps": [STEP]}],
+     "cohorts": [{"cohort" (month of the first order), "customers", "again": [customers, per month after it]}]}
 
     STEP  {"step", "customers", "share" (of the step before; of the first: of all), "lower", "upper",
            "lost" (customers since the step before), "days", "days_lower", "days_upper" (median since the step before),
@@ -35,13 +36,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import stats
 
-from features.events import ADDED, ENGAGED, ORDERED, PAGE, REMOVED, VIEWED
+from features.events import ADDED, ENGAGED, ORDERED, PAGE, REMOVED, VIEWED, utc
 from features.workspace import Workspace
 from serving.experiments.moments import MIN_CUSTOMERS, Moments
 from serving.experiments.ratio import chi_square
 from serving.impact.gathered import Gathered, gather
 from serving.impact.incremental import NOTHING_TO_SAY, compared
 from serving.impact.population import AGAIN, SENT
+from serving.impact.retention import cohorts
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -90,7 +92,9 @@ def build(workspace: Workspace, first: date | None, last: date | None, now: date
     ]
     _discovered(rows)
     steps = [{"key": key, "name": name} for key, name in STEPS.items()]
-    return gathered.head(NAME) | {"steps": steps, "rows": rows, "notes": gathered.notes()}
+    until = min(gathered.when.until, utc(now))
+    again = cohorts(gathered.rows, gathered.people, workspace.settings.timezone, until)
+    return gathered.head(NAME) | {"steps": steps, "rows": rows, "cohorts": again, "notes": gathered.notes()}
 
 
 def _walked(gathered: Gathered) -> Walked:

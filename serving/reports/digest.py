@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
@@ -42,23 +42,29 @@ def digest(workspace: Workspace, now: datetime, faults: Sequence[str] = ()) -> D
 
 
 def recomputed(workspace: Workspace, now: datetime) -> list[str]:
-    """Computes the report of every test and of impact anew; what could not be, in words."""
+    """Computes the report of every test, of impact and of the journey anew; what could not be, in words."""
     from serving.experiments.challenges import all_experiments
     from serving.experiments.report import build
-    from serving.impact.report import build as build_impact
-    from serving.reports import experiment, impact
+    from serving.impact import journey as walked
+    from serving.impact import report as brought
+    from serving.reports import experiment, impact, journey
 
-    faults = []
-    for key, test in all_experiments(workspace).items():
-        try:
-            experiment.write(workspace, build(workspace, test, now))
-        except ValueError as error:
-            faults.append(f"experiment {key}: {error}")
+    jobs: dict[str, Callable[[], object]] = {
+        f"experiment {key}": lambda test=test: experiment.write(workspace, build(workspace, test, now))  # type: ignore[misc]  # the loop's own
+        for key, test in all_experiments(workspace).items()
+    }
+    jobs["impact"] = lambda: impact.write(workspace, brought.build(workspace, None, None, now))
+    jobs["journey"] = lambda: journey.write(workspace, walked.build(workspace, None, None, now))
+    return [f"{name}: {fault}" for name, job in jobs.items() if (fault := _tried(job))]
+
+
+def _tried(job: Callable[[], object]) -> str:
+    """What was wrong, in words; nothing where it was done."""
     try:
-        impact.write(workspace, build_impact(workspace, None, None, now))
+        job()
     except ValueError as error:
-        faults.append(f"impact: {error}")
-    return faults
+        return str(error)
+    return ""
 
 
 def _counted(entries: Sequence[Entry]) -> str:
