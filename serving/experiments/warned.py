@@ -39,6 +39,6 @@ def _money(gathered: Gathered) -> Iterator[str]:
             whole, largest = row[f"{one.value}_sum"], row[f"{one.value}_most"]
             if whole < 0:
                 yield f"{one.metric.key} of {row['arm']} is below 0 in all: more was given back than paid"
-            elif largest > MUCH * whole:
+            elif whole > 0 and largest > MUCH * whole:
                 capped = "" if one.metric.cap is None else "; what is above the cap does not count"
                 yield f"one customer has {largest / whole:.0%} of the {one.metric.key} of {row['arm']}{capped}"

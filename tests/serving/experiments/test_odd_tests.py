@@ -70,6 +70,14 @@ def test_negative_revenue_is_told_without_a_lift(ran: Any) -> None:
     assert "money of control is below 0 in all: more was given back than paid" in report["warnings"]
 
 
+def test_money_that_was_all_given_back_is_no_error(ran: Any) -> None:
+    money = {n: 20.0 + n for n in range(40)}
+    report = report_of(ran, EVERYBODY + orders({**money, 1: 50.0}) + orders(money, "Order Refunded"))
+    assert [warning for warning in report["warnings"] if "money" in warning] == [
+        "one customer has 100% of the money of treatment"
+    ]
+
+
 def test_a_ratio_of_which_nobody_has_the_denominator_says_so(ran: Any) -> None:
     report = report_of(ran, EVERYBODY, primary=["open-rate"])
     found = report["arms"][1]["metrics"]["open-rate"]
