@@ -3,11 +3,12 @@
     python -m benchmarks experiments-coverage [--seed N]
 
 In the treatment it is opened, clicked and bought `LIFT` more often (`experiments_shop.py`). The truth of a metric is
-its difference among two million customers, capped where the metric is. A cell is a metric at 50/50 or 95/5; its rate
+its difference among two million customers, capped where the metric is; of lifetime value the
+expectation (Fader, Hardie & Lee 2005). A cell is a metric at 50/50 or 95/5; its rate
 passes where the 99 % binomial interval, corrected for the number of cells, overlaps 93 to 97 %.
 
 `cells_covered`: share of cells that pass; the rates stand under `comparators`, with how often the truth lay below the
-interval and above it. Lifetime value is measured apart (`experiments_lifetime.py`).
+interval and above it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.experiments_false_alarms import METRICS, RUNS, SHARES, TIME, passes, tested
-from benchmarks.experiments_shop import WINDOW, capped, drawn
+from benchmarks.experiments_false_alarms import METRICS, RUNS, SHARES, TIME, VALUE, passes, tested
+from benchmarks.experiments_shop import LEAVING, WINDOW, capped, drawn
 from serving.experiments.metrics import standard
 
 LIFT, BAND = 0.2, (0.93, 0.97)
@@ -66,6 +67,9 @@ def run(seed: int, truth: dict[str, float], number: int) -> list[Held]:
 
 
 def _truth(metric: str, seed: int, part: int) -> float:
+    if metric == VALUE:
+        window = np.array([int(WINDOW)])
+        return LEAVING.value(window, (1 + LIFT, 1.0)) - LEAVING.value(window, (1.0, 1.0))
     shop = drawn(np.random.default_rng([seed, 2, part]), customers=MANY, lift=LIFT)
     treated = shop.arm(0.5)
     if metric == TIME:

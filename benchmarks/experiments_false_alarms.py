@@ -8,7 +8,7 @@ windows have closed, and after each day whose customers' windows have, by Lan an
 of cells, overlaps the band: 4 to 6 % fixed, at most 6 % over the looks, at most 3.5 % in each tail of either.
 
 `cells_fixed`, `cells_looks`, `cells_tails`: shares of cells that pass; the rates stand under `comparators`.
-`srm_false`, `srm_found`: of `experiments_ratio.py`. Lifetime value is measured apart (`experiments_lifetime.py`).
+`srm_false`, `srm_found`: of `experiments_ratio.py`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ from serving.experiments.bounds import bounds
 from serving.experiments.conversion import curve, difference
 from serving.experiments.metrics import standard
 from serving.experiments.moments import Moments
+from serving.experiments.worth import Bought, Worth
 
 RUNS = 2_000
 SHARES = {"50/50": 0.5, "95/5": 0.95}
 TIME = "time-to-conversion"
-METRICS = (*MEANS, TIME)
+VALUE = "lifetime-value"
+METRICS = (*MEANS, TIME, VALUE)
 FIXED, MOST, TAIL = (0.04, 0.06), 0.06, 0.035
 Found = tuple[str, str, str, int]  # metric, shares, fixed or looks, and the side on which they are told apart
 Rows = NDArray[np.intp]
@@ -130,7 +132,16 @@ def tested(shop: Shop, metric: str, share: float, rows: Rows, bound: float | Non
         except (TypeError, ValueError):  # an arm is empty, or has too few customers
             return -np.inf, np.inf
         return told.lower, told.upper
+    if metric == VALUE:
+        return _worth(shop, treated, rows, bound)
     columns = capped(shop.columns[metric][rows], metric)
     shape = Shape(ratio=standard()[metric].kind == "ratio", before=bool(standard()[metric].before_days))
     found = compare(Moments.of(columns[~treated]), Moments.of(columns[treated]), shape, bound=bound)
+    return (-np.inf, np.inf) if found is None else (found.lower, found.upper)
+
+
+def _worth(shop: Shop, treated: NDArray[np.bool_], rows: Rows, bound: float | None) -> tuple[float, float]:
+    columns = shop.bought.columns
+    arms = {name: Bought(*(one[rows[arm]] for one in columns)) for name, arm in (("b", treated), ("a", ~treated))}
+    found = Worth.of(arms, int(WINDOW), standard()[VALUE].horizon).test("b", "a", bound)
     return (-np.inf, np.inf) if found is None else (found.lower, found.upper)

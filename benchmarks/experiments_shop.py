@@ -2,6 +2,8 @@
 
 Customers are assigned over `DAYS` days. Tastes differ: who opens (Beta), who buys (Gamma), who spends (log-normal), so
 that a few bring most of the money. `lift` multiplies, in the treatment, how often it is opened, clicked and bought.
+
+Lifetime value is of customers who may leave for good, which those above do not: of `LEAVING`, as many to begin with.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.experiments_lifetime import World
 from serving.experiments.metrics import standard
+from serving.experiments.worth import Bought
 
 Array = NDArray[np.float64]
 CUSTOMERS, DAYS, WINDOW = 4_000, 14, 14.0
@@ -19,6 +23,7 @@ BUYS = 0.012  # orders a day of the mean customer
 SHAPE = 0.7  # of the Gamma that they differ by
 SPREAD = 1.0  # of the logarithm of what an order brings; a tail like that of shops
 CLICKS, REFUNDS = 0.15, 0.05
+LEAVING = World(r=SHAPE, alpha=SHAPE / BUYS)  # when they leave, and what they spend, is as of CDNOW's
 MEANS = ("open-rate", "click-through-rate", "conversion-rate", "revenue", "repeat-purchase-rate")
 
 
@@ -30,6 +35,7 @@ class Shop:
     bucket: Array
     columns: dict[str, Array]
     first: Array  # days until the first order, infinite where none came
+    bought: Bought  # by those who may leave
 
     def arm(self, share: float) -> NDArray[np.bool_]:
         """True in the treatment, which has this share."""
@@ -57,7 +63,9 @@ def drawn(rng: np.random.Generator, *, customers: int = CUSTOMERS, lift: float =
         "revenue": np.c_[money, past],
         "repeat-purchase-rate": (orders >= 2).astype(float)[:, None],
     }
-    return Shop(day, bucket, {name: part.astype(float) for name, part in columns.items()}, first)
+    kept, last, mean = LEAVING.purchases(np.full(customers, int(WINDOW)), (more, np.ones(customers)), rng)
+    bought = Bought(kept * mean, kept.astype(float), np.floor(last), kept * mean)
+    return Shop(day, bucket, {name: part.astype(float) for name, part in columns.items()}, first, bought)
 
 
 def capped(columns: Array, key: str) -> Array:

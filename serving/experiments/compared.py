@@ -2,13 +2,14 @@
 
 mean, ratio   moments of the customers whose window has closed       -> analysis.compare
 time          curves of all assigned, seen until now or their window -> conversion.difference
+value         orders of the customers whose window has closed        -> worth.Worth.test
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +19,7 @@ from serving.experiments.conversion import BOUND, Curve, curve, difference, draw
 from serving.experiments.looks import Looks
 from serving.experiments.moments import MIN_CUSTOMERS, Moments
 from serving.experiments.values import Columns, capped, cells, waits
+from serving.experiments.worth import Worth, worth
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -30,10 +32,11 @@ UNTOLD: Said = {**dict.fromkeys(NUMBERS), "verdict": verdict(0.0, 0.0)}  # nobod
 
 @dataclass(frozen=True)
 class Evidence:
-    """Per arm and metric the moments, and of a metric of time the curve."""
+    """Per arm and metric the moments, and of a metric of time the curve; per metric of value what it is by arm."""
 
     moments: Mapping[str, Mapping[str, Moments]]
     curves: Mapping[str, Mapping[str, Curve]]
+    worths: Mapping[str, Worth] = field(default_factory=dict)
 
     @classmethod
     def of(cls, table: ir.Table, told: Sequence[Columns], as_of: datetime) -> Self:
@@ -44,11 +47,12 @@ class Evidence:
             if one.metric.kind == "time":
                 for (arm,), seen in waits(table, one, as_of).items():
                     curves.setdefault(arm, {})[one.metric.key] = curve(*seen)
-        return cls(moments, curves)
+        return cls(moments, curves, {one.metric.key: worth(table, one, as_of) for one in told if one.purchases})
 
     def closed(self, arm: str) -> int:
-        """The customers who count for every metric of means."""
-        return min((one.count for one in self.moments.get(arm, {}).values()), default=0)
+        """The customers who count for every metric of means and of value."""
+        counts = [one.count for one in self.moments.get(arm, {}).values()]
+        return min([*counts, *(one.customers.get(arm, 0) for one in self.worths.values())], default=0)
 
     def of_arm(self, arm: str, control: str, told: Sequence[Columns], looks: Looks | None = None) -> dict[str, Said]:
         """By metric what it is in the arm and, but for the control, how that differs: at this look, or at one only."""
@@ -60,6 +64,9 @@ class Evidence:
             ours, theirs = (self.curves.get(name, {}).get(key) for name in (arm, control))
             others = None if arm == control else theirs
             return {} if ours is None or theirs is None else _waited(ours, others, one, looks)
+        if one.metric.kind == "value":
+            found = self.worths.get(key)
+            return {} if found is None else _worth(found, arm, control, one, looks)
         if key not in self.moments.get(arm, {}):
             return {}
         return of_means(self.moments[arm][key], None if arm == control else self.moments[control][key], one, looks)
@@ -105,6 +112,31 @@ def _believed(one: Columns, test: Told, control: tuple[int, float], treated: int
     ours = Summary(treated, sign * (mean + test.difference), variance / treated)
     belief = lift_of_means(theirs, ours, weak_prior(theirs))
     return {"chance_to_beat": belief.beats, "expected_loss": belief.loss}
+
+
+def _worth(found: Worth, arm: str, control: str, one: Columns, looks: Looks | None) -> Said:
+    """What a customer of the arm brought and is expected to bring; why, where nothing can be expected."""
+    realised, mean = found.realised.get(arm), found.mean(arm)
+    customers, others = (found.customers.get(name, 0) for name in (arm, control))
+    said: Said = {
+        "customers": customers,
+        "mean": mean,
+        "realised": realised,
+        "forecast": None if mean is None or realised is None else mean - realised,
+        "horizon_days": found.days,
+    }
+    if mean is None:
+        said["untold"] = found.why(arm, arm) or f"no window of a customer of {arm!r} has closed"
+    if arm == control:
+        return said
+    bound = None if looks is None else looks.bound(one.window)
+    test, theirs = found.test(arm, control, bound), found.mean(control)
+    if test is None or theirs is None or bound == math.inf:
+        why = found.why(arm, control) or ("no planned look is due yet" if bound == math.inf else "nobody differs")
+        return {"untold": why} | said | UNTOLD
+    told = {name: _finite(value) for name, value in asdict(test).items()} | {"verdict": test.verdict}
+    told |= _looked(test.difference / test.error, one, looks)
+    return said | told | _believed(one, test, (others, theirs), customers)
 
 
 def _waited(ours: Curve, theirs: Curve | None, one: Columns, looks: Looks | None) -> Said:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PEOPLE = pa.schema({"customer": pa.string(), "arm": pa.string(), "first": pa.timestamp("us")}.items())
 MEANS = ("mean", "ratio")  # the kinds whose tests need no more than moments
 DAY = 86_400.0
+CENT = 0.005  # what is left of an order and is less than half a cent is nothing
 Cell = tuple[Any, ...]
 Waits = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]  # days, whether it happened, customers
 
@@ -45,7 +46,12 @@ class Columns:
         found = [self.value]
         found += [f"{self.value}d"] if self.metric.denominator is not None else []
         found += [f"{self.value}b"] if self.metric.before_days else []
-        return found
+        return found + self.purchases
+
+    @property
+    def purchases(self) -> list[str]:
+        """Of a value: how many orders the customer kept in the window, days until the last, and their money."""
+        return [f"{self.value}{part}" for part in ("n", "l", "s")] if self.metric.kind == "value" else []
 
 
 def columns(metrics: Sequence[Metric], window_days: int) -> list[Columns]:
@@ -79,8 +85,31 @@ def values(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Ta
             )
     sums = done.group_by("customer").aggregate(**made)
     found = people.left_join(sums, "customer").drop("customer_right")
+    for one in wanted:
+        if one.purchases:
+            found = found.left_join(orders(done, one), "customer").drop("customer_right")
     filled = [name for one in wanted if one.metric.kind != "time" for name in one.names]
     return found.mutate(**{name: found[name].fill_null(0.0) for name in filled})
+
+
+def orders(done: ir.Table, one: Columns) -> ir.Table:
+    """Per customer the orders of the window that were kept, whole days until the last, and what they brought.
+
+    What was given back of an order within the window is taken off it; one that nothing is left of, or that was free,
+    counts as none. A refund that names no order of the window is taken off the money of the window only.
+    """
+    measure = one.metric.numerator
+    inside = done.filter((done.time >= done["first"]) & (done.time < done["first"] + _interval(one.window)))
+    bought = _of(inside, measure)
+    each = inside.group_by("customer", order=inside.order_id.coalesce(inside.message_id)).aggregate(
+        money=summed(inside, measure, bought.notnull()),
+        day=((inside.time.epoch_seconds() - inside["first"].epoch_seconds()) / DAY).floor().min(where=bought),
+    )
+    kept = each.filter(each.day.notnull() & (each.money >= CENT))
+    number, last, money = one.purchases
+    return kept.group_by("customer").aggregate(
+        **{number: kept.count().cast("float64"), last: kept.day.max().cast("float64"), money: kept.money.sum()}
+    )
 
 
 def joined(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Table:
@@ -110,14 +139,19 @@ def cells(
     asked: dict[str, Any] = {}
     told = [one for one in wanted if one.metric.kind in MEANS]
     for one in told:
-        closed = table["first"] + _interval(one.window) <= utc(as_of)
-        asked[f"{one.value}_n"] = closed.sum()
+        over = closed(table, one, as_of)
+        asked[f"{one.value}_n"] = over.sum()
         for left, name in enumerate(one.names):
-            asked[f"{name}_mean"] = table[name].mean(where=closed)
+            asked[f"{name}_mean"] = table[name].mean(where=over)
             for other in one.names[left:]:
-                asked[f"{name}_{other}"] = table[name].cov(table[other], where=closed, how="sample")
+                asked[f"{name}_{other}"] = table[name].cov(table[other], where=over, how="sample")
     found = table.group_by(list(by)).aggregate(**asked).to_pyarrow().to_pylist()
     return {tuple(row[name] for name in by): {one.metric.key: _moments(row, one) for one in told} for row in found}
+
+
+def closed(table: ir.Table, one: Columns, as_of: datetime) -> ir.BooleanValue:
+    """Whether a customer's window of the metric has closed."""
+    return table["first"] + _interval(one.window) <= utc(as_of)
 
 
 def waits(table: ir.Table, one: Columns, as_of: datetime, by: Sequence[str] = ("arm",)) -> dict[Cell, Waits]:
