@@ -60,39 +60,48 @@ class Population:
 
 def population(workspace: Workspace, events: Events, when: Period, now: datetime) -> Population:
     """Who is told of."""
-    ledger = Ledger.at(workspace.ledger)
-    agreed = consented_customers(ledger, purpose="analytics", as_of=now)
-    rows = events.before(min(when.until, utc(now)))
-    total = int(rows.customer.nunique().to_pyarrow().as_py())
-    here = rows.filter(rows.customer.notnull())
-    done = here.filter(~here.name.isin(SENT)).group_by("customer").aggregate(first=here.time.min()).to_pyarrow()
-    since = _agreed_since(ledger, now)
-    for customer, first in zip(done["customer"].to_pylist(), done["first"].to_pylist(), strict=True):
-        since[customer] = min(first, since.get(customer, first))
-    known = [customer for customer in agreed if customer in since and since[customer] < when.until]
-    among = set(agreed)
-    told = sum(one in among for one in here.select("customer").distinct().to_pyarrow()["customer"].to_pylist())
-    share = workspace.settings.holdout
+    ledger, rows = Ledger.at(workspace.ledger), events.before(min(when.until, utc(now)))
+    agreed = pa.table({"customer": pa.array(consented_customers(ledger, purpose="analytics", as_of=now), pa.string())})
+    first = _known_since(rows, _agreed_since(ledger, now), agreed, when)
+    who, share = first["customer"].combine_chunks(), workspace.settings.holdout
     return Population(
-        pa.array(known, pa.string()),
-        np.array([not held_out(customer, share) for customer in known], np.bool_),
-        np.array([since[customer] < when.start for customer in known], np.bool_),
-        left_out(total, total - told, "analytics"),
+        who,
+        np.array([not held_out(customer, share) for customer in who.to_pylist()], np.bool_),
+        first["since"].to_numpy() < np.datetime64(when.start),
+        _left_out(rows, agreed),
     )
 
 
-def _agreed_since(ledger: Ledger, now: datetime) -> dict[str, datetime]:
-    """When each person first agreed to analytics."""
+def _known_since(rows: ir.Table, words: pa.Table, agreed: pa.Table, when: Period) -> pa.Table:
+    """Since when each of those who agreed is known, sorted; without who was not before the period ended."""
+    import ibis
+
+    did = rows.filter(rows.customer.notnull(), ~rows.name.isin(SENT)).select("customer", since=rows.time)
+    both = did.union(ibis.memtable(words))
+    first = both.group_by("customer").aggregate(since=both.since.min()).semi_join(ibis.memtable(agreed), "customer")
+    return first.filter(first.since < when.until).order_by("customer").to_pyarrow()
+
+
+def _left_out(rows: ir.Table, agreed: pa.Table) -> str:
+    import ibis
+
+    here = rows.filter(rows.customer.notnull()).select("customer").distinct()
+    told = here.left_join(ibis.memtable(agreed).rename(yes="customer"), [("customer", "yes")])
+    (sums,) = told.aggregate(total=told.count(), told=told.yes.count()).to_pyarrow().to_pylist()
+    return left_out(sums["total"], sums["total"] - sums["told"], "analytics")
+
+
+def _agreed_since(ledger: Ledger, now: datetime) -> pa.Table:
+    """When each person agreed to analytics; of who has several ids a row each."""
     query = select(consents.c.customer, func.min(consents.c.time)).where(
         consents.c.purpose == "analytics", consents.c.granted, consents.c.time <= utc(now)
     )
     merged = persons(alias for alias in read_aliases(ledger) if alias.time < utc(now))
-    found: dict[str, datetime] = {}
     with ledger.read() as connection:
-        for customer, time in connection.execute(query.group_by(consents.c.customer)):
-            person = merged.get(customer, customer)
-            found[person] = min(time, found.get(person, time))
-    return found
+        found = connection.execute(query.group_by(consents.c.customer)).all()
+    names, times = zip(*found, strict=True) if found else ((), ())
+    whose = [merged.get(name, name) for name in names] if merged else list(names)
+    return pa.table({"customer": pa.array(whose, pa.string()), "since": pa.array(list(times), pa.timestamp("us"))})
 
 
 def segments(workspace: Workspace, events: Events, when: Period, found: Population) -> tuple[pa.Table, list[str]]:
