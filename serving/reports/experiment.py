@@ -111,9 +111,9 @@ def _metric(report: Report, arm: Report, key: str) -> dict[str, Any]:
         "metric": f"{name_of(report, key)}{f' ({unit})' if unit else ''}",
         "difference": told["difference"],
         "95 % interval": interval(told["lower"], told["upper"]),
-        "says": _says(report, key, found),
         report["control"]: times(by, control.get("mean")),
         arm["arm"]: told["mean"],
+        "says": _says(report, key, found),
     }
 
 

@@ -30,9 +30,9 @@ def told(rows: Rows, label: str, unit: str) -> alt.LayerChart:
 
 
 def frame_of(rows: Rows) -> float:
-    """How far a picture of these lifts reaches to both sides, in percent: as the middle one of them needs, twice."""
+    """How far a picture of these lifts reaches to both sides, in percent: four times what the middle one needs."""
     reach = sorted(max(abs(row["lower"]), abs(row["upper"])) for row in rows)
-    return max(LEAST_SHOWN, 2 * float(reach[len(reach) // 2]))
+    return max(LEAST_SHOWN, 4 * float(reach[len(reach) // 2]))
 
 
 def over_time(rows: Rows, unit: str) -> alt.LayerChart:

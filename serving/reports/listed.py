@@ -10,7 +10,7 @@ from typing import Any
 
 from features.events import utc
 from serving.reports.shelf import SEVERAL, Entry
-from training.reports.page import STYLE, policy
+from training.reports.page import STYLE, hashes_of, policy
 
 ASIDE = ("campaigns",)  # there may be many, and the report of impact has them all: shown where they are asked for
 MOST = 200  # reports on a page; the JSON has all
@@ -34,6 +34,10 @@ nav a[aria-current] { color: var(--ink); font-weight: 600; text-decoration: none
 form { display: inline; } button { font: inherit; background: none; border: 0; padding: 0; color: #1b5e9e;
   text-decoration: underline; cursor: pointer; }
 """
+CHART = '<script type="application/json" data-chart='
+OLD = (
+    '<div class="warning" role="alert">An older Attune wrote this page: no picture is drawn here. Write it anew.</div>'
+)
 OUT = '<form method="post" action="/reports/sign-out"><button>Sign out</button></form>'
 
 
@@ -67,7 +71,8 @@ def framed(html: str, path: Path, kind: str, age: int) -> str:
         f'<a href="{escape(name)}.json">JSON</a><a href="{escape(name)}.csv">CSV</a>'
         f'<span class="soft">computed {ago(age)}</span>{OUT}'
     )
-    return html.replace("<main>", f'{own}<main><nav aria-label="Reports">{links}</nav>', 1)
+    old = "" if hashes_of(html) or CHART not in html else OLD
+    return html.replace("<main>", f'{own}<main><nav aria-label="Reports">{links}</nav>{old}', 1)
 
 
 def ago(seconds: int) -> str:
