@@ -1,35 +1,30 @@
-"""Engagement: the metrics of marketing per campaign and channel, of whoever was sent something, and per segment.
+"""Engagement: the metrics of marketing per campaign and channel, of whoever was sent something.
 
-Per campaign and per channel they describe: each recipient from the first delivery on, for `WINDOW` days, of whom only
+They describe: each recipient from the first delivery on, for `WINDOW` days, of whom only
 those count whose window has closed. Who was sent something was chosen, so that one campaign's customers may order more
 than another's for other reasons. Messages count for the campaign that they name; an unsubscribe or a complaint that
 names none counts for each campaign in whose window it is.
 
     recipients x campaigns -> one row each -> values -> moments per campaign -> mean and interval
-
-Per segment the treated stand beside the global holdout over the whole period: the difference is what was caused.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from scipy import stats
 
 from features.engine import held
-from features.events import BOUNCED, CLICKED, COMPLAINED, DELIVERED, OPENED, UNSUBSCRIBED, utc
+from features.events import BOUNCED, CLICKED, COMPLAINED, DELIVERED, OPENED, UNSUBSCRIBED
 from features.workspace import Workspace
 from serving.experiments.conversion import Curve, curve, horizon, median, restricted_mean
 from serving.experiments.metrics import Metric, chosen, read_metrics
 from serving.experiments.moments import MIN_CUSTOMERS, Moments
 from serving.experiments.values import Columns, capped, cells, columns, values, waits
 from serving.impact.gathered import Gathered
-from serving.impact.population import AGAIN
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -44,8 +39,6 @@ KEYS = (
 MESSAGES = (DELIVERED, OPENED, CLICKED, BOUNCED, UNSUBSCRIBED, COMPLAINED)
 UNNAMED = (UNSUBSCRIBED, COMPLAINED)  # may come from a page that knows no campaign
 BETWEEN = "\x1f"  # of the parts of a recipient's name
-TREATED, HELD_OUT = "treated", "held_out"
-TOLD = ("difference", "lower", "upper", "p_value", "lift", "verdict")
 
 
 def measured(workspace: Workspace) -> list[Metric]:
@@ -68,13 +61,13 @@ def by_origin(gathered: Gathered, metrics: Sequence[Metric], name: Literal["camp
         return []
     recipients = held(found.filter(found.arm.isin([row["arm"] for row in kept])))
     table, told = _valued(rows, recipients, metrics, name)
-    moments, curves = cells(capped(table, told), told, now), _curves(table, told, now)
+    moments, curves = cells(capped(table, told), told, now), curves_of(table, told, now)
     return [
         {
             "key": row["arm"] or None,
             "recipients": row["size"],
             "metrics": {
-                one.metric.key: _alone(one, moments.get((row["arm"],), {}), curves.get((row["arm"],), {}))
+                one.metric.key: alone(one, moments.get((row["arm"],), {}), curves.get((row["arm"],), {}))
                 for one in told
             },
         }
@@ -98,7 +91,7 @@ def _valued(
     return held(values(events, recipients.mutate(customer=whose), told)), told
 
 
-def _curves(
+def curves_of(
     table: ir.Table, told: Sequence[Columns], as_of: datetime, by: Sequence[str] = ("arm",)
 ) -> dict[tuple[Any, ...], dict[str, Curve]]:
     """Per cell, of each metric of time, its curve."""
@@ -110,7 +103,7 @@ def _curves(
     return found
 
 
-def _alone(one: Columns, found: Mapping[str, Moments], waited: Mapping[str, Curve]) -> Said:
+def alone(one: Columns, found: Mapping[str, Moments], waited: Mapping[str, Curve]) -> Said:
     """A metric of one group of customers, with its interval."""
     if one.metric.kind == "time":
         return _time(one, waited.get(one.metric.key))
@@ -128,7 +121,7 @@ def _interval(metric: Metric, moments: Moments) -> Said:
     mean = shape.mean(moments)
     if math.isnan(mean):
         return {"mean": None, "lower": None, "upper": None}
-    own = replace_columns(moments, 2 if shape.ratio else 1)
+    own = _without_past(moments, 2 if shape.ratio else 1)
     variance = max(own.along(shape.weights(own))[1], 0.0)
     yes_or_no = metric.numerator.sum == "any" or metric.numerator.at_least is not None
     if 0 <= mean <= 1 and (yes_or_no or (variance == 0 and shape.ratio)):
@@ -138,7 +131,7 @@ def _interval(metric: Metric, moments: Moments) -> Said:
     return {"mean": mean, "lower": mean - reach, "upper": mean + reach}
 
 
-def replace_columns(moments: Moments, size: int) -> Moments:
+def _without_past(moments: Moments, size: int) -> Moments:
     """The moments without the customers' own past, which a description does not take off."""
     return Moments(moments.count, moments.mean[:size], moments.covariance[:size, :size])
 
@@ -162,60 +155,3 @@ def _time(one: Columns, waited: Curve | None) -> Said:
         "tau_days": tau,
         "median": half.estimate if math.isfinite(half.estimate) else None,
     }
-
-
-def by_segment(gathered: Gathered, metrics: Sequence[Metric]) -> list[Said]:
-    """Per segment, and of all, each metric of the treated beside that of the holdout, over the period.
-
-    Whoever is in several segments of a group is in each of them.
-    """
-    import ibis
-
-    when, people, members = gathered.when, gathered.people, ibis.memtable(gathered.members)
-    days = timedelta(days=math.ceil((when.until - when.start) / timedelta(days=1)) + 1)  # a day may have 25 hours
-    told = [replace(one, window=days) for one in columns(metrics, days.days)]
-    drawn_ = people.select("customer", arm=people.treated.ifelse(TREATED, HELD_OUT), first=ibis.literal(when.start))
-    table = _hourly(capped(held(values(gathered.rows, drawn_, told)), told), told)
-    kinds = members.filter(members["key"] != AGAIN).select("customer", "group", "key")
-    whole = people.select("customer", group=ibis.literal(""), key=ibis.literal("all"))
-    beside, by = held(table.inner_join(kinds.union(whole), "customer")), ("group", "key", "arm")
-    found = cells(beside, told, when.start + days, by=by)
-    curves = _curves(beside, told, min(when.until, utc(gathered.now)), by)
-    rows_ = []
-    for group, key in sorted({(group, key) for group, key, _ in found}):
-        arms = [(group, key, arm) for arm in (TREATED, HELD_OUT)]
-        both = [(found.get(arm, {}), curves.get(arm, {})) for arm in arms]
-        rows_.append({"group": group or None, "key": key, "metrics": _beside(told, both)})
-    _adjust(effect for row in rows_ for effect in row["metrics"].values())
-    return rows_
-
-
-def _hourly(table: ir.Table, told: Sequence[Columns]) -> ir.Table:
-    """Times in whole hours: of a million customers of whom no two waited alike, each curve would take seconds."""
-    hours = {one.value: (24 * table[one.value]).ceil() / 24 for one in told if one.metric.kind == "time"}
-    return table.mutate(**hours) if hours else table
-
-
-def _beside(told: Sequence[Columns], both: Sequence[tuple[Mapping[str, Moments], Mapping[str, Curve]]]) -> Said:
-    """Each metric of the treated and of the holdout, and how they differ; nulls where that cannot be said."""
-    from serving.experiments.compared import UNTOLD, Evidence
-
-    moments, curves = (dict(zip((TREATED, HELD_OUT), parts, strict=True)) for parts in zip(*both, strict=True))
-    compared = Evidence(moments, curves).of_arm(TREATED, HELD_OUT, told) if all(moments.values()) else {}
-    found: Said = {}
-    for one in told:
-        key = one.metric.key
-        alone = [_alone(one, *arm) for arm in both]
-        told_ = UNTOLD | compared.get(key, {})
-        found[key] = dict(zip((TREATED, HELD_OUT), alone, strict=True)) | {name: told_[name] for name in TOLD}
-    return found
-
-
-def _adjust(effects: Iterable[Said]) -> None:
-    """Gives all differences their p-values among each other."""
-    from serving.experiments.discovery import adjusted
-
-    told = list(effects)
-    given = np.array([np.nan if one["p_value"] is None else one["p_value"] for one in told], np.float64)
-    for one, p_value in zip(told, adjusted(given).tolist() if told else [], strict=True):
-        one["p_adjusted"] = None if math.isnan(p_value) else p_value

@@ -19,7 +19,8 @@
           of a segment also "group" (its file), "customers": {"treated", "held_out"}, "why" ("": it may be believed)
     CELL  {"treated", "held_out" (sums), "per_treated", "per_held_out" (per customer), "incremental", "lower", "upper",
            "p_value", "p_adjusted" (of a breakdown), "lift", "lift_lower", "lift_upper", "verdict"}
-    MEAN  {"customers" (whose window has closed), "mean", "lower", "upper"}; of a time also "tau_days", "median" (days)
+    MEAN  {"customers" (whose window has closed), "mean", "lower", "upper"}; of a time also "tau_days", "median" (days);
+          of lifetime value, which is told of all, also "realised" and "forecast" (money), "horizon_days"
 
 The rows of month, channel and campaign add up to the total, and so do those of each group of segments. Numbers are null
 where nothing can be said. Sums over customers only.
@@ -27,21 +28,20 @@ where nothing can be said. Sums over customers only.
 
 from __future__ import annotations
 
-import json
 from datetime import date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from features.catalog import read_catalog
 from features.engine import held
-from features.events import ORDERED, utc
+from features.events import ORDERED
 from features.workspace import Workspace
+from serving.impact.beside import by_segment as treated_and_held_out
+from serving.impact.beside import value
 from serving.impact.breakdowns import Known, by_month, by_origin, by_segment, whole
 from serving.impact.cost import costs
 from serving.impact.engagement import by_origin as recipients
-from serving.impact.engagement import by_segment as treated_and_held_out
 from serving.impact.engagement import measured
 from serving.impact.gathered import gather
 from serving.impact.incremental import past
@@ -79,7 +79,9 @@ def build(workspace: Workspace, first: date | None, last: date | None, now: date
         "campaigns": recipients(gathered, metrics, "campaign"),
         "channels": recipients(gathered, metrics, "channel"),
         "segments": treated_and_held_out(gathered, metrics),
-        "metrics": {one.key: {"name": one.name, "hash": one.hash, "kind": one.kind} for one in metrics},
+        "metrics": {
+            one.key: {"name": one.name, "hash": one.hash, "kind": one.kind} for one in [*metrics, value(workspace)]
+        },
         "notes": [*gathered.notes(), *([] if column else [UNPRICED])],
     }
 
@@ -113,23 +115,3 @@ def _outside(rows: ir.Table, spent: pa.Table, people: ir.Table, when: Period) ->
     (found,) = sums.to_pyarrow().to_pylist()
     cost = ibis.memtable(spent).anti_join(people, "customer").cost.sum().to_pyarrow().as_py()
     return {name: float(value or 0.0) for name, value in (found | {"cost": cost}).items()}
-
-
-def write(workspace: Workspace, report: Said) -> Path:
-    """Stores the report; the file appears whole or not at all."""
-    workspace.reports.mkdir(exist_ok=True)
-    path = workspace.reports / f"{report['kind']}.json"
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    temporary.replace(path)
-    return path
-
-
-def stored(reports: Path, now: datetime, name: str = NAME) -> Said | None:
-    """The stored report with its age in seconds, or None when none was made."""
-    path = reports / f"{name}.json"
-    if not path.is_file():
-        return None
-    report: Said = json.loads(path.read_text(encoding="utf-8"))
-    made = datetime.fromisoformat(report["computed_at"])
-    return report | {"age_seconds": max(0, int((utc(now) - utc(made)).total_seconds()))}

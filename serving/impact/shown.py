@@ -9,6 +9,8 @@ Said = Mapping[str, Any]
 NOBODY = "(none)"
 SURE = ("more", "less")
 ALPHA = 0.05
+RECIPIENTS = {"open-rate": "opened", "click-through-rate": "clicked", "conversion-rate": "ordered", "revenue": "money"}
+PLAIN = ("revenue",)  # the others are shares
 
 
 def impact(report: Said) -> Iterator[str]:
@@ -24,6 +26,8 @@ def impact(report: Said) -> Iterator[str]:
             key = NOBODY if row["key"] is None else row["key"]
             yield _row(f"  {row['group']}: {key}" if "group" in row else f"  {key}", row)
     yield from _margin(report)
+    for name in ("campaigns", "channels"):
+        yield from _recipients(name, report)
     yield report["population"]["left_out"]
     yield from report["notes"]
 
@@ -90,6 +94,23 @@ def _row(name: str, row: Said) -> str:
     interval = "" if revenue["lower"] is None else f"{revenue['lower']:+,.0f} to {revenue['upper']:+,.0f}"
     said = f"not to be believed: {row['why']}" if row.get("why") else _sure(revenue)
     return f"{name[:33]:<34}{sums[0]:>9}{more[0]:>13}  {sums[1]:>12}{more[1]:>13}  {interval:<26}{said}".rstrip()
+
+
+def _recipients(name: str, report: Said) -> Iterator[str]:
+    """What recipients did; it describes, and says nothing of what was caused."""
+    if report[name]:
+        yield f"{name}, what recipients did in the days after the first delivery (recipients were chosen, not drawn)"
+        heads = "".join(f"{head:>12}" for head in RECIPIENTS.values())
+        yield f"{'':<34}{'recipients':>10}{heads}"
+    for row in report[name]:
+        key = NOBODY if row["key"] is None else row["key"]
+        means = {metric: row["metrics"][metric]["mean"] for metric in RECIPIENTS}
+        cells = [_mean(metric, mean) for metric, mean in means.items()]
+        yield f"  {key[:31]:<32}{row['recipients']:>10,}{''.join(f'{cell:>12}' for cell in cells)}"
+
+
+def _mean(metric: str, mean: float | None) -> str:
+    return f"{mean:,.2f}" if mean is not None and metric in PLAIN else _share(mean)
 
 
 def _between(found: Said, name: str) -> str:

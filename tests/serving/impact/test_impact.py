@@ -17,7 +17,7 @@ from serving.cli import main
 from serving.impact import shown
 from serving.impact.gathered import gather
 from serving.impact.population import AGAIN
-from serving.impact.report import build, stored, write
+from serving.impact.report import build
 
 if TYPE_CHECKING:
     from conftest import Maker
@@ -113,14 +113,19 @@ def test_who_is_in_several_segments_is_taken_off_once_more(report: Report) -> No
     assert ("lifecycle", AGAIN) not in rows or rows["lifecycle", AGAIN]["customers"]["treated"] == 0
 
 
-def test_no_customer_is_named_in_the_report_which_is_stored_with_its_age(shop: Workspace, report: Report) -> None:
-    write(shop, report)
-    text = (shop.reports / "impact.json").read_text()
+def test_lifetime_value_is_told_of_all_and_why_where_it_cannot_be(report: Report) -> None:
+    everybody, *segments = report["segments"]
+    value = everybody["metrics"]["lifetime-value"]
+    assert value["treated"]["realised"] == pytest.approx(report["total"]["revenue"]["per_treated"])
+    assert value["held_out"]["realised"] == pytest.approx(report["total"]["revenue"]["per_held_out"])
+    assert (value["treated"]["mean"] is None) == ("untold" in value["treated"])
+    assert all("lifetime-value" not in row["metrics"] for row in segments)
+
+
+def test_no_customer_is_named_in_the_report_which_is_plain_json(report: Report) -> None:
+    text = json.dumps(report, allow_nan=False)
     assert "c0000" not in text
-    found = stored(shop.reports, NOW + timedelta(hours=1))
-    assert found is not None
-    assert found["age_seconds"] == 3600
-    assert json.loads(text) == report == {key: value for key, value in found.items() if key != "age_seconds"}
+    assert json.loads(text) == report
 
 
 def test_the_command_prints_and_stores(shop: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
