@@ -4,30 +4,33 @@
     told at                    end of the day, and a window later
     rests on                   1    1+2  1+2+3            added up; the bound is that of a look at this moment
 
-Each point stands beside the bound that a look at it has, so that the last one is what the report says.
+Each point stands beside the bound that a look at it has, so that the last one is what the report says. A metric of time
+is asked of everybody who had come by then, as far as they had been seen: a query per point, so that there are fewer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from serving.experiments.compared import of_means
+from serving.experiments.compared import Evidence, of_means
+from serving.experiments.conversion import curve
 from serving.experiments.gathered import Gathered
 from serving.experiments.moments import Moments
-from serving.experiments.values import MEANS, Columns, cells
+from serving.experiments.values import MEANS, Columns, cells, known_by, waits
 
 MOST = 60  # points of a curve: more than a picture shows
+MOST_TIMES = 15  # of a metric of time
 ENDS = ("difference", "lower", "upper")
 Days = Mapping[Any, Moments]  # of an arm, by day of first exposure
 
 
 def over_time(gathered: Gathered) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Per arm but the control, and primary metric of means, the difference with its interval after each day."""
+    """Per arm but the control, and primary metric of means or times, the difference after each day, with its ends."""
     table = gathered.capped
     told = gathered.columns(gathered.primary, MEANS)
     found = cells(table.mutate(day=table["first"].date()), told, gathered.now, by=("arm", "day"))
@@ -37,20 +40,39 @@ def over_time(gathered: Gathered) -> dict[str, dict[str, list[dict[str, Any]]]]:
         for arm in gathered.experiment.arms
         for one in told
     }
-    return {
+    course = {
         arm: {
             one.metric.key: list(_points(days[arm, one.metric.key], days[control, one.metric.key], one, gathered))
             for one in told
         }
         for arm in others
-        if any(name == arm for name, _ in found)
+        if gathered.counts[arm]
     }
+    for one in gathered.columns(gathered.primary, ("time",)):
+        for arm, point in _times(gathered, one):
+            course[arm].setdefault(one.metric.key, []).append(point)
+    return course
+
+
+def _times(gathered: Gathered, one: Columns) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Per moment the arms' points: who had come by then, seen until then."""
+    looks, control = gathered.looks, gathered.experiment.control
+    first = looks.firsts[0].astype("datetime64[us]").item()
+    days = range(1, (looks.now - first).days + 1)
+    for moment in [*(first + timedelta(days=day) for day in _some(days, MOST_TIMES - 1)), looks.now]:
+        seen = waits(known_by(gathered.rows, one, moment), one, moment)
+        evidence = Evidence({}, {arm: {one.metric.key: curve(*told)} for (arm,), told in seen.items()})
+        for arm in gathered.experiment.arms:
+            said = evidence.of_arm(arm, control, [one], looks.at(moment)).get(one.metric.key, {})
+            if said.get("lower") is not None:
+                customers = sum(int(told[2].sum()) for (name,), told in seen.items() if name in (arm, control))
+                yield arm, {"day": moment.date().isoformat(), "customers": customers} | {key: said[key] for key in ENDS}
 
 
 def _points(ours: Days, theirs: Days, one: Columns, gathered: Gathered) -> Iterator[dict[str, Any]]:
     own, others = _summed(ours), _summed(theirs)
     days = sorted(day for day in own.keys() | others.keys() if _count(ours, day) + _count(theirs, day))
-    for day in _some(days):
+    for day in _some(days, MOST):
         moment = min(datetime.combine(day, datetime.max.time()) + one.window, gathered.looks.now)
         both = _until(own, day), _until(others, day)
         if both[0] is None or both[1] is None:
@@ -75,6 +97,6 @@ def _until(summed: Mapping[Any, Moments], day: Any) -> Moments | None:
     return summed[known[-1]] if known else None
 
 
-def _some(days: Sequence[Any]) -> list[Any]:
-    """At most `MOST` of them, evenly, the first and the last among them."""
-    return [days[place] for place in np.unique(np.linspace(0, len(days) - 1, min(MOST, len(days))).astype(int))]
+def _some(days: Sequence[Any], most: int) -> list[Any]:
+    """At most so many of them, evenly, the first and the last among them."""
+    return [days[place] for place in np.unique(np.linspace(0, len(days) - 1, min(most, len(days))).astype(int))]

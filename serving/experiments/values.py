@@ -170,6 +170,15 @@ def waits(table: ir.Table, one: Columns, as_of: datetime, by: Sequence[str] = ("
     return {cell: (wait[own], happened[own].astype(bool), people[own]) for cell, own in places.items()}
 
 
+def known_by(table: ir.Table, one: Columns, moment: datetime) -> ir.Table:
+    """The values of a metric of time as they were known then: of who had come, what had happened."""
+    import ibis
+
+    came = table.filter(table["first"] < utc(moment))
+    age = (ibis.literal(utc(moment)).epoch_seconds() - came["first"].epoch_seconds()) / DAY
+    return came.mutate(**{one.value: (came[one.value] < age).ifelse(came[one.value], None)})
+
+
 def _places(rows: pa.Table, by: Sequence[str]) -> dict[Cell, NDArray[np.intp]]:
     """Per cell its rows."""
     codes = np.zeros(rows.num_rows, np.int64)

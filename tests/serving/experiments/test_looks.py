@@ -140,13 +140,16 @@ def test_a_test_of_nothing_is_called_certain_at_any_of_its_looks_in_one_of_twent
 
 
 def shop(ran: Any, more: float, days: int = 10) -> Workspace:
-    """40 a day; an order of about 20 on the next day, of the treatment `more`."""
+    """40 a day; an order of about 20 one to three days later, of the treatment `more`."""
     rng, rows = np.random.default_rng(5), []
     for day in range(days):
         for n in range(40):
             who, arm = f"c{day:02}-{n:02}", ("control", "treatment")[n % 2]
             money = float(rng.normal(20 + more * (n % 2), 5))
-            rows += [{"customer": who, "day": day, "arm": arm}, {"customer": who, "day": day + 1, "money": money}]
+            rows += [
+                {"customer": who, "day": day, "arm": arm},
+                {"customer": who, "day": day + 1 + n % 7 / 4, "money": money},
+            ]
     return ran(rows)
 
 
@@ -161,7 +164,7 @@ def test_interval_p_value_and_verdict_of_a_look_come_from_its_bound(ran: Any) ->
     workspace = shop(ran, 2.9)
     plain, look = report_of(workspace, 7), report_of(workspace, 7, customers=400, looks=5)
     fixed, found = (one["arms"][1]["metrics"]["revenue"] for one in (plain, look))
-    assert found["difference"] == fixed["difference"]
+    assert found["difference"] == pytest.approx(fixed["difference"])
     assert fixed["p_value"] < 0.05 < found["p_value"]
     assert found["bound"] == pytest.approx(3.3569, abs=2e-4)
     assert found["upper"] - found["difference"] == pytest.approx(found["bound"] * found["error"])
@@ -210,6 +213,28 @@ def test_the_course_of_a_test_ends_in_what_the_report_says(ran: Any) -> None:
     assert course[-1]["difference"] == pytest.approx(found["difference"])
     assert course[-1]["lower"] == pytest.approx(found["lower"])
     assert course[1]["upper"] - course[1]["lower"] > course[-1]["upper"] - course[-1]["lower"]
+
+
+def test_the_course_of_a_metric_of_time_is_what_each_report_said(ran: Any) -> None:
+    workspace = shop(ran, 0.0)
+    asked = {
+        "window_days": 4,
+        "primary": ["time-to-conversion"],
+        "secondary": [],
+        "planned": {"customers": 400, "looks": 5},
+    }
+
+    def report(day: float) -> dict[str, Any]:
+        return build(workspace, Experiment(key="badge", arms=ARMS, **asked), (START + day * DAY).replace(tzinfo=UTC))
+
+    now, then = report(9.5), report(6)
+    course = {point["day"]: point for point in now["over_time"]["treatment"]["time-to-conversion"]}
+    for day, told in (("2026-01-07", then), ("2026-01-10", now)):
+        found = told["arms"][1]["metrics"]["time-to-conversion"]
+        assert course[day]["customers"] == sum(arm["customers"] for arm in told["arms"])
+        assert [course[day][name] for name in ("difference", "lower", "upper")] == pytest.approx(
+            [found[name] for name in ("difference", "lower", "upper")]
+        )
 
 
 def test_a_point_of_the_course_is_what_the_report_of_that_moment_said(ran: Any) -> None:
