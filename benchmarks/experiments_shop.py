@@ -64,7 +64,7 @@ def drawn(rng: np.random.Generator, *, customers: int = CUSTOMERS, lift: float =
         "repeat-purchase-rate": (orders >= 2).astype(float)[:, None],
     }
     kept, last, mean = LEAVING.purchases(np.full(customers, int(WINDOW)), (more, np.ones(customers)), rng)
-    bought = Bought(kept * mean, kept.astype(float), np.floor(last), kept * mean)
+    bought = Bought(kept * mean, kept.astype(float), last, kept * mean)
     return Shop(day, bucket, {name: part.astype(float) for name, part in columns.items()}, first, bought)
 
 

@@ -26,6 +26,7 @@ from features.events import Events, utc
 from features.history import read_events
 from features.ledger import Ledger
 from features.workspace import Workspace
+from serving.experiments.by_channel import split_by_channel
 from serving.experiments.definitions import Experiment
 from serving.experiments.exposures import (
     EXPERIENCE_CLICKED,
@@ -108,6 +109,7 @@ def gather(workspace: Workspace, experiment: Experiment, now: datetime) -> Gathe
     begun, closes = span_of(workspace, experiment, now)
     metrics = chosen(read_metrics(workspace.folder), experiment.measured, f"experiment {experiment.key!r}")
     ledger, events = Ledger.at(workspace.ledger), read_events(workspace)
+    experiment, metrics = split_by_channel(experiment, metrics, events.before(now))
     seen = list(_within(_seen(ledger, events, experiment, now), begun, closes))
     allowed = set(consented_customers(ledger, purpose="analytics", as_of=now))
     everybody = {customer for customer, _, _ in seen}

@@ -72,6 +72,7 @@ class Metric(Frozen):
     better: Literal["higher", "lower"] = "higher"
     margin: float | None = Field(default=None, gt=0)  # of the control's mean
     horizon_days: int | None = Field(default=None, gt=0, le=3650)  # of a value: what is to be expected of so long
+    by: Literal["channel"] | None = None  # told once for each that its events name; of secondary metrics
     per: str = CUSTOMER
 
     @field_validator("per")
@@ -93,6 +94,9 @@ class Metric(Frozen):
             raise ValueError(f"metric {self.key!r} of kind {self.kind!r} {said}")
         if self.kind == "value" and self.numerator.sum != "money":
             raise ValueError(f"metric {self.key!r} of kind 'value' needs a numerator of money")
+        measures = [one for one in (self.numerator, self.denominator) if one is not None]
+        if self.by is not None and any(self.by in one.where for one in measures):
+            raise ValueError(f"metric {self.key!r} is by {self.by}, so its measures cannot be where {self.by} is one")
         if self.horizon_days is not None and self.kind != "value":
             raise ValueError(f"metric {self.key!r} of kind {self.kind!r} has no horizon_days, only a value has")
         if self.kind in ("time", "value") and (self.cap or self.before_days):

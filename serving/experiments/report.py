@@ -57,9 +57,10 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
     from serving.experiments.warned import warned
 
     gathered = gather(workspace, experiment, now)
+    plan = kept(workspace, experiment, now)
+    experiment = gathered.experiment  # metrics by channel are now one each
     evidence = Evidence.of(gathered.rows, gathered.told, now)
     arms = _arms(gathered, evidence)
-    plan = kept(workspace, experiment, now)
     ratio = split(gathered.people, experiment.arms, counted(experiment, gathered.people))
     return {
         **_asked(workspace, experiment, gathered),

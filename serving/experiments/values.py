@@ -93,7 +93,7 @@ def values(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Ta
 
 
 def orders(done: ir.Table, one: Columns) -> ir.Table:
-    """Per customer the orders of the window that were kept, whole days until the last, and what they brought.
+    """Per customer the orders of the window that were kept, days until the last, and what they brought.
 
     What was given back of an order within the window is taken off it; one that nothing is left of, or that was free,
     counts as none. A refund that names no order of the window is taken off the money of the window only.
@@ -103,7 +103,7 @@ def orders(done: ir.Table, one: Columns) -> ir.Table:
     bought = _of(inside, measure)
     each = inside.group_by("customer", order=inside.order_id.coalesce(inside.message_id)).aggregate(
         money=summed(inside, measure, bought.notnull()),
-        day=((inside.time.epoch_seconds() - inside["first"].epoch_seconds()) / DAY).floor().min(where=bought),
+        day=((inside.time.epoch_seconds() - inside["first"].epoch_seconds()) / DAY).min(where=bought),
     )
     kept = each.filter(each.day.notnull() & (each.money >= CENT))
     number, last, money = one.purchases

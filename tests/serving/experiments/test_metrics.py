@@ -46,6 +46,11 @@ def test_a_workspaces_own_stand_beside_the_standard_ones_or_in_their_place(tmp_p
         ("{key: r, name: R, kind: value, numerator: {event: A}}", "needs a numerator of money"),
         ("{key: r, name: R, numerator: {event: A, sum: money, distinct: item}}", "sum must be 'count'"),
         ("{key: r, name: R, numerator: {event: A, less: B}}", "takes off money or quantity"),
+        ("{key: r, name: R, horizon_days: 9, numerator: {event: A}}", "has no horizon_days, only a value has"),
+        (
+            "{key: r, name: R, by: channel, numerator: {event: A, where: {channel: web}}}",
+            "'r' is by channel, so its measures cannot be where channel is one",
+        ),
         ("{key: r, name: R, numerator: {evnt: A}}", "did you mean 'event'"),
         ("{key: r, name: R, cap: 1, numerator: {event: A, sum: money}}", "cap == 1"),
         (
