@@ -27,7 +27,7 @@ from features.workspace import Workspace, create
 from serving.cli import app, main
 from serving.experiments.analysis import Shape, compare
 from serving.experiments.assignment import outside
-from serving.experiments.bounds import bounds
+from serving.experiments.bounds import anytime, bounds
 from serving.experiments.definitions import Experiment, Layer, Planned
 from serving.experiments.moments import Moments
 from serving.experiments.past import Past, Spread
@@ -214,3 +214,14 @@ def test_the_verb_prints_a_table_or_json(shop: Workspace) -> None:
     found = json.loads(CliRunner().invoke(app, [*words, "--json", "--lift", "0.1"], catch_exceptions=False).stdout)
     assert found["wanted_lift"] == 0.1
     assert [one["key"] for one in found["metrics"]] == ["conversion-rate", "revenue"]
+
+
+@pytest.mark.parametrize("looks", [14, "any"])
+def test_the_drift_of_many_looks_is_found_four_times_in_five(looks: int | str) -> None:
+    """20,000 paths of z; three standard errors are 0.85 points."""
+    number = 28 if looks == "any" else int(looks)
+    fractions = np.arange(1, number + 1) / number
+    steps = np.random.default_rng(2).normal(size=(20_000, number)) * math.sqrt(1 / number)
+    paths = steps.cumsum(axis=1) + drift_needed(looks) * fractions
+    limits = (anytime(fractions) if looks == "any" else bounds(fractions)) * np.sqrt(fractions)
+    assert (np.abs(paths) > limits).any(axis=1).mean() == pytest.approx(0.8, abs=0.01)
