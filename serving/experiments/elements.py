@@ -30,6 +30,7 @@ from serving.experiments.moments import Moments
 from serving.experiments.values import MEANS, Columns, cells
 from serving.experiments.variants import DRAWN, Combination, ranked
 
+ENDS = ("difference", "lower", "upper")
 Array = NDArray[np.float64]
 Said = dict[str, Any]
 Level = tuple[str, str]  # an element and a variant
@@ -95,10 +96,11 @@ def _ranked(
     rows = []
     for (name, variant), effect, error in zip(levels, fit.effects.tolist(), fit.errors.tolist(), strict=True):
         p_value = gathered.looks.p_value(effect / error, one.window)
-        ends = {"difference": effect, "lower": effect - reach * error, "upper": effect + reach * error}
+        ends = effect, effect - reach * error, effect + reach * error
         p_value = 2 * float(stats.t.sf(abs(effect) / error, fit.freedom)) if p_value is None else p_value
-        said = {"element": name, "variant": variant, "customers": seen[name][variant], **ends, "p_value": p_value}
-        rows.append(said | {"verdict": verdict(ends["lower"], ends["upper"])})
+        said = {"element": name, "variant": variant, "customers": seen[name][variant], "verdict": verdict(*ends[1:])}
+        told = (value if np.isfinite(value) else None for value in ends)  # JSON has no other numbers
+        rows.append(said | dict(zip(ENDS, told, strict=True)) | {"p_value": p_value})
     for row, p_value in zip(rows, adjusted(np.array([row["p_value"] for row in rows])).tolist(), strict=True):
         row["p_adjusted"] = p_value
     return sorted(rows, key=lambda row: row["difference"], reverse=one.metric.better == "higher")

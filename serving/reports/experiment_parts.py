@@ -134,6 +134,7 @@ def _split(page: Page, report: Report) -> None:
         f"First exposures by day; the arms are {said} (p = {ratio['p_value']:.3f}). The dashed line is the planned "
         "share; a ring marks a day that is off.",
     )
+    page.text(*_exposures(report.get("exposures") or {}))
     rows = [row for day in ratio["days"] for row in _of_day(day, arms)]
     page.chart(charts.split(rows, arms, report.get("shares", {})), "Share of each day's new customers, by arm.")
     table = [
@@ -142,6 +143,20 @@ def _split(page: Page, report: Report) -> None:
         for day in ratio["days"]
     ]
     page.table(table, summary="Customers by day as a table")
+    parts = [
+        {"segment": one["segment"], **{arm: one["arms"].get(arm, 0) for arm in arms}, "p": one["p_value"]}
+        | {"": "off" if one["alarm"] else "as planned"}
+        for one in ratio.get("segments", ())
+    ]
+    page.table(parts, summary="Customers by segment as a table")
+
+
+def _exposures(found: Report) -> list[str]:
+    """How often customers were exposed, in a sentence; none where a report does not say it."""
+    if not found:
+        return []
+    many = f"{found['customers']:,} customers, of whom {found['seen_again']:,} were exposed more than once"
+    return [f"{many}; {found['saw_two_arms']:,} saw two arms and are left out."]
 
 
 def _of_day(day: Report, arms: list[str]) -> Iterator[dict[str, Any]]:

@@ -154,6 +154,14 @@ def test_segments_and_elements_are_told_with_their_tables(badge: dict[str, Any])
     assert ["title: short", "4.00", "–", "0.250", "90"] in cells(html)
 
 
+def test_who_came_in_is_told_by_day_and_by_segment(badge: dict[str, Any]) -> None:
+    part = {"segment": "loyal", "arms": {"control": 30, "treatment": 10}, "p_value": 0.002, "alarm": True}
+    html = page(badge | {"sample_ratio": badge["sample_ratio"] | {"segments": [part]}}).html
+    assert ["2026-01-01", "20", "20", "1.00", "as planned"] in cells(html)
+    assert ["loyal", "30", "10", "0.00200", "off"] in cells(html)
+    assert "400 customers, of whom 0 were exposed more than once; 0 saw two arms and are left out." in html
+
+
 def test_how_far_a_test_has_come_is_said_in_a_sentence() -> None:
     planned = {"planned": 4, "customers": None, "days": 60, "fraction": 0.5, "next": "2026-01-15", "end": "2026-03-01"}
     assert looks(planned) == ["Planned: 60 days, 4 looks; 50 % done, the next look on 2026-01-15, over on 2026-03-01."]
