@@ -105,7 +105,7 @@ def segmented(gathered: Gathered) -> Said | None:
         {"segment": name, "customers": sum(people[name].values()), "arms": dict(people[name]), "effects": effects}
         for name, inside in _named(experiment.segments)
         if name in people
-        for effects in [_effects(gathered, _within(found, inside))]
+        for effects in [_effects(gathered, _within(gathered, found, inside))]
     ]
     for first in (True, False):
         same = (effect for row in rows for effect in row["effects"] if effect["primary"] == first)
@@ -130,9 +130,10 @@ def _found(gathered: Gathered) -> Found:
     )
 
 
-def _within(found: Found, inside: Any) -> Evidence:
+def _within(gathered: Gathered, found: Found, inside: Any) -> Evidence:
     """What is known of a segment: its kinds, added up."""
     from serving.experiments.compared import Evidence
+    from serving.experiments.worth import worth
 
     parts: dict[str, list[Mapping[str, Moments]]] = {}
     for (arm, kind), moments in found.moments.items():
@@ -145,7 +146,10 @@ def _within(found: Found, inside: Any) -> Evidence:
             some = [seen for (name, kind), seen in waited.items() if name == arm and inside(kind)]
             if some:
                 curves.setdefault(arm, {})[key] = curve(*(np.concatenate(part) for part in zip(*some, strict=True)))
-    return Evidence(added, curves)
+    some_kinds = sorted({kind for _, kind in found.moments if inside(kind)})
+    own = gathered.rows.filter(gathered.rows[KINDS].isin(some_kinds))
+    worths = {one.metric.key: worth(own, one, gathered.now) for one in gathered.told if one.purchases}
+    return Evidence(added, curves, worths)
 
 
 def _added(parts: Sequence[Mapping[str, Moments]]) -> dict[str, Moments]:

@@ -18,8 +18,10 @@ from serving.experiments import segments
 from serving.experiments.conversion import curve, difference
 from serving.experiments.definitions import Experiment
 from serving.experiments.discovery import heterogeneity, shrunk
+from serving.experiments.metrics import standard
 from serving.experiments.report import build
 from serving.experiments.segments import OTHERS, kinds
+from serving.experiments.worth import Bought, Worth
 
 ARMS = {"control": 0.5, "treatment": 0.5}
 START, NOW = datetime(2026, 1, 1), datetime(2026, 1, 20, tzinfo=UTC)
@@ -103,6 +105,21 @@ def test_a_metric_of_time_and_secondary_ones_are_told_of_segments_too(shop: tupl
         expected = difference(*(curve(each, np.ones(len(each), bool)) for each in times), 2.5)
         told = row["effects"][1]
         assert (told["difference"], told["lower"]) == (pytest.approx(expected.estimate), pytest.approx(expected.lower))
+
+
+def test_lifetime_value_is_told_of_segments_too(shop: tuple[Workspace, np.ndarray]) -> None:
+    found = report_of(shop[0], "regulars", secondary=("lifetime-value",))["segments"]["rows"]
+    money, regular, odd = shop[1], np.arange(PEOPLE) % 3 == 0, np.arange(PEOPLE) % 2 == 1
+    for row, inside in zip(found, (regular, ~regular), strict=True):
+        own = {"control": np.flatnonzero(inside & ~odd), "treatment": np.flatnonzero(inside & odd)}
+        bought = {
+            arm: Bought(money[some], np.ones(len(some)), np.array([waited(n) for n in some]), money[some])
+            for arm, some in own.items()
+        }
+        expected = Worth.of(bought, 4, standard()["lifetime-value"].horizon)
+        told, test = row["effects"][1], expected.test("treatment", "control")
+        assert (told["metric"], told["mean"]) == ("lifetime-value", pytest.approx(expected.mean("treatment"), rel=1e-4))
+        assert test is None or told["difference"] == pytest.approx(test.difference, abs=0.01)
 
 
 def test_segments_that_share_customers_are_told_as_they_are(shop: tuple[Workspace, np.ndarray]) -> None:
