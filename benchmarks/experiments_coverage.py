@@ -25,6 +25,7 @@ import numpy as np
 from benchmarks.experiments_false_alarms import METRICS, RUNS, SHARES, TIME, VALUE, passes, tested
 from benchmarks.experiments_shop import LEAVING, WINDOW, capped, drawn
 from serving.experiments.metrics import standard
+from serving.experiments.values import AHEAD
 
 LIFT, BAND = 0.2, (0.93, 0.97)
 MANY, TIMES = 400_000, 5
@@ -68,8 +69,8 @@ def run(seed: int, truth: dict[str, float], number: int) -> list[Held]:
 
 def _truth(metric: str, seed: int, part: int) -> float:
     if metric == VALUE:
-        window = np.array([int(WINDOW)])
-        return LEAVING.value(window, (1 + LIFT, 1.0)) - LEAVING.value(window, (1.0, 1.0))
+        worth = partial(LEAVING.value, np.array([int(WINDOW)]), horizon=AHEAD * WINDOW)
+        return worth((1 + LIFT, 1.0)) - worth((1.0, 1.0))
     shop = drawn(np.random.default_rng([seed, 2, part]), customers=MANY, lift=LIFT)
     treated = shop.arm(0.5)
     if metric == TIME:

@@ -32,6 +32,7 @@ from serving.experiments.bounds import bounds
 from serving.experiments.conversion import curve, difference
 from serving.experiments.metrics import standard
 from serving.experiments.moments import Moments
+from serving.experiments.values import AHEAD
 from serving.experiments.worth import Bought, Worth
 
 RUNS = 2_000
@@ -143,5 +144,5 @@ def tested(shop: Shop, metric: str, share: float, rows: Rows, bound: float | Non
 def _worth(shop: Shop, treated: NDArray[np.bool_], rows: Rows, bound: float | None) -> tuple[float, float]:
     columns = shop.bought.columns
     arms = {name: Bought(*(one[rows[arm]] for one in columns)) for name, arm in (("b", treated), ("a", ~treated))}
-    found = Worth.of(arms, int(WINDOW), standard()[VALUE].horizon).test("b", "a", bound)
+    found = Worth.of(arms, int(WINDOW), AHEAD * int(WINDOW)).test("b", "a", bound)
     return (-np.inf, np.inf) if found is None else (found.lower, found.upper)

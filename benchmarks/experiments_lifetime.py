@@ -55,10 +55,10 @@ class World:
         total = rng.gamma(self.p * np.maximum(repeats, 1)) / nu
         return repeats, recency, np.where(repeats > 0, total / np.maximum(repeats, 1), 0.0)
 
-    def value(self, ages: NDArray[np.int64], lift: tuple[float, float]) -> float:
-        """Expected money per customer from the start to `HORIZON` days after observation (FHL 2005, equation 9)."""
+    def value(self, ages: NDArray[np.int64], lift: tuple[float, float], horizon: float = HORIZON) -> float:
+        """Expected money per customer from the start to `horizon` days after observation (FHL 2005, equation 9)."""
         kinds, counts = np.unique(ages, return_counts=True)
-        alpha, days = self.alpha / lift[0], kinds + HORIZON
+        alpha, days = self.alpha / lift[0], kinds + horizon
         left = (alpha / (alpha + days)) ** self.r
         left = left * hyp2f1(self.r, self.b, self.a + self.b - 1, days / (alpha + days))
         purchases = (self.a + self.b - 1) / (self.a - 1) * (1 - left)

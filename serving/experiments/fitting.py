@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from serving.experiments.likelihoods import Money, Rows, Timing
 from serving.experiments.purchases import Array, Ints, Purchases
@@ -113,7 +114,9 @@ def _places(arm: int, shared: int) -> Ints:
 
 def _fit(rows: Sequence[Rows], start: Array, shared: int) -> Fit:
     """Newton's method along the axes of the second derivatives, each step halved until the likelihood rises."""
-    with threadpool_limits(1, "blas"):  # threads of these short products wait for each other more than they work
+    with _threads().limit(
+        limits=1, user_api="blas"
+    ):  # threads of these short products wait for each other more than they work
         logs, value = start, _loss(rows, start, start, shared)
         for _ in range(STEPS):
             slope, second, squares, curve = _derivatives(rows, logs, start, shared)
@@ -130,6 +133,12 @@ def _fit(rows: Sequence[Rows], start: Array, shared: int) -> Fit:
     raise ValueError(
         f"no best parameters of {sum(each.count.sum() for each in rows):.0f} customers after {STEPS} steps"
     )
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """What reads which libraries this process has loaded: half as long as a fit takes, so once."""
+    return ThreadpoolController()
 
 
 def _loss(rows: Sequence[Rows], logs: Array, start: Array, shared: int) -> float:

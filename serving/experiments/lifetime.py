@@ -123,7 +123,10 @@ def _scores_of_money(purchases: Purchases, fit: Fit) -> Array:
 
 
 def _slopes_of_ahead(at: Array, purchases: Purchases, days: float, price: Array) -> Array:
-    return _slopes(lambda values: float(_ahead(values, purchases, days) @ price), at)
+    """Customers who are alike are looked at once."""
+    first, group, _ = purchases.groups
+    alike, prices = purchases.at(first), np.bincount(group, price)
+    return _slopes(lambda values: float(_ahead(values, alike, days) @ prices), at)
 
 
 def _slopes_of_spend(at: Array, purchases: Purchases, ahead: Array) -> Array:

@@ -24,7 +24,6 @@ from features.workspace import Frozen, read_yaml
 
 FILE = "metrics.yaml"
 STANDARD = Path(__file__).parent / "standard.yaml"
-HORIZON = 182  # days; half a year
 CUSTOMER = "customer"  # what an experiment draws
 Kind = Literal["mean", "ratio", "time", "value"]
 Part = Literal["count", "any", "money", "quantity"]
@@ -71,7 +70,7 @@ class Metric(Frozen):
     before_days: int = Field(default=0, ge=0, le=365)
     better: Literal["higher", "lower"] = "higher"
     margin: float | None = Field(default=None, gt=0)  # of the control's mean
-    horizon_days: int | None = Field(default=None, gt=0, le=3650)  # of a value: what is to be expected of so long
+    horizon_days: int | None = Field(default=None, gt=0, le=3650)  # forecast of a value; default: two windows
     by: Literal["channel"] | None = None  # told once for each that its events name; of secondary metrics
     per: str = CUSTOMER
 
@@ -102,11 +101,6 @@ class Metric(Frozen):
         if self.kind in ("time", "value") and (self.cap or self.before_days):
             raise ValueError(f"metric {self.key!r} of kind {self.kind!r} has neither cap nor before_days")
         return self
-
-    @property
-    def horizon(self) -> int:
-        """Of a value: the days after the window of which a forecast is made."""
-        return HORIZON if self.horizon_days is None else self.horizon_days
 
     @property
     def hash(self) -> str:

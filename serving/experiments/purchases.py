@@ -59,12 +59,15 @@ class Purchases:
         paid = np.where(counts > 0, money, 0.0)
         return cls(counts.astype(np.int64), last, np.maximum(until, last), paid, arms)
 
+    def at(self, rows: NDArray[np.bool_] | Ints) -> Purchases:
+        """These customers."""
+        return Purchases(self.repeats[rows], self.recency[rows], self.age[rows], self.spend[rows], self.arm[rows])
+
     @cached_property
     def by_arm(self) -> list[Purchases]:
         """The customers of each arm."""
         members = [self.arm == arm for arm in range(int(self.arm.max(initial=0)) + 1)]
-        columns = (self.repeats, self.recency, self.age, self.spend, self.arm)
-        return [Purchases(*(column[here] for column in columns)) for here in members]
+        return [self.at(here) for here in members]
 
     @cached_property
     def groups(self) -> tuple[Ints, Ints, Ints]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PEOPLE = pa.schema({"customer": pa.string(), "arm": pa.string(), "first": pa.timestamp("us")}.items())
 MEANS = ("mean", "ratio")  # the kinds whose tests need no more than moments
 DAY = 86_400.0
+AHEAD = 2  # windows that are forecast after the one that was seen
 CENT = 0.005  # what is left of an order and is less than half a cent is nothing
 Cell = tuple[Any, ...]
 Waits = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]  # days, whether it happened, customers
@@ -47,6 +48,11 @@ class Columns:
         found += [f"{self.value}d"] if self.metric.denominator is not None else []
         found += [f"{self.value}b"] if self.metric.before_days else []
         return found + self.purchases
+
+    @property
+    def horizon(self) -> int:
+        """Of a value, the days after the window that are forecast."""
+        return self.metric.horizon_days or AHEAD * self.window.days
 
     @property
     def purchases(self) -> list[str]:

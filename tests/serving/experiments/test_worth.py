@@ -157,6 +157,17 @@ def test_what_cannot_be_fitted_is_no_error_and_why_is_said(arms: dict[str, Bough
         json.dumps(said, allow_nan=False)
 
 
+def test_a_forecast_of_more_than_four_windows_is_refused() -> None:
+    arms = {"old": arm_of(1, 400), "new": arm_of(2, 400)}
+    assert Worth.of(arms, WINDOW, 4 * WINDOW).mean("old") is not None
+    far = Worth.of(arms, WINDOW, 4 * WINDOW + 1)
+    assert far.mean("old") is None
+    assert far.why("new", "old") == (
+        "horizon_days == 365 is more than 4 times the 91 days that customers were seen: a forecast of so long is not "
+        "to be believed"
+    )
+
+
 def test_a_report_tells_the_value_of_each_arm_and_judges_by_it(tmp_path: Path) -> None:
     workspace, happened = create(tmp_path / "shop"), []
     told = json.dumps
