@@ -23,7 +23,7 @@ def redeem(connection: Connection, lines: Iterable[Mapping[str, Any]]) -> None:
 
     Whoever placed the order: a code works once, and nobody is given it afterwards. The caller holds the write lock.
     """
-    orders = _orders(lines)
+    orders = by_coupon(lines)
     for part in parts(list(orders)):
         unused = select(codes).where(codes.c.code.in_(part), codes.c.redeemed_at.is_(None))
         for row in connection.execute(unused).mappings().all():
@@ -34,7 +34,7 @@ def redeem(connection: Connection, lines: Iterable[Mapping[str, Any]]) -> None:
             add(connection, row["offer"], Spending(redemptions=1, spent=cost))
 
 
-def _orders(lines: Iterable[Mapping[str, Any]]) -> dict[str, tuple[datetime, float]]:
+def by_coupon(lines: Iterable[Mapping[str, Any]]) -> dict[str, tuple[datetime, float]]:
     """Per coupon the time of its first order and the revenue of its lines."""
     found: dict[str, tuple[datetime, float]] = {}
     for line in lines:

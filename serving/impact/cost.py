@@ -8,28 +8,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from sqlalchemy import select
 
 from features.codes import codes
 from features.decisions import NOTHING, decisions
+from features.events import ORDERED
 from features.identity import persons, read_aliases
 from features.ledger import Ledger
 from features.offers import read_offers
+from features.redemptions import COUPON, NEEDED, by_coupon
 from features.workspace import Workspace
 from serving.impact.period import Period
 
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+GONE = "unknown"  # the channel of an offer that offers.yaml no longer has
 COSTS = pa.schema({"customer": pa.string(), "month": pa.int64(), "channel": pa.string(), "cost": pa.float64()}.items())
 Spent = tuple[str | None, int, str, float]  # customer, month, channel, money
 
 
-def costs(workspace: Workspace, when: Period) -> pa.Table:
-    """Each contact and redemption that cost something, as rows of `COSTS`; a device's has no customer."""
+def costs(workspace: Workspace, rows: ir.Table, when: Period) -> pa.Table:
+    """Each contact and redemption that cost something, as rows of `COSTS`; a device's has no customer.
+
+    `rows` are the events: of a redemption that costs a share of the revenue, they say what was ordered.
+    """
     ledger = Ledger.at(workspace.ledger)
     merged = persons(read_aliases(ledger))
-    rows = [*_contacts(workspace, ledger, when), *_redemptions(workspace, ledger, when)]
-    told = [(merged.get(str(who), who), *rest) for who, *rest in rows]
+    spent = [*_contacts(workspace, ledger, when), *_redemptions(workspace, ledger, rows, when)]
+    told = [(merged.get(str(who), who), *rest) for who, *rest in spent]
     return pa.Table.from_pylist([dict(zip(COSTS.names, row, strict=True)) for row in told], schema=COSTS)
 
 
@@ -51,12 +61,21 @@ def _contacts(workspace: Workspace, ledger: Ledger, when: Period) -> Iterator[Sp
                     yield customer, when.place(time), dear[named].channel, dear[named].cost
 
 
-def _redemptions(workspace: Workspace, ledger: Ledger, when: Period) -> Iterator[Spent]:
-    """Of those that cost a sum per order; a share of the revenue is not kept per code."""
+def _redemptions(workspace: Workspace, ledger: Ledger, rows: ir.Table, when: Period) -> Iterator[Spent]:
     channels = {offer.key: offer.channel for offer in read_offers(workspace.folder)}
-    query = select(codes.c.customer, codes.c.redeemed_at, codes.c.offer, codes.c.redemption_cost).where(
-        codes.c.redeemed_at >= when.start, codes.c.redeemed_at < when.until, codes.c.of_revenue.is_(False)
-    )
+    query = select(codes).where(codes.c.redeemed_at >= when.start, codes.c.redeemed_at < when.until)
     with ledger.read() as connection:
-        for customer, time, offer, money in connection.execute(query):
-            yield customer, when.place(time), channels.get(offer, "unknown"), money
+        used = connection.execute(query).mappings().all()
+    shares = any(row["of_revenue"] for row in used)
+    revenue = by_coupon(_with_coupons(rows)) if shares else {}
+    for row in used:
+        many = revenue.get(row["code"], (None, 0.0))[1] if row["of_revenue"] else 1.0
+        channel = channels.get(row["offer"], GONE)
+        yield row["customer"], when.place(row["redeemed_at"]), channel, many * row["redemption_cost"]
+
+
+def _with_coupons(rows: ir.Table) -> list[dict[str, Any]]:
+    """The lines of orders that name a coupon."""
+    named = rows.filter(rows.name == ORDERED, rows.properties.contains(f'"{COUPON}"'))
+    found: list[dict[str, Any]] = named.select(*NEEDED).to_pyarrow().to_pylist()
+    return found

@@ -8,6 +8,7 @@
      "margin": {"column" (or null), "covers" (share of the revenue, or null)},
      "total": ROW, "by": {"month": [ROW], "channel": [ROW], "campaign": [ROW], "segment": [ROW]},
      "campaigns", "channels": [{"key" (null: none named), "recipients" (customers), "metrics": {key: MEAN}}],
+                   of a campaign also "experiment": null, or what the report of its test says (`tested`)
      "segments": [{"group" (null: all), "key",
                    "metrics": {key: {"treated": MEAN, "held_out": MEAN, "difference", "lower", "upper", "p_value",
                                      "p_adjusted", "lift", "verdict"}}}],
@@ -47,6 +48,7 @@ from serving.impact.gathered import gather
 from serving.impact.incremental import past
 from serving.impact.orders import DIMENSIONS, EARLIER, FACTS, facts, lines, margin_column
 from serving.impact.period import Period
+from serving.impact.tested import with_tests
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -62,7 +64,7 @@ def build(workspace: Workspace, first: date | None, last: date | None, now: date
 
     gathered, catalog = gather(workspace, first, last, now), read_catalog(workspace)
     when, rows, people = gathered.when, gathered.rows, gathered.people
-    members, spent = ibis.memtable(gathered.members), costs(workspace, when)
+    members, spent = ibis.memtable(gathered.members), costs(workspace, rows, when)
     ordered = held(facts(rows, people, catalog, when).union(_spent(spent, people)))
     column, metrics = margin_column(catalog), measured(workspace)
     known = Known(ordered, people, gathered.found.counts, past(ordered, people), margin=column is not None)
@@ -76,7 +78,7 @@ def build(workspace: Workspace, first: date | None, last: date | None, now: date
             "campaign": by_origin(known, "campaign"),
             "segment": by_segment(known, members, workspace.settings.holdout),
         },
-        "campaigns": recipients(gathered, metrics, "campaign"),
+        "campaigns": with_tests(recipients(gathered, metrics, "campaign"), workspace, now),
         "channels": recipients(gathered, metrics, "channel"),
         "segments": treated_and_held_out(gathered, metrics),
         "metrics": {

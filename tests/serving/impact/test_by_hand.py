@@ -20,13 +20,16 @@ from features.decisions import decisions
 from features.events import CLICKED, COMPLAINED, DELIVERED, OPENED, ORDERED, REFUNDED, UNSUBSCRIBED, Event
 from features.ledger import Ledger
 from features.workspace import Workspace
+from serving.experiments.report import write
 from serving.impact.report import build
+from serving.impact.tested import TOLD
 
 if TYPE_CHECKING:
     from conftest import Maker
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 OFFERS = "offers:\n  - {key: coupon, name: 10 % off, channel: email, cost: 0.5}\n  - {key: free, name: Nothing}\n"
+SHARE_OF_REVENUE = {"code": "X2", "redeemed_at": datetime(2026, 4, 28), "redemption_cost": 0.1, "of_revenue": True}
 Report = dict[str, Any]
 
 
@@ -50,7 +53,7 @@ def log(make: "Maker", ann: str, bob: str, hal: str, ida: str) -> list[Event]:
         make.event(UNSUBSCRIBED, bob, at(4, 6), channel="email"),
         make.event(COMPLAINED, bob, at(4, 6), **april),
         make.event(ORDERED, bob, at(4, 8), 30.0, channel="app", campaign="april", order_id="b1"),
-        make.event(ORDERED, bob, at(4, 28), 40.0, channel="app", order_id="b2"),
+        make.event(ORDERED, bob, at(4, 28), 40.0, channel="app", order_id="b2", properties='{"coupon": "X2"}'),
         make.event(ORDERED, hal, at(3, 31, 22, 30), 20.0, channel="web", order_id="h1"),
         make.event(ORDERED, ida, at(1, 31, 23, 30), 10.0, channel="web", order_id="i1", item="cup"),
         make.event(ORDERED, "secret", at(4, 1), 7.0, order_id="s1"),
@@ -76,7 +79,14 @@ def shop(make_once: "Maker") -> Workspace:
     code = {"code": "X1", "offer": "coupon", "customer": bob, "redeemed_at": at(4, 8), "redemption_cost": 3.0}
     with Ledger.at(shop.ledger).write() as connection:
         connection.execute(insert(decisions), [dict(zip(names, row, strict=True)) | common for row in made])
-        connection.execute(insert(codes), [code | {"of_revenue": False}])
+        connection.execute(insert(codes), [code | {"of_revenue": False}, code | SHARE_OF_REVENUE])
+    arms = [
+        {"arm": "control", "customers": 5, "metrics": {"open-rate": {"mean": 0.4}}},
+        {"arm": "mail", "customers": 5, "metrics": {"open-rate": {"mean": 0.5, "lift": 0.25, "verdict": "higher"}}},
+    ]
+    (shop.folder / "experiments" / "march.yaml").write_text("key: march\narms: {control: 0.5, mail: 0.5}\n")
+    test = {"experiment": "march", "computed_at": "2026-05-01T00:00:00Z", "control": "control", "verdict": "ship mail"}
+    write(shop, test | {"arms": arms})
     return shop
 
 
@@ -130,11 +140,11 @@ def test_margin_is_of_what_the_catalogue_knows(report: Report) -> None:
 
 
 def test_cost_is_of_contacts_and_redeemed_codes_in_the_offers_channel(report: Report) -> None:
-    assert report["total"]["cost"] == pytest.approx(0.5 + 0.5 + 3.0)
+    assert report["total"]["cost"] == pytest.approx(0.5 + 0.5 + 3.0 + 0.1 * 40)
     assert {row["key"]: row["cost"] for row in report["by"]["month"]} == pytest.approx(
-        {"2026-01": 0, "2026-02": 0, "2026-03": 0.5, "2026-04": 3.5}
+        {"2026-01": 0, "2026-02": 0, "2026-03": 0.5, "2026-04": 7.5}
     )
-    assert {row["key"]: row["cost"] for row in report["by"]["channel"]}["email"] == pytest.approx(4.0)
+    assert {row["key"]: row["cost"] for row in report["by"]["channel"]}["email"] == pytest.approx(8.0)
     assert all(row["net"] is None for row in report["by"]["channel"])
 
 
@@ -155,6 +165,15 @@ def test_a_campaigns_recipients_are_followed_for_two_weeks(report: Report) -> No
     assert march["unsubscribe-rate"] == 0  # it was in nobody's window of march
     low, high = (found["march"][1]["conversion-rate"][end] for end in ("lower", "upper"))
     assert (low, high) == (pytest.approx(0.0945, abs=1e-3), pytest.approx(0.9055, abs=1e-3))  # Wilson of 1 in 2
+
+
+def test_a_campaigns_test_stands_beside_it(report: Report) -> None:
+    march, *others = report["campaigns"]
+    assert march["experiment"]["verdict"] == "ship mail"
+    control, mail = march["experiment"]["arms"]
+    assert (mail["arm"], mail["metrics"]["open-rate"]["lift"]) == ("mail", 0.25)
+    assert control["metrics"]["open-rate"] == {"mean": 0.4} | dict.fromkeys(TOLD[1:])
+    assert [row["experiment"] for row in others] == [None, None]
 
 
 def test_a_channel_counts_messages_of_all_its_campaigns(report: Report) -> None:
