@@ -2,6 +2,7 @@
 
 mean, ratio   moments of the customers whose window has closed       -> analysis.compare
 time          curves of all assigned, seen until now or their window -> conversion.difference
+alive, lapsed what a model says of each customer who had ordered     -> analysis.compare
 value         orders of the customers whose window has closed        -> worth.Worth.test
 """
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from serving.experiments.analysis import Shape, Told, compare, verdict
 from serving.experiments.bayes import Summary, lift_of_means, weak_prior
 from serving.experiments.conversion import BOUND, Curve, curve, difference, drawn, horizon, restricted_mean
+from serving.experiments.lapse import lapses
 from serving.experiments.looks import Looks
 from serving.experiments.moments import MIN_CUSTOMERS, Moments
 from serving.experiments.values import Columns, capped, cells, waits
@@ -37,6 +39,7 @@ class Evidence:
     moments: Mapping[str, Mapping[str, Moments]]
     curves: Mapping[str, Mapping[str, Curve]]
     worths: Mapping[str, Worth] = field(default_factory=dict)
+    untold: Mapping[str, str] = field(default_factory=dict)  # by metric why its model says nothing
 
     @classmethod
     def of(cls, table: ir.Table, told: Sequence[Columns], as_of: datetime) -> Self:
@@ -47,7 +50,16 @@ class Evidence:
             if one.metric.kind == "time":
                 for (arm,), seen in waits(table, one, as_of).items():
                     curves.setdefault(arm, {})[one.metric.key] = curve(*seen)
-        return cls(moments, curves, {one.metric.key: worth(table, one, as_of) for one in told if one.purchases})
+        untold: dict[str, str] = {}
+        for one in told:
+            if one.metric.kind in ("alive", "lapsed"):
+                try:
+                    for arm, own in lapses(table, one, as_of).items():
+                        moments.setdefault(arm, {})[one.metric.key] = own
+                except ValueError as error:
+                    untold[one.metric.key] = str(error)
+        valued = [one for one in told if one.metric.kind == "value"]
+        return cls(moments, curves, {one.metric.key: worth(table, one, as_of) for one in valued}, untold)
 
     def closed(self, arm: str) -> int:
         """The customers who count for every metric of means and of value."""
@@ -67,6 +79,11 @@ class Evidence:
         if one.metric.kind == "value":
             found = self.worths.get(key)
             return {} if found is None else _worth(found, arm, control, one, looks)
+        if one.metric.kind in ("alive", "lapsed") and not {arm, control} <= {
+            name for name, own in self.moments.items() if key in own
+        }:
+            why = self.untold.get(key, "nobody of an arm had ordered before the first exposure")
+            return {"customers": 0, "mean": None, "untold": why} | ({} if arm == control else UNTOLD)
         if key not in self.moments.get(arm, {}):
             return {}
         return of_means(self.moments[arm][key], None if arm == control else self.moments[control][key], one, looks)

@@ -4,6 +4,8 @@
     ratio   sum of the numerator over the sum of the denominator         open rate, click-through rate
     time    days until the numerator first happened, up to the window    time to conversion
     value   money in the window and what is to be expected after it      customer lifetime value
+    alive   mean chance of customers to order ever again                 P(alive)
+    lapsed  share for whom that is below a half                          lapsed customers
 
 Everything is summed per customer first, because customers are what was drawn.
 """
@@ -25,7 +27,8 @@ from features.workspace import Frozen, read_yaml
 FILE = "metrics.yaml"
 STANDARD = Path(__file__).parent / "standard.yaml"
 CUSTOMER = "customer"  # what an experiment draws
-Kind = Literal["mean", "ratio", "time", "value"]
+Kind = Literal["mean", "ratio", "time", "value", "alive", "lapsed"]
+MODELLED: tuple[Kind, ...] = ("value", "alive", "lapsed")  # what orders say of what is to come
 Part = Literal["count", "any", "money", "quantity"]
 
 
@@ -91,14 +94,14 @@ class Metric(Frozen):
         if (self.kind == "ratio") != (self.denominator is not None):
             said = "needs a denominator" if self.kind == "ratio" else "has no denominator, only a ratio has"
             raise ValueError(f"metric {self.key!r} of kind {self.kind!r} {said}")
-        if self.kind == "value" and self.numerator.sum != "money":
-            raise ValueError(f"metric {self.key!r} of kind 'value' needs a numerator of money")
+        if self.kind in MODELLED and self.numerator.sum != "money":
+            raise ValueError(f"metric {self.key!r} of kind {self.kind!r} needs a numerator of money")
         measures = [one for one in (self.numerator, self.denominator) if one is not None]
         if self.by is not None and any(self.by in one.where for one in measures):
             raise ValueError(f"metric {self.key!r} is by {self.by}, so its measures cannot be where {self.by} is one")
         if self.horizon_days is not None and self.kind != "value":
             raise ValueError(f"metric {self.key!r} of kind {self.kind!r} has no horizon_days, only a value has")
-        if self.kind in ("time", "value") and (self.cap or self.before_days):
+        if self.kind in ("time", *MODELLED) and (self.cap or self.before_days):
             raise ValueError(f"metric {self.key!r} of kind {self.kind!r} has neither cap nor before_days")
         return self
 

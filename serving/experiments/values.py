@@ -56,8 +56,11 @@ class Columns:
 
     @property
     def purchases(self) -> list[str]:
-        """Of a value: how many orders the customer kept in the window, days until the last, and their money."""
-        return [f"{self.value}{part}" for part in ("n", "l", "s")] if self.metric.kind == "value" else []
+        """Of a value: orders kept in the window, days until the last, their money. Of who lapsed: orders kept after the
+        customer's first ever, days from it to the last, days from it until the window closes.
+        """
+        parts = {"value": "nls", "alive": "nlg", "lapsed": "nlg"}
+        return [f"{self.value}{part}" for part in parts.get(self.metric.kind, "")]
 
 
 def columns(metrics: Sequence[Metric], window_days: int) -> list[Columns]:
@@ -93,29 +96,49 @@ def values(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Ta
     found = people.left_join(sums, "customer").drop("customer_right")
     for one in wanted:
         if one.purchases:
-            found = found.left_join(orders(done, one), "customer").drop("customer_right")
+            bought = orders(done, one) if one.metric.kind == "value" else history(done, one)
+            found = found.left_join(bought, "customer").drop("customer_right")
     filled = [name for one in wanted if one.metric.kind != "time" for name in one.names]
     return found.mutate(**{name: found[name].fill_null(0.0) for name in filled})
 
 
 def orders(done: ir.Table, one: Columns) -> ir.Table:
-    """Per customer the orders of the window that were kept, days until the last, and what they brought.
+    """Per customer the orders of the window that were kept, days until the last, and what they brought."""
+    kept = _kept(done.filter(done.time >= done["first"]), one)
+    number, last, money = one.purchases
+    return kept.group_by("customer").aggregate(
+        **{number: kept.count().cast("float64"), last: kept.day.max().cast("float64"), money: kept.money.sum()}
+    )
 
-    What was given back of an order within the window is taken off it; one that nothing is left of, or that was free,
-    counts as none. A refund that names no order of the window is taken off the money of the window only.
+
+def history(done: ir.Table, one: Columns) -> ir.Table:
+    """Per customer who had ordered before the first exposure the orders after her first, days from it to the last of
+    them, and to the end of the window.
+    """
+    kept = _kept(done, one)
+    number, last, age = one.purchases
+    found = kept.group_by("customer").aggregate(orders=kept.count(), start=kept.day.min(), end=kept.day.max())
+    return found.filter(found.start < 0).select("customer", **{
+        number: (found.orders - 1).cast("float64"),
+        last: (found.end - found.start).cast("float64"),
+        age: (float(one.window.days) - found.start).cast("float64"),
+    })  # fmt: skip
+
+
+def _kept(rows: ir.Table, one: Columns) -> ir.Table:
+    """The orders until the end of the window that were kept: customer, money, and day from the first exposure.
+
+    What was given back of an order by then is taken off it; one that nothing is left of, or that was free, counts as
+    none. A refund that names no order of these counts for none of them.
     """
     measure = one.metric.numerator
-    inside = done.filter((done.time >= done["first"]) & (done.time < done["first"] + _interval(one.window)))
+    inside = rows.filter(rows.time < rows["first"] + _interval(one.window))
     bought = _of(inside, measure)
     each = inside.group_by("customer", order=inside.order_id.coalesce(inside.message_id)).aggregate(
         money=summed(inside, measure, bought.notnull()),
         day=((inside.time.epoch_seconds() - inside["first"].epoch_seconds()) / DAY).min(where=bought),
     )
-    kept = each.filter(each.day.notnull() & (each.money >= CENT))
-    number, last, money = one.purchases
-    return kept.group_by("customer").aggregate(
-        **{number: kept.count().cast("float64"), last: kept.day.max().cast("float64"), money: kept.money.sum()}
-    )
+    return each.filter(each.day.notnull() & (each.money >= CENT))
 
 
 def joined(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Table:
