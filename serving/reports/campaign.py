@@ -55,6 +55,9 @@ def page(found: Report) -> Page:
     if found["engagement"]:
         own.section("What its recipients did", f"{found['engagement']['recipients']:,} recipients.")
         own.table([_metric(key, mean, found) for key, mean in found["engagement"]["metrics"].items()])
+        if test := found["engagement"].get("experiment"):
+            own.section("What its test says", test["verdict"])
+            own.text(f"The report of the experiment {test['key']}, computed at {test['computed_at']}, has its numbers.")
     return own
 
 

@@ -70,10 +70,14 @@ def test_each_campaign_has_a_page_and_one_that_is_gone_has_none(tmp_path: Path) 
     assert {one.name: one.title for one in every(shop.reports) if one.kind == "campaigns"} == {
         "june": "Campaign: june", "may": "Campaign: may", slug(EVIL): f"Campaign: {EVIL}",
     }  # fmt: skip
+    tested = {"key": "june", "verdict": "ship b: revenue is better", "computed_at": "2026-01-31T00:00:00Z"}
+    told["campaigns"][0]["experiment"] = tested
+    write(shop, told)
     path = file_of(shop.reports, "campaigns", "june")
     assert path
     html = path.with_suffix(".html").read_text()
     assert "It brought +50.0 EUR" in html
+    assert "ship b: revenue is better" in html
     assert ["Open rate (%)", "50.0", "45.0 to 55.0", "500"] in cells(html)
     assert json.loads(path.read_text())["engagement"] == told["campaigns"][0]
     told["by"]["campaign"] = told["by"]["campaign"][:1]
