@@ -20,6 +20,7 @@ from serving.experiments.conversion import BOUND, Curve, curve, difference, draw
 from serving.experiments.lapse import lapses
 from serving.experiments.looks import Looks
 from serving.experiments.moments import MIN_CUSTOMERS, Moments
+from serving.experiments.returns import returned
 from serving.experiments.values import Columns, capped, cells, waits
 from serving.experiments.worth import Worth, worth
 
@@ -86,6 +87,8 @@ class Evidence:
             return {"customers": 0, "mean": None, "untold": why} | ({} if arm == control else UNTOLD)
         if key not in self.moments.get(arm, {}):
             return {}
+        if one.metric.kind == "return":
+            return _return(self.moments[arm][key], None if arm == control else self.moments[control][key], one, looks)
         return of_means(self.moments[arm][key], None if arm == control else self.moments[control][key], one, looks)
 
 
@@ -154,6 +157,19 @@ def _worth(found: Worth, arm: str, control: str, one: Columns, looks: Looks | No
     told = {name: _finite(value) for name, value in asdict(test).items()} | {"verdict": test.verdict}
     told |= _looked(test.difference / test.error, one, looks)
     return said | told | _believed(one, test, (others, theirs), customers)
+
+
+def _return(ours: Moments, theirs: Moments | None, one: Columns, looks: Looks | None) -> Said:
+    """Mean money and cost of a customer; beside the control the return, which has no mean of its own."""
+    money, cost = (_finite(value) if ours.count else None for value in ours.mean[:2])
+    said: Said = {"customers": ours.count, "mean": None, "money": money, "cost": cost}
+    if theirs is None:
+        return said
+    found = returned(theirs, ours, None if looks is None else looks.bound(one.window))
+    if isinstance(found, str):
+        return said | UNTOLD | {"untold": found}
+    z = found.pop("z")
+    return said | UNTOLD | found | {"verdict": verdict(found["lower"], found["upper"])} | _looked(z, one, looks)
 
 
 def _waited(ours: Curve, theirs: Curve | None, one: Columns, looks: Looks | None) -> Said:

@@ -42,6 +42,7 @@ from serving.experiments.exposures import (
 from serving.experiments.looks import Looks, in_plan
 from serving.experiments.metrics import Measure, Metric, chosen, read_metrics
 from serving.experiments.moments import MIN_CUSTOMERS
+from serving.experiments.returns import with_costs
 from serving.experiments.segments import KINDS, kinds
 from serving.experiments.values import PEOPLE, Columns, capped, columns, values
 from serving.experiments.variants import DRAWN, drawn, ranked
@@ -119,6 +120,7 @@ def gather(workspace: Workspace, experiment: Experiment, now: datetime) -> Gathe
     people = _divided(workspace, experiment, events, in_plan(people_of(found), experiment.planned, start), now)
     enough(experiment, people["arm"].to_pylist(), " within the plan")
     told, people = _measured(experiment, metrics, people, clicked_by(ledger, events, experiment, found, now))
+    people = with_costs(workspace, events.before(now), people, told, now)
     asked = [one for one in told if one.metric is not CLICKS]
     return Gathered(
         experiment=experiment,

@@ -5,6 +5,7 @@
     time    days until the numerator first happened, up to the window    time to conversion
     value   money in the window and what is to be expected after it      customer lifetime value
     alive   mean chance of customers to order ever again                 P(alive)
+    return  more money over more cost of offers than the control         return per unit spent
     lapsed  share for whom that is below a half                          lapsed customers
 
 Everything is summed per customer first, because customers are what was drawn.
@@ -27,8 +28,8 @@ from features.workspace import Frozen, read_yaml
 FILE = "metrics.yaml"
 STANDARD = Path(__file__).parent / "standard.yaml"
 CUSTOMER = "customer"  # what an experiment draws
-Kind = Literal["mean", "ratio", "time", "value", "alive", "lapsed"]
-MODELLED: tuple[Kind, ...] = ("value", "alive", "lapsed")  # what orders say of what is to come
+Kind = Literal["mean", "ratio", "time", "value", "alive", "lapsed", "return"]
+MODELLED: tuple[Kind, ...] = ("value", "alive", "lapsed", "return")  # of money, by more than its mean
 Part = Literal["count", "any", "money", "quantity"]
 
 

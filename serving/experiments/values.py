@@ -43,9 +43,9 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """Numerator, denominator of a ratio, the customer's own past."""
+        """Numerator, denominator of a ratio or cost of a return, the customer's own past."""
         found = [self.value]
-        found += [f"{self.value}d"] if self.metric.denominator is not None else []
+        found += [f"{self.value}d"] if self.metric.denominator is not None or self.metric.kind == "return" else []
         found += [f"{self.value}b"] if self.metric.before_days else []
         return found + self.purchases
 
@@ -166,7 +166,7 @@ def cells(
 ) -> dict[Cell, dict[str, Moments]]:
     """Per cell, and metric that needs no more, the moments of the customers whose window has closed."""
     asked: dict[str, Any] = {}
-    told = [one for one in wanted if one.metric.kind in MEANS]
+    told = [one for one in wanted if one.metric.kind in (*MEANS, "return")]
     for one in told:
         over = closed(table, one, as_of)
         asked[f"{one.value}_n"] = over.sum()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 GONE = "unknown"  # the channel of an offer that offers.yaml no longer has
 COSTS = pa.schema({"customer": pa.string(), "month": pa.int64(), "channel": pa.string(), "cost": pa.float64()}.items())
-Spent = tuple[str | None, int, str, float]  # customer, month, channel, money
+Spent = tuple[str | None, datetime, str, float]  # customer, moment, channel, money
 
 
 def costs(workspace: Workspace, rows: ir.Table, when: Period) -> pa.Table:
@@ -36,19 +37,27 @@ def costs(workspace: Workspace, rows: ir.Table, when: Period) -> pa.Table:
 
     `rows` are the events: of a redemption that costs a share of the revenue, they say what was ordered.
     """
-    ledger = Ledger.at(workspace.ledger)
-    merged = persons(read_aliases(ledger))
-    spent = [*_contacts(workspace, ledger, when), *_redemptions(workspace, ledger, rows, when)]
-    told = [(merged.get(str(who), who), *rest) for who, *rest in spent]
+    told = [
+        (who, when.place(time), channel, money)
+        for who, time, channel, money in spent(workspace, rows, when.start, when.until)
+    ]
     return pa.Table.from_pylist([dict(zip(COSTS.names, row, strict=True)) for row in told], schema=COSTS)
 
 
-def _contacts(workspace: Workspace, ledger: Ledger, when: Period) -> Iterator[Spent]:
+def spent(workspace: Workspace, rows: ir.Table, start: datetime, until: datetime) -> list[Spent]:
+    """The same from a moment to another, each with its own."""
+    ledger = Ledger.at(workspace.ledger)
+    merged = persons(read_aliases(ledger))
+    found = [*_contacts(workspace, ledger, start, until), *_redemptions(workspace, ledger, rows, start, until)]
+    return [(merged.get(str(who), who), time, channel, money) for who, time, channel, money in found]
+
+
+def _contacts(workspace: Workspace, ledger: Ledger, start: datetime, until: datetime) -> Iterator[Spent]:
     dear = {offer.key: offer for offer in read_offers(workspace.folder) if offer.cost}
     query = select(decisions.c.customer, decisions.c.time, decisions.c.kind, decisions.c.chosen).where(
         decisions.c.kind.in_(["offer", "decide"]),
-        decisions.c.time >= when.start,
-        decisions.c.time < when.until,
+        decisions.c.time >= start,
+        decisions.c.time < until,
         decisions.c.chosen != json.dumps([NOTHING]),
     )
     if not dear:
@@ -58,12 +67,14 @@ def _contacts(workspace: Workspace, ledger: Ledger, when: Period) -> Iterator[Sp
             for key in json.loads(chosen):
                 named = key if kind == "offer" else key.removeprefix("offer:") if key.startswith("offer:") else None
                 if named in dear:
-                    yield customer, when.place(time), dear[named].channel, dear[named].cost
+                    yield customer, time, dear[named].channel, dear[named].cost
 
 
-def _redemptions(workspace: Workspace, ledger: Ledger, rows: ir.Table, when: Period) -> Iterator[Spent]:
+def _redemptions(
+    workspace: Workspace, ledger: Ledger, rows: ir.Table, start: datetime, until: datetime
+) -> Iterator[Spent]:
     channels = {offer.key: offer.channel for offer in read_offers(workspace.folder)}
-    query = select(codes).where(codes.c.redeemed_at >= when.start, codes.c.redeemed_at < when.until)
+    query = select(codes).where(codes.c.redeemed_at >= start, codes.c.redeemed_at < until)
     with ledger.read() as connection:
         used = connection.execute(query).mappings().all()
     shares = any(row["of_revenue"] for row in used)
@@ -71,7 +82,7 @@ def _redemptions(workspace: Workspace, ledger: Ledger, rows: ir.Table, when: Per
     for row in used:
         many = revenue.get(row["code"], (None, 0.0))[1] if row["of_revenue"] else 1.0
         channel = channels.get(row["offer"], GONE)
-        yield row["customer"], when.place(row["redeemed_at"]), channel, many * row["redemption_cost"]
+        yield row["customer"], row["redeemed_at"], channel, many * row["redemption_cost"]
 
 
 def _with_coupons(rows: ir.Table) -> list[dict[str, Any]]:

@@ -111,6 +111,10 @@ def unit_of(metric: Said, currency: str) -> tuple[float, str]:
     part = told.get("sum", "count")
     if metric.get("kind") == "time":
         return 1.0, "days"
+    if metric.get("kind") in ("alive", "lapsed"):
+        return 100.0, "%"
+    if metric.get("kind") == "return":
+        return 1.0, "per unit spent"
     if part == "money":
         return 1.0, currency
     share = part == "any" or "at_least" in told or (metric.get("kind") == "ratio" and part == "count")
@@ -127,6 +131,9 @@ def definition(metric: Said) -> list[str]:
         "mean": f"{_measure(told['numerator'])}, per customer",
         "time": f"days until {_measure(told['numerator'])}",
         "value": f"{_measure(told['numerator'])}, and what is to be expected after the window",
+        "alive": "of customers who had ordered before, the mean chance to order ever again (BG/NBD)",
+        "lapsed": "of customers who had ordered before, the share whose chance to order ever again is below a half",
+        "return": f"more {_measure(told['numerator'])} than the control, over more cost of offers than the control",
     }.get(kind) or f"{_measure(told['numerator'])}, over {_measure(told.get('denominator', {}))}"
     more = {
         "window_days": "within {} days of the first exposure",
