@@ -130,7 +130,9 @@ def _quotient(over: tuple[float, float], under: tuple[float, float]) -> tuple[fl
     least, most = sorted(((top * mean - half) / lead, (top * mean + half) / lead))
     if lead > 0:
         return least, most
-    return (most, math.inf) if top / mean >= most else (-math.inf, least)
+    ray = (most, math.inf) if top / mean >= most else (-math.inf, least)
+    alike = not least < 1 < most  # equal means are not ruled out, if by quotients of the other ray only
+    return (-math.inf, math.inf) if alike and not ray[0] <= 1 <= ray[1] else ray
 
 
 def _adjusted(arms: tuple[Moments, Moments], shape: Shape) -> list[tuple[float, float]]:
