@@ -22,7 +22,8 @@ from features.events import utc
 from serving.experiments.analysis import Shape, compare
 from serving.experiments.gathered import CLICKS, Gathered
 from serving.experiments.moments import Moments
-from serving.experiments.values import DAY, Columns, joined, summed
+from serving.experiments.sums import DAY, summed
+from serving.experiments.values import Columns, joined
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

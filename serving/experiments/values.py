@@ -18,17 +18,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.events import utc
-from serving.experiments.metrics import Measure, Metric
+from serving.experiments.metrics import Metric
 from serving.experiments.moments import Moments
+from serving.experiments.orders import history, orders
+from serving.experiments.sums import DAY, events_of, interval, is_of, summed
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 PEOPLE = pa.schema({"customer": pa.string(), "arm": pa.string(), "first": pa.timestamp("us")}.items())
 MEANS = ("mean", "ratio")  # the kinds whose tests need no more than moments
-DAY = 86_400.0
 AHEAD = 2  # windows that are forecast after the one that was seen
-CENT = 0.005  # what is left of an order and is less than half a cent is nothing
 Cell = tuple[Any, ...]
 Waits = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]  # days, whether it happened, customers
 
@@ -79,16 +79,16 @@ def values(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Ta
     done = joined(rows, people.select("customer", "first"), wanted)
     made: dict[str, Any] = {}
     for one in wanted:
-        after = (done.time >= done["first"]) & (done.time < done["first"] + _interval(one.window))
+        after = (done.time >= done["first"]) & (done.time < done["first"] + interval(one.window))
         if one.metric.kind == "time":
-            happened = done.time.min(where=after & _of(done, one.metric.numerator))
+            happened = done.time.min(where=after & is_of(done, one.metric.numerator))
             made[one.value] = (happened.epoch_seconds() - done["first"].min().epoch_seconds()) / DAY
             continue
         made[one.value] = summed(done, one.metric.numerator, after)
         if one.metric.denominator is not None:
             made[f"{one.value}d"] = summed(done, one.metric.denominator, after)
         if one.metric.before_days:
-            since = done["first"] - _interval(timedelta(days=one.metric.before_days))
+            since = done["first"] - interval(timedelta(days=one.metric.before_days))
             made[f"{one.value}b"] = summed(
                 done, one.metric.numerator, (done.time < done["first"]) & (done.time >= since)
             )
@@ -102,48 +102,9 @@ def values(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Ta
     return found.mutate(**{name: found[name].fill_null(0.0) for name in filled})
 
 
-def orders(done: ir.Table, one: Columns) -> ir.Table:
-    """Per customer the orders of the window that were kept, days until the last, and what they brought."""
-    kept = _kept(done.filter(done.time >= done["first"]), one)
-    number, last, money = one.purchases
-    return kept.group_by("customer").aggregate(
-        **{number: kept.count().cast("float64"), last: kept.day.max().cast("float64"), money: kept.money.sum()}
-    )
-
-
-def history(done: ir.Table, one: Columns) -> ir.Table:
-    """Per customer who had ordered before the first exposure the orders after her first, days from it to the last of
-    them, and to the end of the window.
-    """
-    kept = _kept(done, one)
-    number, last, age = one.purchases
-    found = kept.group_by("customer").aggregate(orders=kept.count(), start=kept.day.min(), end=kept.day.max())
-    return found.filter(found.start < 0).select("customer", **{
-        number: (found.orders - 1).cast("float64"),
-        last: (found.end - found.start).cast("float64"),
-        age: (float(one.window.days) - found.start).cast("float64"),
-    })  # fmt: skip
-
-
-def _kept(rows: ir.Table, one: Columns) -> ir.Table:
-    """The orders until the end of the window that were kept: customer, money, and day from the first exposure.
-
-    What was given back of an order by then is taken off it; one that nothing is left of, or that was free, counts as
-    none. A refund that names no order of these counts for none of them.
-    """
-    measure = one.metric.numerator
-    inside = rows.filter(rows.time < rows["first"] + _interval(one.window))
-    bought = _of(inside, measure)
-    each = inside.group_by("customer", order=inside.order_id.coalesce(inside.message_id)).aggregate(
-        money=summed(inside, measure, bought.notnull()),
-        day=((inside.time.epoch_seconds() - inside["first"].epoch_seconds()) / DAY).min(where=bought),
-    )
-    return each.filter(each.day.notnull() & (each.money >= CENT))
-
-
 def joined(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Table:
     """The events that these metrics ask for, each beside what is known of the customer who did it."""
-    names = sorted({name for one in wanted for name in _events(one.metric)})
+    names = sorted({name for one in wanted for name in events_of(one.metric)})
     done = rows.filter(rows.name.isin(names)).mutate(customer=rows.customer.coalesce(rows.anonymous))
     return done.inner_join(people, "customer")
 
@@ -180,7 +141,7 @@ def cells(
 
 def closed(table: ir.Table, one: Columns, as_of: datetime) -> ir.BooleanValue:
     """Whether a customer's window of the metric has closed."""
-    return table["first"] + _interval(one.window) <= utc(as_of)
+    return table["first"] + interval(one.window) <= utc(as_of)
 
 
 def waits(table: ir.Table, one: Columns, as_of: datetime, by: Sequence[str] = ("arm",)) -> dict[Cell, Waits]:
@@ -231,43 +192,3 @@ def _moments(row: Mapping[str, Any], one: Columns) -> Moments:
 
 def _number(value: float | None) -> float:
     return 0.0 if value is None else float(value)
-
-
-def _events(metric: Metric) -> set[str]:
-    measures = [one for one in (metric.numerator, metric.denominator) if one is not None]
-    return {name for one in measures for name in (one.event, one.less) if name is not None}
-
-
-def _of(rows: ir.Table, measure: Measure) -> ir.BooleanValue:
-    wanted = rows.name == measure.event
-    wanted = wanted if measure.machines else wanted & ~rows.machine
-    for column, value in measure.where.items():
-        wanted &= rows[column].fill_null("") == value
-    return wanted
-
-
-def summed(rows: ir.Table, measure: Measure, inside: ir.BooleanValue) -> ir.FloatingValue:
-    """What is summed of the rows inside, per group."""
-    counted = inside & _of(rows, measure)
-    if measure.sum in ("money", "quantity"):
-        amount = (rows.quantity * rows.price if measure.sum == "money" else rows.quantity).fill_null(0.0)
-        found = amount.sum(where=counted).fill_null(0.0)
-        if measure.less is not None:
-            found -= amount.sum(where=inside & _of(rows, measure.model_copy(update={"event": measure.less}))).fill_null(
-                0.0
-            )
-        return found.cast("float64")
-    if measure.sum == "any":
-        return counted.any().fill_null(False).cast("float64")  # noqa: FBT003  # what is filled in
-    if measure.distinct is not None:
-        count = rows[measure.distinct].coalesce(rows.message_id).nunique(where=counted)
-    else:
-        count = counted.sum()
-    count = count.fill_null(0)
-    return (count if measure.at_least is None else count >= measure.at_least).cast("float64")
-
-
-def _interval(span: timedelta) -> Any:
-    import ibis
-
-    return ibis.interval(days=span.days)
