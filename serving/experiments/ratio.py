@@ -69,8 +69,8 @@ class Watch:
 
     @property
     def p_value(self) -> float:
-        """One over the highest factor so far: valid at any moment (Ville 1939)."""
-        return math.exp(-max(self.log_factors.values(), default=0.0)) if self.log_factors else 1.0
+        """One over the highest factor so far, at most 1: valid at any moment (Ville 1939)."""
+        return math.exp(-max([0.0, *self.log_factors.values()]))
 
 
 def chi_square(counts: Counts, shares: Shares, cell: str = "all") -> Ratio:

@@ -51,6 +51,11 @@ def test_people_in_an_arm_that_should_have_none_are_an_alarm_of_their_own(shares
     assert watch({"mon": {"a": 10, "b": 10}, "tue": {"a": 9, "b": 9, "c": 1}}, shares).since == "tue"
 
 
+def test_a_split_that_is_better_than_chance_is_no_evidence_for_anything():
+    assert watch({"mon": {"control": 50, "test": 50}}, HALVES).p_value == 1.0
+    assert watch({}, HALVES).p_value == 1.0
+
+
 def test_an_empty_arm_of_share_0_and_a_day_without_customers_are_no_alarm():
     found = cells({"mon": {"a": 5_000, "b": 5_000, "c": 0}, "tue": {}}, {"a": 0.5, "b": 0.5, "c": 0.0})
     assert [(row.p_value, row.alarm, row.strangers) for row in found] == [(1.0, False, {}), (1.0, False, {})]
