@@ -21,6 +21,7 @@ from serving.experiments.exposures import VIEWED
 from serving.experiments.moments import Moments
 from serving.experiments.report import build
 from serving.experiments.returns import NO_COST, returned
+from serving.reports.experiment import write
 
 
 def arms(seed: int, worth: float, cost: float = 2.0, customers: int = 400) -> tuple[Moments, Moments]:
@@ -89,11 +90,18 @@ def test_a_report_takes_the_cost_of_the_offers_of_the_window_from_the_journal(tm
     journal.close()
     append(workspace, pa.Table.from_pylist([one.row() | {"live": False} for one in happened], schema=SCHEMA))
     grant(ledger, everyone, Basis(("analytics",), "a box ticked"), source="test", time=START)
-    metrics = {"primary": ("revenue",), "secondary": ("return-per-spend",), "guardrails": ()}
+    metrics = {
+        "primary": ("revenue",),
+        "secondary": ("return-per-spend", "lifetime-value", "alive", "lapsed"),
+        "guardrails": (),
+    }
     experiment = Experiment(key="spend", arms={"control": 0.5, "treatment": 0.5}, **metrics)
     report = build(workspace, experiment, datetime(2026, 2, 1, tzinfo=UTC))
     control, treatment = (arm["metrics"]["return-per-spend"] for arm in report["arms"])
     assert (control["cost"], treatment["cost"]) == (0.0, 2.5)
     assert treatment["difference"] == pytest.approx((treatment["money"] - control["money"]) / 2.5)
     assert 7 < treatment["lower"] < treatment["difference"] < treatment["upper"] < 9  # 20 more for 2.5
-    assert treatment["p_adjusted"] == treatment["p_value"] < 1e-6
+    assert treatment["p_value"] < 1e-6
+    page = next(path for path in write(workspace, report) if path.suffix == ".html").read_text()
+    for said in ("Return per unit spent", "more cost of offers than the control", "Customer lifetime value", "Lapsed"):
+        assert said in page
