@@ -80,11 +80,11 @@ class Evidence:
         if one.metric.kind == "value":
             found = self.worths.get(key)
             return {} if found is None else _worth(found, arm, control, one, looks)
-        if one.metric.kind in ("alive", "lapsed") and not {arm, control} <= {
-            name for name, own in self.moments.items() if key in own
-        }:
-            why = self.untold.get(key, "nobody of an arm had ordered before the first exposure")
-            return {"customers": 0, "mean": None, "untold": why} | ({} if arm == control else UNTOLD)
+        if one.metric.kind in ("alive", "lapsed"):
+            having = {name for name, own in self.moments.items() if key in own}
+            if (having or key in self.untold) and not {arm, control} <= having:  # of a segment neither is known
+                why = self.untold.get(key, "nobody of an arm had ordered before the first exposure")
+                return {"customers": 0, "mean": None, "untold": why} | ({} if arm == control else UNTOLD)
         if key not in self.moments.get(arm, {}):
             return {}
         if one.metric.kind == "return":

@@ -148,7 +148,7 @@ def _within(gathered: Gathered, found: Found, inside: Any) -> Evidence:
                 curves.setdefault(arm, {})[key] = curve(*(np.concatenate(part) for part in zip(*some, strict=True)))
     some_kinds = sorted({kind for _, kind in found.moments if inside(kind)})
     own = gathered.rows.filter(gathered.rows[KINDS].isin(some_kinds))
-    worths = {one.metric.key: worth(own, one, gathered.now) for one in gathered.told if one.purchases}
+    worths = {one.metric.key: worth(own, one, gathered.now) for one in gathered.told if one.metric.kind == "value"}
     return Evidence(added, curves, worths)
 
 

@@ -18,9 +18,9 @@ from serving.experiments import segments
 from serving.experiments.conversion import curve, difference
 from serving.experiments.definitions import Experiment
 from serving.experiments.discovery import heterogeneity, shrunk
-from serving.experiments.metrics import standard
 from serving.experiments.report import build
 from serving.experiments.segments import OTHERS, kinds
+from serving.experiments.values import AHEAD
 from serving.experiments.worth import Bought, Worth
 
 ARMS = {"control": 0.5, "treatment": 0.5}
@@ -116,7 +116,7 @@ def test_lifetime_value_is_told_of_segments_too(shop: tuple[Workspace, np.ndarra
             arm: Bought(money[some], np.ones(len(some)), np.array([waited(n) for n in some]), money[some])
             for arm, some in own.items()
         }
-        expected = Worth.of(bought, 4, standard()["lifetime-value"].horizon)
+        expected = Worth.of(bought, 4, AHEAD * 4)
         told, test = row["effects"][1], expected.test("treatment", "control")
         assert (told["metric"], told["mean"]) == ("lifetime-value", pytest.approx(expected.mean("treatment"), rel=1e-4))
         assert test is None or told["difference"] == pytest.approx(test.difference, abs=0.01)
