@@ -21,6 +21,7 @@ import numpy as np
 import tea_tasting as tt
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import stdtrit
 from tea_tasting.aggr import Aggregates
 
 from serving.experiments.moments import MIN_CUSTOMERS, Moments
@@ -108,6 +109,18 @@ def compare(control: Moments, treatment: Moments, shape: Shape, *, bound: float 
         lift_upper=most - 1,
         error=error,
     )
+
+
+def apart(control: Moments, treatment: Moments, shape: Shape) -> bool:
+    """Whether the interval that `compare` gives leaves out 0: without the rest, some thirty times as fast."""
+    arms = (control, treatment)
+    if min(arm.count for arm in arms) < MIN_CUSTOMERS or (shape.ratio and not all(arm.mean[1] > 0 for arm in arms)):
+        return False
+    (before, theirs), (after, ours) = _adjusted(arms, shape)
+    freedom = control.count + treatment.count - 2
+    pooled = ((control.count - 1) * theirs + (treatment.count - 1) * ours) / freedom
+    error = math.sqrt(pooled * (1 / control.count + 1 / treatment.count))
+    return abs(after - before) > float(stdtrit(freedom, 1 - ALPHA / 2)) * error
 
 
 @cache

@@ -8,7 +8,7 @@ of a slot also Experience Clicked, once per customer ------------------+
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from datetime import time as clock
@@ -58,7 +58,8 @@ CLICKED = "clicked"  # its column: of a slot, who clicked is known by the decisi
 class Gathered:
     """The exposed customers of a test, what they did, and how far the test has come.
 
-    `people`: those whom the plan counts; `beyond` came after it had its size. `rows`: the table of values.
+    `people`: those whom the plan counts; `beyond` came after it had its size. `rows`: the table of values. `allowed`:
+    who agreed to analytics.
     """
 
     experiment: Experiment
@@ -70,6 +71,7 @@ class Gathered:
     rows: ir.Table
     told: Sequence[Columns]
     looks: Looks
+    allowed: Set[str]
     left_out: str
 
     @property
@@ -132,6 +134,7 @@ def gather(workspace: Workspace, experiment: Experiment, now: datetime) -> Gathe
         rows=held(values(events.before(now), ibis.memtable(people), asked)),
         told=told,
         looks=Looks.of(experiment.planned, people, (start, closes), timedelta(days=experiment.window_days), now),
+        allowed=allowed,
         left_out=left_out(len(everybody), len(everybody - allowed), "analytics"),
     )
 

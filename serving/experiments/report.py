@@ -11,6 +11,7 @@ novelty         metric, first_days, per arm days of day, customers, difference, 
 elements        of a test of a content: customers, references, variants, metrics with the variants by effect (element,
                 variant, customers, difference, lower, upper, p_value, p_adjusted, verdict); else null
 spread          per mean of money the edges of its bins, and by arm the customers in each, below 0 and with none
+placebo         splits, customers, from, until, per primary metric false_alarms, rate, lower, upper; or untold, why not
 exposures       customers, seen_again, saw_two_arms, unknown_arm, beyond_plan
 sample_ratio    in all, days, segments, sequential
 warnings        what a reader has to know of the numbers, in words
@@ -49,6 +50,7 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
     from serving.experiments.gathered import gather
     from serving.experiments.novelty import novelty
     from serving.experiments.overtime import over_time
+    from serving.experiments.placebo import broken, placebo
     from serving.experiments.plans import edited, kept
     from serving.experiments.segments import counted, segmented
     from serving.experiments.split import split
@@ -61,6 +63,7 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
     experiment = gathered.experiment  # metrics by channel are now one each
     evidence = Evidence.of(gathered.rows, gathered.told, now)
     arms = _arms(gathered, evidence)
+    tried = placebo(gathered)
     ratio = split(gathered.people, experiment.arms, counted(experiment, gathered.people))
     return {
         **_asked(workspace, experiment, gathered),
@@ -74,7 +77,8 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
         "spread": spread(gathered),
         "sample_ratio": ratio,
         **_exposed(gathered),
-        "warnings": [*edited(plan), *warned(gathered)],
+        "placebo": tried,
+        "warnings": [*edited(plan), *broken(tried), *warned(gathered)],
         "verdict": "; ".join([judged(gathered, evidence, arms, ratio), *edited(plan)]),
     }
 
@@ -179,7 +183,9 @@ def table(report: dict[str, Any]) -> Iterator[str]:
 
 
 def _beside(report: Said) -> Iterator[str]:
-    """How far the test has come, where its segments and days differ, and its elements' variants."""
+    """How far the test has come, where its segments and days differ, its elements' variants, and its false alarms."""
+    from serving.experiments.placebo import lines
+
     looks = report["looks"]
     if looks["fraction"] is not None:
         many = "any time" if looks["planned"] == "any" else f"look {looks['done']} of {looks['planned']}"
@@ -193,6 +199,7 @@ def _beside(report: Said) -> Iterator[str]:
     for arm in (report["novelty"] or {}).get("arms", ()):
         if arm["change"] is not None:
             yield f"effect of {arm['arm']} by days since the exposure: {arm['change']['verdict']}"
+    yield from lines(report["placebo"])
     for metric, rows in (report["elements"] or {}).get("metrics", {}).items():
         for row in rows:
             interval = f"{row['difference']:+.4f} ({row['lower']:+.4f} to {row['upper']:+.4f})"

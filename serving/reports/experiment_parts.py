@@ -27,6 +27,7 @@ def sections(report: Report) -> Iterator[Section]:
     yield "How the money is spread", _spread, bool(report.get("spread"))
     yield "How long until it happened", _waited, any(_curves(report, key) for key in keys_of(report))
     yield "Who came in", _split, bool(report["sample_ratio"].get("days"))
+    yield "Does the test hold on this shop", _placebo, bool(report.get("placebo"))
 
 
 def _over_time(page: Page, report: Report) -> None:
@@ -74,6 +75,30 @@ def _spread(page: Page, report: Report) -> None:
         for row in rows:
             table.setdefault(row["bin"], {report["currency"]: row["bin"]})[row["arm"]] = row["customers"]
         page.table(list(table.values()), summary="Customers by amount, as a table")
+
+
+def _placebo(page: Page, report: Report) -> None:
+    found = report["placebo"]
+    if "untold" in found:
+        page.section("Does the test hold on this shop", f"It cannot be told: {found['untold']}.")
+        return
+    since, until = (found[name][:10] for name in ("from", "until"))
+    page.section(
+        "Does the test hold on this shop",
+        f"{found['customers']:,} customers were drawn into the arms {found['splits']:,} times, and what they did "
+        f"from {since} to {until}, when there was nothing to find, was compared by the test of this report. A true one "
+        "tells the arms apart in 5 of 100 splits.",
+    )
+    rows = [
+        {
+            "metric": name_of(report, key),
+            "false alarms (%)": 100 * one["rate"],
+            "95 % interval": interval(100 * one["lower"], 100 * one["upper"]),
+            "splits": one["false_alarms"],
+        }
+        for key, one in found["metrics"].items()
+    ]
+    page.table(rows, words=("metric",))
 
 
 def _bins(arm: str, edges: list[float], found: Report) -> Iterator[dict[str, Any]]:

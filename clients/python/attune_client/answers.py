@@ -203,6 +203,7 @@ class Report(TypedDict):
     segments: NotRequired[dict[str, Any] | None]
     novelty: NotRequired[dict[str, Any] | None]
     elements: NotRequired[dict[str, Any] | None]
+    placebo: NotRequired[dict[str, Any]]
     spread: NotRequired[dict[str, Spread]]
     exposures: NotRequired[Exposures]
     warnings: NotRequired[list[str]]

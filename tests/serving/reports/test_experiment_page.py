@@ -65,7 +65,7 @@ def test_every_picture_has_its_table_and_every_link_its_part(badge_page: Path) -
         assert "<table" in part
         assert re.search(r'role="img" aria-label="[^"]+"', part)
     targets = re.findall(r'href="#([^"]+)"', html)
-    assert len(targets) == 6
+    assert len(targets) == 7
     assert all(f'id="{target}"' in html for target in targets)
 
 
@@ -84,6 +84,7 @@ def test_what_an_older_report_does_not_hold_is_not_shown(badge: dict[str, Any]) 
             "segments",
             "novelty",
             "elements",
+            "placebo",
             "spread",
             "warnings",
         )
