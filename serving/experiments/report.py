@@ -150,7 +150,7 @@ def write(workspace: Workspace, report: dict[str, Any]) -> Path:
     workspace.reports.mkdir(exist_ok=True)
     path = _path(workspace.reports, report["experiment"])
     temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    temporary.write_text(json.dumps(report, indent=1, allow_nan=False), encoding="utf-8")
     temporary.replace(path)
     return path
 

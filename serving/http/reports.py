@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from training.reports.page import hashes_of, policy
 if TYPE_CHECKING:
     from serving.http.app import Routes
 
+log = logging.getLogger("attune.reports")
 JSON, CSV = ".json", ".csv"
 INDEX = "index"
 VERBS = {  # what makes a report of the kind
@@ -88,7 +90,12 @@ class Reports:
         if path is None:
             said = f"no report {name[:80]!r} of {kind} is stored; run `attune {VERBS[kind]}`"
             raise HttpError(404, "no_report", said)
-        return await aside(_answered, path, kind, suffix, self._routes.now())
+        try:
+            return await aside(_answered, path, kind, suffix, self._routes.now())
+        except (OSError, ValueError) as error:
+            log.warning("the stored report %s cannot be read: %s", path, error)
+            said = f"the stored report {name!r} of {kind} cannot be read; run `attune {VERBS[kind]}` again"
+            raise HttpError(503, "broken_report", said) from None
 
     def _folder(self) -> Path:
         folder = self._routes.ready().reports

@@ -55,11 +55,11 @@ class SignIn:
         async def admitted(request: Request) -> Response:
             try:
                 request.scope[ASKER] = await self._asker(request)
+                return await handler(request)
             except HttpError as error:
-                if error.status == 401 and _is_browser(request):
-                    return _to_form(request)
-                raise
-            return await handler(request)
+                if not _is_browser(request):
+                    raise
+                return _to_form(request) if error.status == 401 else _fault(error)
 
         return Route(route.path, admitted, methods=list(route.methods or ()))
 
@@ -125,6 +125,12 @@ def _is_browser(request: Request) -> bool:
 def _to_form(request: Request) -> Response:
     wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return RedirectResponse(f"{SIGN_IN}?next={quote(wanted, safe='/')}", 303)
+
+
+def _fault(error: HttpError) -> Response:
+    """What went wrong as a page, which leads to what is there."""
+    said = section("", words(error.message), f'<p><a href="{START}">All reports</a></p>')
+    return HTMLResponse(shell("Reports: this cannot be shown", said), error.status, headers=error.headers)
 
 
 def _back(wanted: str) -> str:

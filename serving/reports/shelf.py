@@ -10,6 +10,7 @@ import html
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -70,27 +71,37 @@ def computed(path: Path) -> datetime:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What is stored."""
-    found: dict[str, Any] = json.loads(path.read_bytes())
+    """What is stored; ValueError where that is no report, OSError where it cannot be read."""
+    try:
+        found = json.loads(path.read_bytes())
+    except RecursionError:
+        raise ValueError(f"{path.name} is nested too deep") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} holds a {type(found).__name__}, an object is needed")
     return found
 
 
 def _each(reports: Path) -> Iterator[Entry]:
-    for kind in SINGLE:
-        if (path := reports / f"{kind}.json").is_file():
-            yield Entry.of(path, kind, kind)
+    for kind, name in _names(reports):
+        path = file_of(reports, kind, name)
+        with suppress(OSError):  # it went meanwhile, as a campaign's that is in the report no more
+            if path is not None:
+                yield Entry.of(path, kind, name)
+
+
+def _names(reports: Path) -> Iterator[tuple[str, str]]:
+    yield from ((kind, kind) for kind in SINGLE)
     for kind, start in SEVERAL.items():
-        for path in reports.glob(f"{start}*.json"):
-            yield Entry.of(path, kind, path.stem.removeprefix(start))
+        yield from ((kind, path.stem.removeprefix(start)) for path in reports.glob(f"{start}*.json"))
 
 
 @lru_cache(1_000)
 def _computed(path: Path, changed: int, _size: int) -> datetime:
     try:
         told = datetime.fromisoformat(read(path)["computed_at"])
-    except (KeyError, TypeError, ValueError):
-        told = datetime.fromtimestamp(changed / 1e9, UTC)
-    return told.astimezone(UTC).replace(tzinfo=None) if told.tzinfo else told
+        return told.astimezone(UTC).replace(tzinfo=None) if told.tzinfo else told
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(changed / 1e9, UTC).replace(tzinfo=None)
 
 
 def _first(page: Path, name: str) -> tuple[str, str, str, str]:

@@ -134,6 +134,32 @@ def test_what_is_not_stored_is_404_in_one_line(asked: Shop, path: str) -> None:
     assert "\n" not in answer.json()["message"]
 
 
+@pytest.mark.parametrize("held", ['{"a": 1', "", "[1]", "[" * 100_000])
+def test_a_stored_report_that_cannot_be_read_is_told_in_one_line(asked: Shop, held: str) -> None:
+    path = asked.workspace.reports / "experiment-broken.json"
+    path.write_text(held)
+    try:
+        for form in (".json", ".csv"):
+            answer = asked.get(f"/reports/experiments/broken{form}")
+            assert said(answer) == (503, "broken_report")
+            assert str(asked.workspace.folder) not in answer.text
+        assert asked.get("/reports/").status_code == 200
+    finally:
+        path.unlink()
+
+
+def test_a_person_who_follows_a_dead_link_sees_a_page(asked: Shop) -> None:
+    cookie = {"cookie": f"{NAME}={asked.session(asked.keys[READ])}"}
+    for path, status in (("/reports/experiments/gone", 404), ("/reports/?kind=dreams", 400), ("/reports/nothing", 404)):
+        answer = asked.client.get(path, headers=HTML | cookie)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+        assert 'href="/reports/"' in answer.text
+        assert asked.client.get(path, headers=cookie).json()["code"]
+    escaped = asked.client.get("/reports/experiments/%3Cimg%20src=x%3E", headers=HTML | cookie).text
+    assert "<img" not in escaped
+    assert "&lt;img" in escaped
+
+
 @pytest.mark.parametrize("path", ["/reports/", BADGE, "/reports/segments", SIGN_OUT, "/reports/models/3f2c0a9b"])
 def test_another_method_is_not_allowed(asked: Shop, path: str) -> None:
     answer = asked.client.delete(path, auth=(asked.keys[READ], ""))
