@@ -129,6 +129,25 @@ def replay(
 
 
 @app.command()
+def verify(
+    report: Annotated[str, typer.Argument(help="A test's key, `impact`, `journey`, or the path of a stored report.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Recompute every number of a stored report from the journal and the events; exit 1 where one differs.
+
+    Example: attune verify checkout-badge -w shop
+    """
+    from serving.reports.verify import lines
+    from serving.reports.verify import verify as verified
+
+    found = verified(opened(workspace), report)
+    for line in lines(found):
+        typer.echo(line)
+    if not found.same:
+        raise typer.Exit(1)
+
+
+@app.command()
 def preview(
     slot: Annotated[str, typer.Argument(help="The slot's key, as its file in slots/ is named.")],
     workspace: WorkspaceOption = None,

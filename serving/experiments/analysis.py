@@ -120,7 +120,7 @@ def apart(control: Moments, treatment: Moments, shape: Shape) -> bool:
     freedom = control.count + treatment.count - 2
     pooled = ((control.count - 1) * theirs + (treatment.count - 1) * ours) / freedom
     error = math.sqrt(pooled * (1 / control.count + 1 / treatment.count))
-    return abs(after - before) > float(stdtrit(freedom, 1 - ALPHA / 2)) * error
+    return bool(abs(after - before) > stdtrit(freedom, 1 - ALPHA / 2) * error)
 
 
 @cache

@@ -58,6 +58,7 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
     from serving.experiments.verdict import judged
     from serving.experiments.warned import warned
 
+    now = now.replace(microsecond=0)  # as it is stored: `attune verify` computes as of the same moment
     gathered = gather(workspace, experiment, now)
     plan = kept(workspace, experiment, now)
     experiment = gathered.experiment  # metrics by channel are now one each

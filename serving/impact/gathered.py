@@ -96,6 +96,7 @@ def gather(workspace: Workspace, first: date | None, last: date | None, now: dat
     Without a first day it is the last 365 as far as there are events, without a last one it ends today. An error where
     there is no event at all, or the period is to come.
     """
+    now = now.replace(microsecond=0)  # as it is stored: `attune verify` computes as of the same moment
     events = read_events(workspace)
     when = period(workspace, events, first, last, now)
     found = population(workspace, events, when, now)

@@ -92,7 +92,7 @@ def build(workspace: Workspace, first: date | None, last: date | None, now: date
     ]
     _discovered(rows)
     steps = [{"key": key, "name": name} for key, name in STEPS.items()]
-    until = min(gathered.when.until, utc(now))
+    until = min(gathered.when.until, utc(gathered.now))
     again = cohorts(gathered.rows, gathered.people, workspace.settings.timezone, until)
     return gathered.head(NAME) | {"steps": steps, "rows": rows, "cohorts": again, "notes": gathered.notes()}
 

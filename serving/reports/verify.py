@@ -1,0 +1,186 @@
+"""Verify: a stored report's numbers, recomputed from the journal and the events as of the report's own moment.
+
+What came in later is not known as of then: live events by their receipt, decisions and consents by their time. What is
+different all the same was changed since: a file that was imported later, an erased customer, an edited definition.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+
+from features.erased import erased_ids
+from features.events import utc
+from features.ledger import Ledger
+from features.workspace import Workspace
+from serving.experiments.challenges import experiment
+from serving.experiments.metrics import read_metrics
+from serving.experiments.plans import plan_hash
+
+NEAR = 1e-9  # relative, below 1 absolute: sums of the same rows in another order differ in their last digits
+SHOWN = 20  # differences
+PERIODS = ("impact", "journey")
+Report = Mapping[str, Any]
+Plain = str | float | bool | None
+
+
+@dataclass(frozen=True)
+class Different:
+    """A value that is not the same: where it stands, what is stored and what was recomputed."""
+
+    where: str
+    stored: object
+    recomputed: object
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.stored} stored, {self.recomputed} recomputed"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """`numbers`: how many were recomputed. `edited`: definitions that changed, so that nothing could be recomputed."""
+
+    path: Path
+    computed_at: str
+    numbers: int
+    different: Sequence[Different]
+    edited: Sequence[str]
+    erased: int
+
+    @property
+    def same(self) -> bool:
+        return not self.different and not self.edited
+
+
+def verify(workspace: Workspace, name: str) -> Verified:
+    """The stored report of this name (a test's key, `impact`, `journey`, or a path), recomputed."""
+    path = _path(workspace.reports, name)
+    report = _read(path)
+    moment = datetime.fromisoformat(report["computed_at"]).replace(tzinfo=UTC)
+    told = path, report["computed_at"]
+    erased = _erased(workspace, moment)
+    if edited := list(_edited(workspace, report)):
+        return Verified(*told, 0, (), edited, erased)
+    report, again = _own(report), _own(json.loads(json.dumps(_again(workspace, report, moment))))
+    return Verified(*told, sum(_numbers(report)), list(_differences(report, again, ())), (), erased)
+
+
+def lines(found: Verified) -> Iterator[str]:
+    """What was found, in words."""
+    if found.same:
+        yield f"{found.path.name}: {found.numbers:,} numbers recomputed as of {found.computed_at}, all equal"
+        return
+    yield from (f"{found.path.name}: {said}; it cannot be recomputed" for said in found.edited)
+    yield from (f"{found.path.name}: {one}" for one in found.different[:SHOWN])
+    if len(found.different) > SHOWN:
+        yield f"and {len(found.different) - SHOWN:,} more"
+    if found.different:
+        many = f"{len(found.different):,} values differ from what is recomputed as of {found.computed_at}"
+        since = f"; {found.erased:,} ids were erased since, whose rows are gone" if found.erased else ""
+        yield f"{many}{since}"
+
+
+def _path(reports: Path, name: str) -> Path:
+    given = Path(name)
+    if given.suffix == ".json" and given.is_file():
+        return given
+    path = reports / (f"{name}.json" if name in PERIODS else f"experiment-{name}.json")
+    if given.name == name and path.is_file():
+        return path
+    known = sorted(one.stem.removeprefix("experiment-") for one in reports.glob("experiment-*.json"))
+    known += [one for one in PERIODS if (reports / f"{one}.json").is_file()]
+    raise ValueError(f"there is no stored report {name!r}; there are {', '.join(known) or 'none: `attune report`'}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        known = isinstance(report, dict) and ("experiment" in report or report.get("kind") in PERIODS)
+        if known and isinstance(datetime.fromisoformat(report["computed_at"]), datetime):
+            return dict(report)
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise ValueError(f"{path}: is no stored report of an experiment, of impact or of the journey")
+
+
+def _edited(workspace: Workspace, report: Report) -> Iterator[str]:
+    """The definitions that are not what they were."""
+    known = read_metrics(workspace.folder)
+    for key, one in report.get("metrics", {}).items():
+        now = known[key].hash if key in known else None
+        if key in known and now != one["hash"]:
+            yield f"the metric {key!r} was edited since ({one['hash']} then, {now} now)"
+    if "experiment" in report and "plan" in report:
+        then, now = report["plan"]["hash"], plan_hash(experiment(workspace, report["experiment"]), known)
+        if then != now:
+            yield f"the experiment {report['experiment']!r} was edited since (plan {then} then, {now} now)"
+
+
+def _again(workspace: Workspace, report: Report, moment: datetime) -> dict[str, Any]:
+    """The report, computed as of its own moment."""
+    if "experiment" in report:
+        from serving.experiments.report import build
+
+        return build(workspace, experiment(workspace, report["experiment"]), moment)
+    from serving.impact import journey
+    from serving.impact import report as impact
+
+    build_ = impact.build if report["kind"] == "impact" else journey.build
+    return build_(workspace, date.fromisoformat(report["from"]), date.fromisoformat(report["to"]), moment)
+
+
+def _own(report: dict[str, Any]) -> dict[str, Any]:
+    """Without what is copied from the report of a campaign's test, which is verified by itself."""
+    if "campaigns" not in report:
+        return report
+    return {**report, "campaigns": [{**one, "experiment": None} for one in report["campaigns"]]}
+
+
+def _numbers(value: Any) -> Iterator[int]:
+    """1 for each number."""
+    if isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _numbers(one)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield 1
+
+
+def _differences(stored: Any, again: Any, where: tuple[str, ...]) -> Iterator[Different]:
+    """Of all that is stored; what only the recomputed one holds, a newer Attune added."""
+    if isinstance(stored, Mapping) and isinstance(again, Mapping):
+        for name, one in stored.items():
+            yield from _differences(one, again.get(name), (*where, name))
+    elif isinstance(stored, list) and isinstance(again, list) and len(stored) == len(again):
+        for place, (one, other) in enumerate(zip(stored, again, strict=True)):
+            yield from _differences(one, other, (*where, _named(one, place)))
+    elif not _same(stored, again):
+        yield Different(" / ".join(where), _short(stored), _short(again))
+
+
+def _same(stored: Any, again: Any) -> bool:
+    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (stored, again))
+    return math.isclose(stored, again, rel_tol=NEAR, abs_tol=NEAR) if numbers else bool(stored == again)
+
+
+def _named(value: Any, place: int) -> str:
+    """What an object of a list calls itself, else its place."""
+    names = [value[name] for name in ("arm", "day", "key", "segment") if isinstance(value, Mapping) and name in value]
+    return str(names[0]) if names else str(place)
+
+
+def _short(value: Any) -> object:
+    return f"{len(value):,} values" if isinstance(value, Mapping | list) else value
+
+
+def _erased(workspace: Workspace, moment: datetime) -> int:
+    """The ids that were erased since."""
+    query = select(func.count()).select_from(erased_ids).where(erased_ids.c.time > utc(moment))
+    with Ledger.at(workspace.ledger).read() as connection:
+        return int(connection.execute(query).scalar_one())
