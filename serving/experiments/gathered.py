@@ -117,7 +117,8 @@ def gather(workspace: Workspace, experiment: Experiment, now: datetime) -> Gathe
     allowed = set(consented_customers(ledger, purpose="analytics", as_of=now))
     everybody = {customer for customer, _, _ in seen}
     found = exposed((one for one in seen if one[0] in allowed), experiment.arms)
-    enough(experiment, [arm for arm, _ in found.first.values()])
+    refused = left_out(len(everybody), len(everybody - allowed), "analytics")
+    enough(experiment, [arm for arm, _ in found.first.values()], beside=f"; {refused}" if everybody - allowed else "")
     start = begun or min(first for _, first in found.first.values())
     people = _divided(workspace, experiment, events, in_plan(people_of(found), experiment.planned, start), now)
     enough(experiment, people["arm"].to_pylist(), " within the plan")
@@ -135,7 +136,7 @@ def gather(workspace: Workspace, experiment: Experiment, now: datetime) -> Gathe
         told=told,
         looks=Looks.of(experiment.planned, people, (start, closes), timedelta(days=experiment.window_days), now),
         allowed=allowed,
-        left_out=left_out(len(everybody), len(everybody - allowed), "analytics"),
+        left_out=refused,
     )
 
 
@@ -205,13 +206,13 @@ def _seen(ledger: Ledger, events: Events, experiment: Experiment, now: datetime)
     return [*assigned(ledger, experiment.key, now), *viewed(events, experiment.key, now)]
 
 
-def enough(experiment: Experiment, arms: Sequence[str], which: str = "") -> None:
-    """A test needs customers in each arm; where none are, it is said where they come from."""
+def enough(experiment: Experiment, arms: Sequence[str], which: str = "", beside: str = "") -> None:
+    """A test needs customers in each arm; where none are, it is said where they come from, and who is missing."""
     counts = {arm: arms.count(arm) for arm in experiment.arms}
     invited = [arm for arm, share in experiment.arms.items() if share > 0]
     if min(counts[arm] for arm in invited) < MIN_CUSTOMERS:
         raise ValueError(
             f"experiment {experiment.key!r} has {counts} exposed customers{which}; at least {MIN_CUSTOMERS} per arm "
             "are needed. They come from POST /v1/experiments/{key}/assign and from 'Experiment Viewed' events of the "
-            "log; with `shows` from 'Experience Viewed' events that name a decision of POST /v1/decide"
+            f"log; with `shows` from 'Experience Viewed' events that name a decision of POST /v1/decide{beside}"
         )

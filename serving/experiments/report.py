@@ -174,9 +174,9 @@ def table(report: dict[str, Any]) -> Iterator[str]:
         for metric, found in arm["metrics"].items():
             mean = "-" if found["mean"] is None else f"{found['mean']:.4f}"
             yield f"{arm['arm']:<16}{found['customers']:>10,}  {metric:<22}{mean:>10}{_said(found)}"
-    yield f"arms as large as planned: {'yes' if report['sample_ratio']['as_planned'] else 'NO'}" + (
-        f" (p = {report['sample_ratio']['p_value']:.3f}); saw two arms, left out: {report['saw_two_arms']:,}"
-    )
+    ratio = report["sample_ratio"]
+    split = f"yes (p = {ratio['p_value']:.3f})" if ratio["as_planned"] else "NO, see the verdict"
+    yield f"arms as large as planned: {split}; saw two arms, left out: {report['saw_two_arms']:,}"
     yield report["left_out"]
     yield from _beside(report)
     yield from (f"note: {warning}" for warning in report["warnings"])

@@ -3,7 +3,7 @@
 broken            the arms are not as large as planned: no number is to be believed
 keep going        too few windows have closed, or the planned size is not reached and nothing is certain yet
 stop ARM          a guardrail got worse, or a primary metric and none got better
-ship ARM          a primary metric got better and none worse
+ship ARM          a primary metric got better and none worse; with which guardrails are not shown to be unharmed
 weigh ARM         one got better and another worse
 not distinguishable   none did, with how large the effect on the first can still be
 """
@@ -123,7 +123,8 @@ def _of_arm(
     if worse:
         return f"stop {name}: {_list(_words(key, told[key], WORSE) for key in worse)}"
     if better:
-        return f"ship {name}: {_list(_words(key, told[key], BETTER) for key in better)}"
+        unshown = _list(_unshown(key, metrics[key], told[key]) for key in guardrails if _open(told.get(key, {})))
+        return f"ship {name}: {_list(_words(key, told[key], BETTER) for key in better)}{unshown and ', but ' + unshown}"
     return _undecided(name, told, primary, further)
 
 
@@ -136,6 +137,17 @@ def _undecided(name: str, told: Mapping[str, Said], primary: Sequence[str], furt
     if further is None:
         return f"{name} is not distinguishable from the control{within}"
     return f"keep going with {name}: {further}{within}"
+
+
+def _open(found: Said) -> bool:
+    """Whether a guardrail was tested, and the harm that is taken is not out of reach."""
+    return found.get("lower") is not None and not found.get("unharmed", True)
+
+
+def _unshown(key: str, metric: Metric, found: Said) -> str:
+    if metric.margin is None:
+        return f"{key} has no margin, so that it is unharmed is not shown"
+    return f"that {key} is worse by less than {metric.margin:.0%} is not shown ({_between(found)})"
 
 
 def _words(key: str, found: Said, effect: str) -> str:

@@ -1,11 +1,13 @@
 """Tests in which something is wrong or empty: each has a clear answer. Every second of 40 customers is treated."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from features.consent import withdraw
+from features.ledger import Ledger
 from serving.experiments.definitions import Experiment
 from serving.experiments.report import build, table
 
@@ -38,6 +40,22 @@ EVERYBODY = [exposed(n) for n in range(40)]
 def test_an_arm_without_customers_is_named(ran: Any) -> None:
     with pytest.raises(ValueError, match=r"has \{'control': 40, 'treatment': 0\} exposed customers; at least 2"):
         report_of(ran, [exposed(n, "control") for n in range(40)])
+
+
+def test_an_arm_that_lacks_consent_is_told_so(ran: Any) -> None:
+    workspace = ran(EVERYBODY)
+    for n in range(1, 40, 2):
+        withdraw(Ledger.at(workspace.ledger), f"c{n:02}", ["analytics"], source="test", time=NOW - timedelta(days=1))
+    with pytest.raises(ValueError, match=r"'treatment': 0\} exposed .*; consent: 20 of 40 customers left out"):
+        build(workspace, Experiment(key="badge", arms=ARMS), NOW)
+
+
+def test_the_table_gives_no_p_value_of_the_whole_where_a_day_is_off(ran: Any) -> None:
+    """All of the control come on one day, all of the treated on the next: in all the arms are as planned."""
+    report = report_of(ran, [exposed(n) | {"day": 1.0 + n % 2} for n in range(40)])
+    assert report["sample_ratio"]["p_value"] == pytest.approx(1)
+    assert report["verdict"].startswith("broken: the arms are not as large as planned")
+    assert "arms as large as planned: NO, see the verdict; saw two arms, left out: 0" in list(table(report))
 
 
 def test_of_zeros_only_nothing_is_tested_and_why_is_said(ran: Any) -> None:
