@@ -64,7 +64,8 @@ def page(found: Report) -> Page:
 def slug(key: str) -> str:
     """The campaign's name in paths: its key, where that is a name; else what is left of it, told apart by a hash."""
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", key).lstrip("-._")[:LONGEST]
-    return plain if key and plain == key else f"{plain or 'campaign'}-{sha256(key.encode()).hexdigest()[:8]}"
+    is_path = bool(key) and plain == key and not key.endswith((".json", ".csv"))  # which ask for a form of the report
+    return plain if is_path else f"{plain or 'campaign'}-{sha256(key.encode()).hexdigest()[:8]}"
 
 
 def _verdict(page: Page, cell: Report, currency: str) -> None:

@@ -57,7 +57,7 @@ def written(digest: Digest, sender: str, to: Sequence[str]) -> EmailMessage:
     for address in (sender, *to):
         _require_address(address)
     message = EmailMessage()
-    message["Subject"], message["From"], message["To"] = digest.subject, sender, ", ".join(to)
+    message["Subject"], message["From"], message["To"] = " ".join(digest.subject.split()), sender, ", ".join(to)
     message["Date"] = format_datetime(digest.moment)
     message["Message-ID"] = make_msgid(domain=parseaddr(sender)[1].rpartition("@")[2])
     message["Auto-Submitted"] = "auto-generated"  # no answer of a machine comes back (RFC 3834)
@@ -78,6 +78,8 @@ def send(server: Server, message: EmailMessage) -> None:
         raise OSError(f"{server.host} takes no mail for {', '.join(sorted(error.recipients))}") from None
     except smtplib.SMTPResponseException as error:  # its words may repeat what was sent
         raise OSError(f"{server.host} refused the mail ({error.smtp_code})") from None
+    except UnicodeError:  # its words would repeat a character of the password
+        raise OSError(f"{server.host} took no mail: its password, or an address, is not plain ASCII") from None
     except (smtplib.SMTPException, OSError) as error:
         raise OSError(f"{server.host}:{server.port} took no mail: {' '.join(str(error).split())[:200]}") from None
     if refused:
