@@ -96,7 +96,14 @@ REPORT["properties"] |= {  # a stored report that an older version made has none
     "over_time": named(named(listed(whole(day=STRING, customers=INTEGER, difference=NUMBER)))),
     **dict.fromkeys(("segments", "novelty", "elements"), NULL_OBJECT),
     "exposures": whole(**dict.fromkeys(("customers", "seen_again", "saw_two_arms", "beyond_plan"), INTEGER)),
-    "placebo": ANY_OBJECT,
+    "placebo": {  # a sentence where it cannot be told
+        "type": "object",
+        "properties": {
+            **dict.fromkeys(("untold", "from", "until"), STRING),
+            **dict.fromkeys(("splits", "customers"), INTEGER),
+            "metrics": named(whole(false_alarms=INTEGER, rate=NUMBER, lower=NUMBER, upper=NUMBER)),
+        },
+    },
     "spread": named(whole(edges=listed(NUMBER), arms=named(ANY_OBJECT))),
     "warnings": listed(STRING),
 }

@@ -187,6 +187,28 @@ class Plan(TypedDict):
     since: str | None
 
 
+class FalseAlarms(TypedDict):
+    """In how many placebo splits the test of a metric told the arms apart, with a 95 % interval of the rate."""
+
+    false_alarms: int
+    rate: float
+    lower: float
+    upper: float
+
+
+Placebo = TypedDict(
+    "Placebo",
+    {
+        "untold": NotRequired[str],
+        "splits": NotRequired[int],
+        "customers": NotRequired[int],
+        "from": NotRequired[str],
+        "until": NotRequired[str],
+        "metrics": NotRequired[dict[str, FalseAlarms]],
+    },
+)
+
+
 class Report(TypedDict):
     """The stored report of a test, and its age."""
 
@@ -203,7 +225,7 @@ class Report(TypedDict):
     segments: NotRequired[dict[str, Any] | None]
     novelty: NotRequired[dict[str, Any] | None]
     elements: NotRequired[dict[str, Any] | None]
-    placebo: NotRequired[dict[str, Any]]
+    placebo: NotRequired[Placebo]
     spread: NotRequired[dict[str, Spread]]
     exposures: NotRequired[Exposures]
     warnings: NotRequired[list[str]]
