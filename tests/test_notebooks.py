@@ -23,7 +23,7 @@ def code(notebook):
 
 
 def test_there_are_notebooks():
-    assert [notebook.name[:2] for notebook in NOTEBOOKS]== ["01", "02", "03", "04", "05"]
+    assert [notebook.name[:2] for notebook in NOTEBOOKS] == ["01", "02", "03", "04", "05"]
 
 
 def test_an_own_model_takes_less_than_40_lines():

@@ -24,6 +24,7 @@ from features.workspace import Workspace
 from serving.experiments.definitions import UNIT, Experiment
 from serving.experiments.exposures import PLAN
 from serving.experiments.metrics import Metric, chosen, read_metrics
+from training.reports.page import whole
 
 FOLDER = "plans"  # in `.attune/`
 FREE = {"description"}  # what may be edited
@@ -109,7 +110,5 @@ def _noted(path: Path, hash_: str, now: datetime) -> tuple[str, datetime]:
     if not known or known[-1]["hash"] != hash_:
         known.append({"hash": hash_, "since": utc(now).isoformat()})
         path.parent.mkdir(exist_ok=True)
-        temporary = path.with_suffix(".part")
-        temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        temporary.replace(path)
+        whole(path, json.dumps(known, indent=1))
     return known[0]["hash"], datetime.fromisoformat(known[-1]["since"])

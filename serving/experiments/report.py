@@ -34,6 +34,7 @@ from features.events import utc
 from features.workspace import Workspace
 from serving.experiments.definitions import Experiment
 from serving.experiments.metrics import Metric
+from training.reports.page import whole
 
 if TYPE_CHECKING:
     from serving.experiments.compared import Evidence
@@ -150,9 +151,7 @@ def write(workspace: Workspace, report: dict[str, Any]) -> Path:
     """Stores the report; the file appears whole or not at all."""
     workspace.reports.mkdir(exist_ok=True)
     path = _path(workspace.reports, report["experiment"])
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(report, indent=1, allow_nan=False), encoding="utf-8")
-    temporary.replace(path)
+    whole(path, json.dumps(report, indent=1, allow_nan=False))
     return path
 
 

@@ -129,7 +129,11 @@ class Routes:
         state, key = self.ready(), request.path_params["key"]
         if ended(key) is None:
             _experiment(state, key)
-        report = None if state.reports is None else await run_in_threadpool(stored, state.reports, key, self.now())
+        try:
+            report = None if state.reports is None else await run_in_threadpool(stored, state.reports, key, self.now())
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            said = f"the stored report cannot be read; run `attune report experiment {key}` again"
+            raise HttpError(503, "broken_report", said) from None
         if report is None:
             raise HttpError(404, "no_report", f"no report yet; run `attune report experiment {key}`")
         return answer(report)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -242,8 +243,8 @@ def stored(workspace: Workspace, name: str, found: Mapping[str, Any], page: Page
 
 
 def whole(path: Path, text: str) -> None:
-    """Writes the file, which appears whole or not at all: a service may read it meanwhile."""
-    half = path.with_name(f".{path.name}.part")
+    """Writes the file, which appears whole or not at all: a service may read it meanwhile, and another write it."""
+    half = path.with_name(f".{path.name}.{os.getpid()}.part")
     half.write_text(text, encoding="utf-8")
     half.replace(path)
 

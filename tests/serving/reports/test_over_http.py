@@ -148,6 +148,17 @@ def test_a_stored_report_that_cannot_be_read_is_told_in_one_line(asked: Shop, he
         path.unlink()
 
 
+@pytest.mark.parametrize("held", ['{"a": 1', "[1]", "{}", "[" * 100_000])
+def test_so_is_that_of_a_test_asked_for_by_an_app(asked: Shop, held: str) -> None:
+    path = asked.workspace.reports / "experiment-badge.json"
+    whole = path.read_text()
+    path.write_text(held)
+    try:
+        assert said(asked.get("/v1/experiments/badge/report")) == (503, "broken_report")
+    finally:
+        path.write_text(whole)
+
+
 def test_a_person_who_follows_a_dead_link_sees_a_page(asked: Shop) -> None:
     cookie = {"cookie": f"{NAME}={asked.session(asked.keys[READ])}"}
     for path, status in (("/reports/experiments/gone", 404), ("/reports/?kind=dreams", 400), ("/reports/nothing", 404)):
