@@ -130,7 +130,7 @@ def replay(
 
 @app.command()
 def verify(
-    report: Annotated[str, typer.Argument(help="A test's key, `impact`, `journey`, or the path of a stored report.")],
+    report: Annotated[str, typer.Argument(help="A test's key, `impact`, `journey`, `policy`, or a report's path.")],
     workspace: WorkspaceOption = None,
 ) -> None:
     """Recompute every number of a stored report from the journal and the events; exit 1 where one differs.
@@ -357,6 +357,29 @@ def report_journey(workspace: WorkspaceOption = None, first: FirstDay = None, la
     report = build(shop, first and first.date(), last and last.date(), datetime.now(UTC))
     paths = write(shop, report)
     for line in shown.journey(report):
+        typer.echo(line)
+    for path in paths:
+        typer.echo(f"stored: {path}")
+
+
+@reports.command("policy")
+def report_policy(
+    workspace: WorkspaceOption = None,
+    days: Annotated[int, typer.Option(min=1, max=365, help="How long after a decision money counts.")] = 14,
+) -> None:
+    """Say what other policies would have brought on the offer decisions of the journal, each with its interval.
+
+    Example: attune report policy --days 14 -w shop
+    """
+    from datetime import UTC
+
+    from serving.experiments.off_policy import build, table
+    from serving.reports.policy import write
+
+    shop = opened(workspace)
+    report = build(shop, datetime.now(UTC), days)
+    paths = write(shop, report)
+    for line in table(report):
         typer.echo(line)
     for path in paths:
         typer.echo(f"stored: {path}")

@@ -33,6 +33,7 @@ VERBS = {  # what makes a report of the kind
     "campaigns": "report impact",
     "impact": "report impact",
     "journey": "report journey",
+    "policy": "report policy",
     "segments": "segments",
 }
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 SEVERAL = {"experiments": "experiment-", "models": "model-", "uplift": "uplift-", "campaigns": "campaign-"}
-SINGLE = ("impact", "journey", "segments")
+SINGLE = ("impact", "journey", "policy", "segments")
 HEAD = 64_000  # bytes of a page in which its verdict stands
 VERDICT = re.compile(r'<div class="verdict (good|bad|flat)"[^>]*><strong>(.*?)</strong><br>(.*?)</div>')
 TITLE = re.compile(r"<title>(.*?)</title>")

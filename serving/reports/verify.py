@@ -26,7 +26,7 @@ from serving.experiments.plans import plan_hash
 
 NEAR = 1e-9  # relative, below 1 absolute: sums of the same rows in another order differ in their last digits
 SHOWN = 20  # differences
-PERIODS = ("impact", "journey")
+KINDS = ("impact", "journey", "policy")
 Report = Mapping[str, Any]
 Plain = str | float | bool | None
 
@@ -60,7 +60,7 @@ class Verified:
 
 
 def verify(workspace: Workspace, name: str) -> Verified:
-    """The stored report of this name (a test's key, `impact`, `journey`, or a path), recomputed."""
+    """The stored report of this name (a test's key, one of `KINDS`, or a path), recomputed."""
     path = _path(workspace.reports, name)
     report = _read(path)
     moment = datetime.fromisoformat(report["computed_at"]).replace(tzinfo=UTC)
@@ -91,23 +91,23 @@ def _path(reports: Path, name: str) -> Path:
     given = Path(name)
     if given.suffix == ".json" and given.is_file():
         return given
-    path = reports / (f"{name}.json" if name in PERIODS else f"experiment-{name}.json")
+    path = reports / (f"{name}.json" if name in KINDS else f"experiment-{name}.json")
     if given.name == name and path.is_file():
         return path
     known = sorted(one.stem.removeprefix("experiment-") for one in reports.glob("experiment-*.json"))
-    known += [one for one in PERIODS if (reports / f"{one}.json").is_file()]
+    known += [one for one in KINDS if (reports / f"{one}.json").is_file()]
     raise ValueError(f"there is no stored report {name!r}; there are {', '.join(known) or 'none: `attune report`'}")
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        known = isinstance(report, dict) and ("experiment" in report or report.get("kind") in PERIODS)
+        known = isinstance(report, dict) and ("experiment" in report or report.get("kind") in KINDS)
         if known and isinstance(datetime.fromisoformat(report["computed_at"]), datetime):
             return dict(report)
     except (ValueError, KeyError, TypeError):
         pass
-    raise ValueError(f"{path}: is no stored report of an experiment, of impact or of the journey")
+    raise ValueError(f"{path}: is no stored report of an experiment, impact, the journey or policies")
 
 
 def _edited(workspace: Workspace, report: Report) -> Iterator[str]:
@@ -129,6 +129,10 @@ def _again(workspace: Workspace, report: Report, moment: datetime) -> dict[str, 
         from serving.experiments.report import build
 
         return build(workspace, experiment(workspace, report["experiment"]), moment)
+    if report["kind"] == "policy":
+        from serving.experiments import off_policy
+
+        return off_policy.build(workspace, moment, report["window_days"])
     from serving.impact import journey
     from serving.impact import report as impact
 

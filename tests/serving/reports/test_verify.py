@@ -121,7 +121,7 @@ def test_an_erased_customer_is_missed_and_said(shop: Workspace) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"experiment": "badge"}', '{"kind": "impact", "computed_at": 5}'])
 def test_what_is_no_report_is_said_in_one_line(shop: Workspace, text: str) -> None:
     stored(shop).write_text(text)
-    with pytest.raises(ValueError, match="is no stored report of an experiment, of impact or of the journey"):
+    with pytest.raises(ValueError, match="is no stored report of an experiment, impact, the journey or policies"):
         verify(shop, "badge")
 
 

@@ -1,0 +1,214 @@
+"""Off-policy: what another policy would have brought on the offer decisions that the journal holds.
+
+decision of an offer --> first per customer --> money of the window after it: revenue less refunds, less what it cost
+       |
+       +--> its options, with scores and who was eligible --> each policy's probabilities --> snips (training/metrics)
+
+The chance with which each offer was given is logged, so that nothing is assumed of why. Customers of a holdout, who are
+never given anything by any policy, are not in it. What a policy would do with an option that the log gave nobody it
+cannot say: `outside` is that part, and `effective` how many decisions speak of the policy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from sqlalchemy import select
+
+from features.consent import consented_customers, left_out
+from features.decisions import HELD, NOTHING, Option, decisions
+from features.events import utc
+from features.history import read_events
+from features.identity import persons, read_aliases
+from features.ledger import Ledger
+from features.workspace import OfferSettings, Workspace
+from serving.experiments.analysis import verdict
+from serving.experiments.metrics import read_metrics
+from serving.experiments.returns import with_costs
+from serving.experiments.values import PEOPLE, Columns, values
+from training.intervals import Influenced
+from training.metrics.policy_value import Array, Logged, in_force, overlap, snips
+from training.policies.base import Policy
+from training.policies.epsilon import Epsilon
+from training.policies.greedy import Greedy
+
+NAME = "policy"
+KIND = "offer"  # the decisions that are valued
+MONEY = "return-per-spend"  # the metric whose columns are money and cost
+FEWEST = 20  # customers; fewer say nothing of a policy
+WINDOW_DAYS = 14
+Said = dict[str, Any]
+Options = Sequence[Option]
+Chances = Callable[[Options], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A customer's first decision in the period: what there was to choose from, what was chosen with which chance."""
+
+    customer: str
+    time: datetime
+    options: Options
+    chosen: str
+    probability: float
+
+
+def build(workspace: Workspace, now: datetime, window_days: int = WINDOW_DAYS) -> Said:
+    """The report as plain values: each policy's money per customer, against that of the rule in force."""
+    now, window = now.replace(microsecond=0), timedelta(days=window_days)
+    ledger = Ledger.at(workspace.ledger)
+    found = list(_first(ledger, utc(now) - window))
+    allowed = set(consented_customers(ledger, purpose="analytics", as_of=now))
+    kept = sorted((one for one in found if one.customer in allowed), key=lambda one: one.customer)
+    if len(kept) < FEWEST:
+        raise ValueError(
+            f"the journal holds offer decisions of {len(kept):,} customers who agreed to analytics and whose "
+            f"{window_days} days are over, {FEWEST} are needed; they come from POST /v1/offers/select"
+        )
+    money = _money(workspace, kept, window, now)
+    keys = [NOTHING, *sorted({one.key for row in kept for one in row.options} - {NOTHING})]
+    logged = _logged(kept, keys, money)
+    ours = in_force(logged)
+    targets = policies(workspace.settings.offers, keys)
+    return {
+        "kind": NAME,
+        "computed_at": utc(now).isoformat(timespec="seconds") + "Z",
+        "from": min(one.time for one in kept).isoformat(timespec="seconds") + "Z",
+        "to": max(one.time for one in kept).isoformat(timespec="seconds") + "Z",
+        "window_days": window_days,
+        "currency": workspace.settings.currency,
+        "customers": len(kept),
+        "in_force": _interval(ours) | {"offered": float((logged.arm > 0).mean())},
+        "policies": [_valued(name, logged, _target(kept, keys, one), ours) for name, one in targets.items()],
+        "left_out": left_out(len(found), len(found) - len(kept), "analytics"),
+    }
+
+
+def policies(settings: OfferSettings, keys: Sequence[str]) -> dict[str, Chances]:
+    """By name the chances that a policy gives the options; each offer alone is one too.
+
+    Of the registry those that need no more than what a decision logs: `budgeted` needs the plan's prices of its day,
+    `thompson` the effects' spread.
+    """
+    found: dict[str, Chances] = {one.name: _chances(one) for one in (Greedy(), Epsilon(settings.exploration))}
+    found["nobody"] = lambda options: {one.key: float(one.key == NOTHING) for one in options}
+    for key in keys[1:]:
+        found[f"{key} to all"] = _alone(key)
+    return found
+
+
+def _chances(policy: Policy) -> Chances:
+    return lambda options: policy.choose(options, np.random.default_rng(0)).probabilities  # no draw is read
+
+
+def _alone(key: str) -> Chances:
+    """This offer to whoever can have it, else nothing."""
+
+    def chances(options: Options) -> Mapping[str, float]:
+        given = key if any(one.key == key and one.eligible for one in options) else NOTHING
+        return {one.key: float(one.key == given) for one in options}
+
+    return chances
+
+
+def _first(ledger: Ledger, until: datetime) -> Iterator[Drawn]:
+    """Per customer the first offer decision before this moment that a policy, and no holdout, made."""
+    columns = (decisions.c.customer, decisions.c.time, decisions.c.options, decisions.c.chosen, decisions.c.probability)
+    query = (
+        select(*columns, decisions.c.context)
+        .where(decisions.c.kind == KIND, decisions.c.customer.is_not(None), decisions.c.time <= until)
+        .order_by(decisions.c.time, decisions.c.decision_id)
+    )
+    merged = persons(read_aliases(ledger))
+    seen: set[str] = set()
+    with ledger.read() as connection:
+        for customer, time, options, chosen, probability, context in connection.execute(query):
+            who = merged.get(customer, customer)
+            if who in seen or json.loads(context).get(HELD):
+                continue
+            seen.add(who)
+            yield Drawn(who, time, [Option(**one) for one in json.loads(options)], json.loads(chosen)[0], probability)
+
+
+def _money(workspace: Workspace, rows: Sequence[Drawn], window: timedelta, now: datetime) -> Array:
+    """Per customer, in their order, the money of the window after the decision, less what offers cost in it."""
+    import ibis
+
+    people = [{"customer": one.customer, "arm": one.chosen, "first": one.time} for one in rows]
+    told = [Columns(read_metrics(workspace.folder)[MONEY], "m", window)]
+    events = read_events(workspace).before(now)
+    costed = with_costs(workspace, events, pa.Table.from_pylist(people, schema=PEOPLE), told, now)
+    found = values(events, ibis.memtable(costed), told).order_by("customer").to_pyarrow()
+    result: Array = found["m"].to_numpy().astype(np.float64) - found["md"].to_numpy().astype(np.float64)
+    return result
+
+
+def _logged(rows: Sequence[Drawn], keys: Sequence[str], money: Array) -> Logged:
+    count = len(rows)
+    return Logged(
+        arm=np.array([keys.index(one.chosen) for one in rows], dtype=np.intp),
+        probability=np.array([one.probability for one in rows]),
+        money=money,
+        customer=np.arange(count),
+        people=np.ones(count),
+    )
+
+
+def _target(rows: Sequence[Drawn], keys: Sequence[str], chances: Chances) -> Array:
+    """Rows x options: the policy's chances."""
+    found = np.zeros((len(rows), len(keys)))
+    for place, one in enumerate(rows):
+        for key, chance in chances(one.options).items():
+            found[place, keys.index(key)] = chance
+    return found
+
+
+def _valued(name: str, logged: Logged, target: Array, ours: Influenced) -> Said:
+    value, covered = snips(logged, target), overlap(logged, target)
+    apart = _interval(value - ours)
+    unknown = apart["lower"] is None
+    return {
+        "policy": name,
+        **_interval(value),
+        "difference": apart | {"verdict": None if unknown else verdict(apart["lower"], apart["upper"])},
+        "offered": float(target[:, 1:].sum(axis=1).mean()),
+        "effective": covered.effective,
+        "outside": covered.outside,
+    }
+
+
+def _interval(found: Influenced) -> Said:
+    """Null ends where too few decisions speak of it."""
+    told = found.interval
+    names = {"value": told.estimate, "lower": told.lower, "upper": told.upper}
+    return {name: float(value) if np.isfinite(value) else None for name, value in names.items()}
+
+
+def table(report: Mapping[str, Any]) -> Iterator[str]:
+    """The report as lines for a terminal."""
+    yield (
+        f"money per customer in {report['window_days']} days, {report['currency']}, less what offers cost; the first "
+        f"offer decision of {report['customers']:,} customers"
+    )
+    heads = f"{'policy':<24}{'value':>10}  {'95 % interval':<22}{'to the rule in force':<26}"
+    yield f"{heads}{'offered':>8}{'effective':>11}"
+    yield f"{'the rule in force':<24}{_row(report['in_force'])}{'':<26}{report['in_force']['offered']:>8.0%}"
+    for one in report["policies"]:
+        lower, upper = (one["difference"][name] for name in ("lower", "upper"))
+        said = "too few decisions" if lower is None else f"{lower:+.2f} to {upper:+.2f}"
+        beyond = f"; {one['outside']:.0%} of it was never given" if one["outside"] else ""
+        yield f"{one['policy']:<24}{_row(one)}{said:<26}{one['offered']:>8.0%}{one['effective']:>11,.0f}{beyond}"
+    yield report["left_out"]
+
+
+def _row(found: Mapping[str, Any]) -> str:
+    if found["value"] is None or found["lower"] is None:
+        return f"{'-':>10}  {'-':<22}"
+    interval = f"{found['lower']:.2f} to {found['upper']:.2f}"
+    return f"{found['value']:>10.2f}  {interval:<22}"
