@@ -63,7 +63,7 @@ def _verdict(page: Page, report: Report) -> None:
     top = max(known, key=lambda one: one["difference"]["lower"])
     apart = top["difference"]
     head = f"{top['policy']}: {verdict(apart['lower'], apart['upper']).replace('control', 'the rule in force')}"
-    many = f"the best of {len(known)} by the lower end of its interval, so not beyond chance by that alone"
+    many = f"the best of {len(known)}, and of many one looks good by chance"
     page.verdict(head, f"{interval(apart['lower'], apart['upper'])} {report['currency']} per customer; {many}",
                  kind=kind_of(apart["lower"], apart["upper"]))  # fmt: skip
 
