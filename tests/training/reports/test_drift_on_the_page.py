@@ -30,7 +30,7 @@ from features.ledger import Ledger
 from features.table import FeatureTable
 from features.workspace import Workspace
 from serving.cli import app
-from tests.training.reports.conftest import CUT
+from tests.conftest import CUT
 from training.pipelines.uplift_run import run
 from training.promotion import promote
 from training.release import current
