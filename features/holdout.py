@@ -3,9 +3,9 @@
 `holdout` of `attune.yaml` is their share. Like an arm it is a hash: the same customers for ever, and of a share that
 grows all who were held out before.
 
->>> [held_out(customer, 0.1) for customer in ("customer-1", "customer-21", "customer-38")]
+>>> [held_out(customer, 0.1) for customer in ("customer-1", "customer-6", "customer-5")]
 [False, True, False]
->>> held_out("customer-21", 0.0)
+>>> held_out("customer-6", 0.0)
 False
 """
 

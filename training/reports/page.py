@@ -105,7 +105,7 @@ class Page:
 
     def subsection(self, title: str, *paragraphs: str) -> None:
         """A smaller heading and its text."""
-        self._parts.append(f'<h3 id="{anchor(title)}">{escape(title)}</h3>')
+        self._parts.append(f"<h3>{escape(title)}</h3>")
         self._parts += [f"<p>{escape(text)}</p>" for text in paragraphs]
 
     def links(self, label: str, targets: Mapping[str, str]) -> None:
