@@ -26,6 +26,7 @@ from serving.experiments.plans import plan_hash
 
 NEAR = 1e-9  # relative, below 1 absolute: sums of the same rows in another order differ in their last digits
 SHOWN = 20  # differences
+UNKNOWN = "is no stored report of an experiment, impact, the journey or policies"
 KINDS = ("impact", "journey", "policy")
 Report = Mapping[str, Any]
 Plain = str | float | bool | None
@@ -66,9 +67,12 @@ def verify(workspace: Workspace, name: str) -> Verified:
     moment = datetime.fromisoformat(report["computed_at"]).replace(tzinfo=UTC)
     told = path, report["computed_at"]
     erased = _erased(workspace, moment)
-    if edited := list(_edited(workspace, report)):
-        return Verified(*told, 0, (), edited, erased)
-    report, again = _own(report), _own(json.loads(json.dumps(_again(workspace, report, moment))))
+    try:
+        if edited := list(_edited(workspace, report)):
+            return Verified(*told, 0, (), edited, erased)
+        report, again = _own(report), _own(json.loads(json.dumps(_again(workspace, report, moment))))
+    except (KeyError, TypeError, AttributeError):  # it lacks what says how it was made
+        raise ValueError(f"{path}: {UNKNOWN}") from None
     return Verified(*told, sum(_numbers(report)), list(_differences(report, again, ())), (), erased)
 
 
@@ -107,7 +111,7 @@ def _read(path: Path) -> dict[str, Any]:
             return dict(report)
     except (ValueError, KeyError, TypeError):
         pass
-    raise ValueError(f"{path}: is no stored report of an experiment, impact, the journey or policies")
+    raise ValueError(f"{path}: {UNKNOWN}")
 
 
 def _edited(workspace: Workspace, report: Report) -> Iterator[str]:
@@ -157,10 +161,10 @@ def _numbers(value: Any) -> Iterator[int]:
 
 
 def _differences(stored: Any, again: Any, where: tuple[str, ...]) -> Iterator[Different]:
-    """Of all that is stored; what only the recomputed one holds, a newer Attune added."""
+    """Of all that either holds: what was taken out of a report differs as well."""
     if isinstance(stored, Mapping) and isinstance(again, Mapping):
-        for name, one in stored.items():
-            yield from _differences(one, again.get(name), (*where, name))
+        for name in {**stored, **again}:
+            yield from _differences(stored.get(name), again.get(name), (*where, name))
     elif isinstance(stored, list) and isinstance(again, list) and len(stored) == len(again):
         for place, (one, other) in enumerate(zip(stored, again, strict=True)):
             yield from _differences(one, other, (*where, _named(one, place)))

@@ -90,6 +90,14 @@ def test_a_number_that_was_edited_is_named(shop: Workspace) -> None:
     assert "conversion-rate / mean" in told.stdout
 
 
+@pytest.mark.parametrize("part", ["verdict", "placebo", "warnings", "arms"])
+def test_what_was_taken_out_of_a_report_is_named(shop: Workspace, part: str) -> None:
+    report = json.loads(stored(shop).read_text())
+    del report[part]
+    stored(shop).write_text(json.dumps(report))
+    assert any(line.startswith(f"experiment-badge.json: {part}: None stored") for line in lines(verify(shop, "badge")))
+
+
 def test_what_was_received_later_was_not_known_then(shop: Workspace) -> None:
     later(shop, live=True)
     assert verify(shop, "badge").same
@@ -118,7 +126,17 @@ def test_an_erased_customer_is_missed_and_said(shop: Workspace) -> None:
     assert last.endswith("; 1 ids were erased since, whose rows are gone")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"experiment": "badge"}', '{"kind": "impact", "computed_at": 5}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        '{"kind": "impact", "computed_at": "2026-01-01"}',
+        '{"experiment": "badge"}',
+        '{"kind": "impact", "computed_at": 5}',
+    ],
+)
 def test_what_is_no_report_is_said_in_one_line(shop: Workspace, text: str) -> None:
     stored(shop).write_text(text)
     with pytest.raises(ValueError, match="is no stored report of an experiment, impact, the journey or policies"):
