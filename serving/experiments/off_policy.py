@@ -63,7 +63,7 @@ def build(workspace: Workspace, now: datetime, window_days: int = WINDOW_DAYS) -
     """The report as plain values: each policy's money per customer, against that of the rule in force."""
     now, window = now.replace(microsecond=0), timedelta(days=window_days)
     ledger = Ledger.at(workspace.ledger)
-    found = list(_first(ledger, utc(now) - window))
+    found = list(_first(ledger, now, window))
     allowed = set(consented_customers(ledger, purpose="analytics", as_of=now))
     kept = sorted((one for one in found if one.customer in allowed), key=lambda one: one.customer)
     if len(kept) < FEWEST:
@@ -117,15 +117,15 @@ def _alone(key: str) -> Chances:
     return chances
 
 
-def _first(ledger: Ledger, until: datetime) -> Iterator[Drawn]:
-    """Per customer the first offer decision before this moment that a policy, and no holdout, made."""
+def _first(ledger: Ledger, now: datetime, window: timedelta) -> Iterator[Drawn]:
+    """Per customer the first offer decision whose window is over that a policy, and no holdout, made."""
     columns = (decisions.c.customer, decisions.c.time, decisions.c.options, decisions.c.chosen, decisions.c.probability)
     query = (
         select(*columns, decisions.c.context)
-        .where(decisions.c.kind == KIND, decisions.c.customer.is_not(None), decisions.c.time <= until)
+        .where(decisions.c.kind == KIND, decisions.c.customer.is_not(None), decisions.c.time <= utc(now) - window)
         .order_by(decisions.c.time, decisions.c.decision_id)
     )
-    merged = persons(read_aliases(ledger))
+    merged = persons(alias for alias in read_aliases(ledger) if alias.time < utc(now))
     seen: set[str] = set()
     with ledger.read() as connection:
         for customer, time, options, chosen, probability, context in connection.execute(query):
@@ -150,9 +150,9 @@ def _money(workspace: Workspace, rows: Sequence[Drawn], window: timedelta, now: 
 
 
 def _logged(rows: Sequence[Drawn], keys: Sequence[str], money: Array) -> Logged:
-    count = len(rows)
+    count, places = len(rows), {key: place for place, key in enumerate(keys)}
     return Logged(
-        arm=np.array([keys.index(one.chosen) for one in rows], dtype=np.intp),
+        arm=np.array([places[one.chosen] for one in rows], dtype=np.intp),
         probability=np.array([one.probability for one in rows]),
         money=money,
         customer=np.arange(count),
@@ -162,11 +162,8 @@ def _logged(rows: Sequence[Drawn], keys: Sequence[str], money: Array) -> Logged:
 
 def _target(rows: Sequence[Drawn], keys: Sequence[str], chances: Chances) -> Array:
     """Rows x options: the policy's chances."""
-    found = np.zeros((len(rows), len(keys)))
-    for place, one in enumerate(rows):
-        for key, chance in chances(one.options).items():
-            found[place, keys.index(key)] = chance
-    return found
+    told = [chances(one.options) for one in rows]
+    return np.array([[one.get(key, 0.0) for key in keys] for one in told])
 
 
 def _valued(name: str, logged: Logged, target: Array, ours: Influenced) -> Said:

@@ -39,7 +39,7 @@ def with_costs(
     if not asked:
         return people
     firsts = dict(zip(people["customer"].to_pylist(), people["first"].to_pylist(), strict=True))
-    found = spent(workspace, rows, min(firsts.values()), utc(now))
+    found = spent(workspace, rows, min(firsts.values()), utc(now), now)
     for one in asked:
         costs = dict.fromkeys(firsts, 0.0)
         for customer, time, _, money in found:

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from features.codes import codes
 from features.decisions import NOTHING, decisions
-from features.events import ORDERED
+from features.events import ORDERED, utc
 from features.identity import persons, read_aliases
 from features.ledger import Ledger
 from features.offers import read_offers
@@ -32,22 +32,22 @@ COSTS = pa.schema({"customer": pa.string(), "month": pa.int64(), "channel": pa.s
 Spent = tuple[str | None, datetime, str, float]  # customer, moment, channel, money
 
 
-def costs(workspace: Workspace, rows: ir.Table, when: Period) -> pa.Table:
+def costs(workspace: Workspace, rows: ir.Table, when: Period, now: datetime) -> pa.Table:
     """Each contact and redemption that cost something, as rows of `COSTS`; a device's has no customer.
 
     `rows` are the events: of a redemption that costs a share of the revenue, they say what was ordered.
     """
     told = [
         (who, when.place(time), channel, money)
-        for who, time, channel, money in spent(workspace, rows, when.start, when.until)
+        for who, time, channel, money in spent(workspace, rows, when.start, when.until, now)
     ]
     return pa.Table.from_pylist([dict(zip(COSTS.names, row, strict=True)) for row in told], schema=COSTS)
 
 
-def spent(workspace: Workspace, rows: ir.Table, start: datetime, until: datetime) -> list[Spent]:
-    """The same from a moment to another, each with its own."""
+def spent(workspace: Workspace, rows: ir.Table, start: datetime, until: datetime, now: datetime) -> list[Spent]:
+    """The same from a moment to another, each with its own; whose each was is told by what is known `now`."""
     ledger = Ledger.at(workspace.ledger)
-    merged = persons(read_aliases(ledger))
+    merged = persons(alias for alias in read_aliases(ledger) if alias.time < utc(now))
     found = [*_contacts(workspace, ledger, start, until), *_redemptions(workspace, ledger, rows, start, until)]
     return [(merged.get(str(who), who), time, channel, money) for who, time, channel, money in found]
 

@@ -64,7 +64,7 @@ def build(workspace: Workspace, first: date | None, last: date | None, now: date
 
     gathered, catalog = gather(workspace, first, last, now), read_catalog(workspace)
     when, rows, people = gathered.when, gathered.rows, gathered.people
-    members, spent = ibis.memtable(gathered.members), costs(workspace, rows, when)
+    members, spent = ibis.memtable(gathered.members), costs(workspace, rows, when, now)
     ordered = held(facts(rows, people, catalog, when).union(_spent(spent, people)))
     column, metrics = margin_column(catalog), measured(workspace)
     known = Known(ordered, people, gathered.found.counts, past(ordered, people), margin=column is not None)

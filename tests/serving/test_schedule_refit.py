@@ -36,7 +36,7 @@ def newest(shop: Workspace) -> datetime:
 
 @pytest.mark.slow
 def test_a_scheduled_refit_serves_the_better_version_and_keeps_it_from_a_worse_one_with_the_reason(
-    regulars: Workspace,  # noqa: F811
+    regulars: Workspace,  # noqa: F811  # the fixture that is imported
 ) -> None:
     shop = with_settings(regulars.folder, SAME, SCHEDULE)
     work.once(shop, noon(1))  # the schedule is newer than today's time: it begins tomorrow
@@ -61,7 +61,9 @@ def test_a_scheduled_refit_serves_the_better_version_and_keeps_it_from_a_worse_o
 
 
 @pytest.mark.slow
-def test_a_scheduled_refit_of_offers_keeps_what_tells_whom_they_move(campaign: Workspace) -> None:  # noqa: F811
+def test_a_scheduled_refit_of_offers_keeps_what_tells_whom_they_move(
+    campaign: Workspace,  # noqa: F811  # the fixture that is imported
+) -> None:
     def of(learner: str) -> Workspace:
         return with_settings(
             campaign.folder,

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import psutil
@@ -79,7 +80,7 @@ def test_a_full_disk_is_told_loses_nothing_and_is_recovered_from(shop: Workspace
         answered = [client.post("/v1/recommend", json={"customer": "c000"}).json()["decision_id"] for _ in range(5)]
         worker = workers(client)[0].pid
         _, hard = resource.prlimit(worker, resource.RLIMIT_FSIZE)
-        segment = max((shop.state / "journal").glob("*.segment"), key=lambda path: path.stat().st_size)
+        (segment,) = (Path(file.path) for file in psutil.Process(worker).open_files() if file.path.endswith(".segment"))
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (segment.stat().st_size + 5_000, hard))
         statuses = []
         while 503 not in statuses:
@@ -87,6 +88,7 @@ def test_a_full_disk_is_told_loses_nothing_and_is_recovered_from(shop: Workspace
             statuses.append(answer.status_code)
             if answer.status_code == 200:
                 answered.append(answer.json()["decision_id"])
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (segment.stat().st_size, hard))  # a shorter row fits no more
         full = [client.post("/v1/recommend", json={"customer": "c000"}) for _ in range(5)]
         full += [client.post("/api/recommend", json={"request": {"customer": "c000"}}), answer]
         full += [client.post("/v1/offers/select", json={"customer": "c001"}, headers=keyed)]

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from features.consent import Basis, grant
 from features.decisions import HELD, NOTHING, Decision, Option, decisions
 from features.events import ORDERED, SCHEMA, Event
-from features.history import append
+from features.history import append, record
 from features.ledger import Ledger
 from features.offers import HOLDOUT_SALT
 from features.workspace import OfferSettings, Workspace, create
@@ -141,6 +141,19 @@ def test_only_the_first_decision_of_a_customer_counts_and_no_holdout(tmp_path: P
     (tmp_path / "held").mkdir()
     with pytest.raises(ValueError, match="offer decisions of 0 customers who agreed to analytics"):
         build(shop(tmp_path / "held", rows, {HELD: HOLDOUT_SALT}), NOW)
+
+
+def test_who_is_merged_after_the_report_does_not_change_it(tmp_path: Path) -> None:
+    workspace = shop(tmp_path, drawn(60, seed=2))
+    same = Event(
+        source="test", message_id="same", name="Alias", time=NOW.replace(tzinfo=None) + timedelta(hours=1),
+        received_at=NOW.replace(tzinfo=None) + timedelta(hours=1), customer="c00001",
+        properties=json.dumps({"previous_id": "c00000"}),
+    )  # fmt: skip
+    before = build(workspace, NOW)
+    record(Ledger.at(workspace.ledger), [same])
+    assert build(workspace, NOW) == before
+    assert build(workspace, NOW + timedelta(hours=2))["customers"] == 59
 
 
 def test_the_command_prints_stores_and_refuses_in_one_line(tmp_path: Path) -> None:
