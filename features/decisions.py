@@ -12,6 +12,7 @@ from sqlalchemy import Column, DateTime, Float, Index, String, Table, Text
 from features.ledger import metadata
 
 NOTHING = "nothing"  # the choice of silence
+WEIGHED = "weighed"  # in the context: of each offer that was weighed, what another policy would go by
 HELD = "held_out_of"  # in the context: the holdout that the customer is in, where that decided
 SHADOW = "shadow"  # a kind: what a challenger that answers nobody would have answered
 RETRY = "retry"  # in the context of a decision that was kept: the body's fingerprint and the answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from features.decisions import NOTHING, RETRY
+from features.decisions import NOTHING, RETRY, WEIGHED
 from features.ledger import Ledger
 from features.workspace import Workspace
 from serving.decisions.journal import find
@@ -37,17 +37,21 @@ def _lines(row: Mapping[str, Any], rules: str) -> Iterator[str]:
     yield f"workspace     {row['workspace_hash']}{changed}"
     asked = {name: value for name, value in row["context"].items() if name != RETRY}
     changes, code = asked.pop("what_would_change", None), asked.pop("code", None)
+    weighed = asked.pop(WEIGHED, {})
     if code:
         yield f"code          {code}"
     yield f"asked         {asked}"
     if changes:
         yield f"would change  {changes['words']}"
     yield f"considered    {len(row['options'])} options"
-    yield from map(_option, row["options"][:SHOWN])
+    for option in row["options"][:SHOWN]:
+        yield _option(option, weighed.get(option["key"]))
 
 
-def _option(option: Mapping[str, Any]) -> str:
+def _option(option: Mapping[str, Any], weighed: Mapping[str, float | None] | None) -> str:
     score = "no score" if option["score"] is None else f"{option['score']:.6g}"
     chance = "" if option["probability"] is None else f", probability {option['probability']:.6g}"
+    if weighed is not None:
+        score += f", costs {weighed['spend']:.6g}" + (f", spread {weighed['spread']:.6g}" if weighed["spread"] else "")
     why = f": {option['reason']}" if option.get("reason") else ""  # rows of earlier versions have no reason
     return f"  {option['key']}: {score}{chance}" + ("" if option["eligible"] else f", not eligible{why}")

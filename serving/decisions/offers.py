@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from features.assignment import bucket
-from features.decisions import HELD, NOTHING, Decision
+from features.decisions import HELD, NOTHING, WEIGHED, Decision
 from features.holdout import REASON, SALT, held_out
 from features.offers import HOLDOUT_SALT
 from features.workspace import OfferSettings
@@ -39,7 +39,7 @@ def select(state: State, request: OfferRequest, decision_id: str, now: datetime)
         choice = certain(found.options, NOTHING)
     changes = what_would_change(found.weighed)
     asked = {"offers": request.offers, "channel": request.channel, "what_would_change": changes}
-    asked |= {HELD: held} if held else {}
+    asked |= {WEIGHED: {one.offer.key: one.told() for one in found.weighed}, **({HELD: held} if held else {})}
     asked |= {} if request.features is None else {"features": dict(request.features)}
     decision = Decision(
         decision_id=decision_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 
 from features.offers import Offer
 
@@ -41,6 +41,10 @@ class Weighed:
     def spread(self) -> float:
         """The standard error of the profit; NaN where that of the effect is."""
         return abs(self.offer.value - self.offer.redemption_cost) * self.error
+
+    def told(self) -> dict[str, float | None]:
+        """For the journal, what is expected to be spent and the spread: with the profit, all that a policy goes by."""
+        return {"spend": self.spend(self.effect), "spread": self.spread if isfinite(self.spread) else None}
 
     def net(self, effect: float) -> float:
         return effect * self.offer.value - (1 + self.money) * self.spend(effect) - self.contact

@@ -12,8 +12,8 @@ cannot say: `outside` is that part, and `effective` how many decisions speak of 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ import pyarrow as pa
 from sqlalchemy import select
 
 from features.consent import consented_customers, left_out
-from features.decisions import HELD, NOTHING, Option, decisions
+from features.decisions import HELD, NOTHING, WEIGHED, Option, decisions
 from features.events import utc
 from features.history import read_events
 from features.identity import persons, read_aliases
@@ -35,28 +35,40 @@ from serving.experiments.values import PEOPLE, Columns, values
 from training.intervals import Influenced
 from training.metrics.policy_value import Array, Logged, in_force, overlap, snips
 from training.policies.base import Policy
+from training.policies.budgeted import Budgeted
 from training.policies.epsilon import Epsilon
 from training.policies.greedy import Greedy
+from training.policies.prices import Prices
+from training.policies.thompson import Thompson
+from training.release import current
 
 NAME = "policy"
 KIND = "offer"  # the decisions that are valued
 MONEY = "return-per-spend"  # the metric whose columns are money and cost
 FEWEST = 20  # customers; fewer say nothing of a policy
 WINDOW_DAYS = 14
+UNTOLD = "thompson and budgeted are not told: some decisions were made before what they go by was kept"
 Said = dict[str, Any]
 Options = Sequence[Option]
-Chances = Callable[[Options], Mapping[str, float]]
+Weighings = Mapping[str, Mapping[str, float | None]]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A customer's first decision in the period: what there was to choose from, what was chosen with which chance."""
+    """A customer's first decision: what there was to choose from, what was chosen with which chance.
+
+    `weighed`: per offer what it was expected to cost (`spend`) and the standard error of its profit (`spread`).
+    """
 
     customer: str
     time: datetime
     options: Options
     chosen: str
     probability: float
+    weighed: Weighings | None = None  # None: of a version that did not keep it
+
+
+Chances = Callable[[Drawn], Mapping[str, float]]
 
 
 def build(workspace: Workspace, now: datetime, window_days: int = WINDOW_DAYS) -> Said:
@@ -75,7 +87,8 @@ def build(workspace: Workspace, now: datetime, window_days: int = WINDOW_DAYS) -
     keys = [NOTHING, *sorted({one.key for row in kept for one in row.options} - {NOTHING})]
     logged = _logged(kept, keys, money)
     ours = in_force(logged)
-    targets = policies(workspace.settings.offers, keys)
+    prices, kept_all = _prices(workspace), all(one.weighed is not None for one in kept)
+    targets = policies(workspace.settings.offers, keys) | (weighing(prices) if kept_all else {})
     return {
         "kind": NAME,
         "computed_at": utc(now).isoformat(timespec="seconds") + "Z",
@@ -86,33 +99,69 @@ def build(workspace: Workspace, now: datetime, window_days: int = WINDOW_DAYS) -
         "customers": len(kept),
         "in_force": _interval(ours) | {"offered": float((logged.arm > 0).mean())},
         "policies": [_valued(name, logged, _target(kept, keys, one), ours) for name, one in targets.items()],
+        "prices": None if prices is None else {"money": dict(prices.money), "contact": dict(prices.contact)},
+        "untold": None if kept_all else UNTOLD,
         "left_out": left_out(len(found), len(found) - len(kept), "analytics"),
     }
 
 
 def policies(settings: OfferSettings, keys: Sequence[str]) -> dict[str, Chances]:
-    """By name the chances that a policy gives the options; each offer alone is one too.
-
-    Of the registry those that need no more than what a decision logs: `budgeted` needs the plan's prices of its day,
-    `thompson` the effects' spread.
-    """
-    found: dict[str, Chances] = {one.name: _chances(one) for one in (Greedy(), Epsilon(settings.exploration))}
-    found["nobody"] = lambda options: {one.key: float(one.key == NOTHING) for one in options}
+    """By name the chances that a policy gives the options by their scores alone; each offer alone is one too."""
+    found = {
+        Greedy.name: _chances(lambda _: Greedy()),
+        Epsilon.name: _chances(lambda _: Epsilon(settings.exploration)),
+    }
+    found["nobody"] = lambda drawn: {one.key: float(one.key == NOTHING) for one in drawn.options}
     for key in keys[1:]:
         found[f"{key} to all"] = _alone(key)
     return found
 
 
-def _chances(policy: Policy) -> Chances:
-    return lambda options: policy.choose(options, np.random.default_rng(0)).probabilities  # no draw is read
+def weighing(prices: Prices | None) -> dict[str, Chances]:
+    """Those that go by more than the scores: `thompson`, and with a plan `budgeted`, at the plan's prices."""
+    found = {Thompson.name: _chances(lambda drawn: Thompson({key: one["spread"] or 0.0 for key, one in _told(drawn)}))}
+    if prices is not None:
+        found[Budgeted.name] = _chances(lambda drawn: Budgeted(_charges(drawn, prices)), prices.money)
+    return found
+
+
+def _chances(policy: Callable[[Drawn], Policy], priced: Collection[str] | None = None) -> Chances:
+    """Of a policy, which may be another for each decision; `priced`: the only offers that it knows."""
+
+    def chances(drawn: Drawn) -> Mapping[str, float]:
+        options = [
+            one if priced is None or one.key in {NOTHING, *priced} else replace(one, score=None, eligible=False)
+            for one in drawn.options
+        ]
+        return policy(drawn).choose(options, np.random.default_rng(0)).probabilities  # no draw is read
+
+    return chances
+
+
+def _told(drawn: Drawn) -> Iterable[tuple[str, Mapping[str, float | None]]]:
+    return (drawn.weighed or {}).items()
+
+
+def _charges(drawn: Drawn, prices: Prices) -> dict[str, float]:
+    """What the plan charges for each offer's use of what is limited (`serving.decisions.weighed`)."""
+    return {
+        key: prices.money.get(key, 0.0) * (one["spend"] or 0.0) + prices.contact.get(key, 0.0)
+        for key, one in _told(drawn)
+    }
+
+
+def _prices(workspace: Workspace) -> Prices | None:
+    """Those of the plan of the release that is served; None without either."""
+    folder = current(workspace, "uplift")
+    return None if folder is None else Prices.read(folder)
 
 
 def _alone(key: str) -> Chances:
     """This offer to whoever can have it, else nothing."""
 
-    def chances(options: Options) -> Mapping[str, float]:
-        given = key if any(one.key == key and one.eligible for one in options) else NOTHING
-        return {one.key: float(one.key == given) for one in options}
+    def chances(drawn: Drawn) -> Mapping[str, float]:
+        given = key if any(one.key == key and one.eligible for one in drawn.options) else NOTHING
+        return {one.key: float(one.key == given) for one in drawn.options}
 
     return chances
 
@@ -130,10 +179,12 @@ def _first(ledger: Ledger, now: datetime, window: timedelta) -> Iterator[Drawn]:
     with ledger.read() as connection:
         for customer, time, options, chosen, probability, context in connection.execute(query):
             who = merged.get(customer, customer)
-            if who in seen or json.loads(context).get(HELD):
+            about = json.loads(context)
+            if who in seen or about.get(HELD):
                 continue
             seen.add(who)
-            yield Drawn(who, time, [Option(**one) for one in json.loads(options)], json.loads(chosen)[0], probability)
+            there, (given,) = [Option(**one) for one in json.loads(options)], json.loads(chosen)
+            yield Drawn(who, time, there, given, probability, about.get(WEIGHED))
 
 
 def _money(workspace: Workspace, rows: Sequence[Drawn], window: timedelta, now: datetime) -> Array:
@@ -162,7 +213,7 @@ def _logged(rows: Sequence[Drawn], keys: Sequence[str], money: Array) -> Logged:
 
 def _target(rows: Sequence[Drawn], keys: Sequence[str], chances: Chances) -> Array:
     """Rows x options: the policy's chances."""
-    told = [chances(one.options) for one in rows]
+    told = [chances(one) for one in rows]
     return np.array([[one.get(key, 0.0) for key in keys] for one in told])
 
 
@@ -201,7 +252,7 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
         said = "too few decisions" if lower is None else f"{lower:+.2f} to {upper:+.2f}"
         beyond = f"; {one['outside']:.0%} of it was never given" if one["outside"] else ""
         yield f"{one['policy']:<24}{_row(one)}{said:<26}{one['offered']:>8.0%}{one['effective']:>11,.0f}{beyond}"
-    yield report["left_out"]
+    yield from filter(None, [report["untold"], report["left_out"]])
 
 
 def _row(found: Mapping[str, Any]) -> str:

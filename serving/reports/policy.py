@@ -37,7 +37,8 @@ def page(report: Report) -> Page:
         ", less refunds and what offers cost. Each decision counts by the chance that the policy gives what was "
         "chosen, over the chance that was logged.",
     )
-    told.text(report["left_out"])
+    for line in filter(None, [report["untold"], report["left_out"]]):
+        told.text(line)
     known = [one for one in report["policies"] if one["lower"] is not None]
     rows = [{"policy": one["policy"], **{name: one[name] for name in ("value", "lower", "upper")}} for one in known]
     ours = {"policy": "the rule in force", **report["in_force"]}

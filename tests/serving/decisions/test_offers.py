@@ -8,12 +8,13 @@ import pytest
 from scipy.stats import chisquare
 
 from features.assignment import bucket
-from features.decisions import NOTHING
+from features.decisions import NOTHING, WEIGHED
 from features.offers import HOLDOUT_SALT, Offer
 from features.workspace import OfferSettings
 from serving.decisions.offers import select
 from serving.decisions.requests import OfferRequest
 from serving.decisions.state import State
+from serving.experiments.off_policy import Drawn, weighing
 from training.policies.prices import Prices
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -136,3 +137,16 @@ def test_thompson_logs_the_probability_with_which_it_draws(state: State) -> None
     chosen = [sum(decision.chosen == (key,) for decision in decisions) for key in logged]
     assert len(logged) == 3
     assert chisquare(chosen, [share * 2_000 for share in logged.values()]).pvalue > 0.001
+
+
+@pytest.mark.parametrize("policy", ["greedy", "epsilon", "thompson", "budgeted"])
+def test_any_policys_row_holds_what_another_would_have_drawn_with(state: State, policy: str) -> None:
+    close = tuple(offer.model_copy(update={"cost": 0.45}) for offer in state.offers)
+    prices = Prices({"coupon": 0.3, "mail": 0.1}, {"coupon": 0.0, "mail": 0.02})
+    priced = replace(state, offers=close, uplift=replace(state.uplift, prices=prices))
+    request = OfferRequest(features={"tenure": 0.0})
+    made, _ = select(with_policy(priced, policy), request, "d", NOW)
+    drawn = Drawn("c", made.time, made.options, made.chosen[0], made.probability, made.context[WEIGHED])
+    for name, chances in weighing(prices).items():
+        other, _ = select(with_policy(priced, name), request, "d", NOW)
+        assert chances(drawn) == pytest.approx({one.key: one.probability for one in other.options}), name

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.stats import norm
 from sqlalchemy import insert
 from typer.testing import CliRunner
 
 from features.consent import Basis, grant
-from features.decisions import HELD, NOTHING, Decision, Option, decisions
+from features.decisions import HELD, NOTHING, WEIGHED, Decision, Option, decisions
 from features.events import ORDERED, SCHEMA, Event
 from features.history import append, record
 from features.ledger import Ledger
@@ -25,6 +26,8 @@ from serving.experiments.off_policy import Drawn, _logged, _target, build, polic
 from serving.reports.verify import verify
 from training.metrics.policy_value import snips
 from training.policies.epsilon import Epsilon
+from training.policies.prices import FILE
+from training.release import point
 
 START = datetime(2026, 1, 1)  # UTC without a zone, as the tables keep it
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -123,6 +126,36 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     assert 0.90 <= held / 200 <= 0.99
 
 
+def test_policies_that_go_by_more_than_the_scores_are_valued_where_the_journal_holds_it(tmp_path: Path) -> None:
+    weighed = {"gift": {"spend": 0.5, "spread": 1.0}, "percent": {"spend": 0.2, "spread": None}}
+    workspace = shop(tmp_path, drawn(3_000, seed=5), {WEIGHED: weighed})
+    unplanned = {one["policy"]: one for one in build(workspace, NOW)["policies"]}
+    assert "budgeted" not in unplanned
+    _planned(workspace, {"gift": {"money": 3.0, "contact": 0.2}, "percent": {"money": 1.0, "contact": 0.1}})
+    report = build(workspace, NOW)
+    found = {one["policy"]: one for one in report["policies"]}
+    gift = float(norm.cdf(1.0))  # N(2, 1) above 1, the sure score of the percent, for who can have it
+    alone = float(norm.cdf(2.0))  # above 0, for the third who cannot
+    planted = {
+        "thompson": {"gift": gift * 2 / 3 + alone / 3, "percent": (1 - gift) * 2 / 3, NOTHING: (1 - alone) / 3},
+        # 2 - 3 x .5 - .2 = .3 and 1 - .2 - .1 = .7: the percent where it can be given, else the gift
+        "budgeted": {"percent": 2 / 3, "gift": 1 / 3},
+    }
+    for name, chances in planted.items():
+        assert found[name]["lower"] < truth(chances) < found[name]["upper"], name
+        assert found[name]["offered"] == pytest.approx(1 - chances.get(NOTHING, 0.0), abs=1e-3)
+    assert report["prices"]["money"] == {"gift": 3.0, "percent": 1.0}
+    _planned(workspace, {"gift": {"money": 3.0, "contact": 0.2}})  # the plan does not know the percent
+    told = {one["policy"]: one for one in build(workspace, NOW)["policies"]}
+    assert told["budgeted"]["value"] == pytest.approx(told["gift to all"]["value"])
+
+
+def test_decisions_of_before_the_spread_was_kept_are_said_to_be_the_reason(tmp_path: Path) -> None:
+    report = build(shop(tmp_path, drawn(60, seed=2)), NOW)
+    assert not {"thompson", "budgeted"} & {one["policy"] for one in report["policies"]}
+    assert "thompson and budgeted are not told: some decisions were made before" in "\n".join(table(report))
+
+
 def test_what_the_log_gave_nobody_cannot_be_valued(tmp_path: Path) -> None:
     never = [(replace(one, chosen=(NOTHING,), probability=1.0), money) for one, money in drawn(100, seed=1)]
     report = build(shop(tmp_path, never), NOW)
@@ -173,3 +206,11 @@ def test_the_command_prints_stores_and_refuses_in_one_line(tmp_path: Path) -> No
 
 def _of(decision: Decision) -> Drawn:
     return Drawn(str(decision.customer), decision.time, decision.options, decision.chosen[0], decision.probability)
+
+
+def _planned(workspace: Workspace, prices: Mapping[str, Mapping[str, float]]) -> None:
+    """The plan of a release, as `attune plan` leaves it beside the manifest."""
+    folder = workspace.releases / "uplift" / "1"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).write_text(json.dumps({"prices": prices}))
+    point(workspace, "uplift", "1")
