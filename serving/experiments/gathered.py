@@ -39,7 +39,7 @@ from serving.experiments.exposures import (
     shown,
     viewed,
 )
-from serving.experiments.looks import Looks, in_plan
+from serving.experiments.looks import Looks, Span, in_plan
 from serving.experiments.metrics import Measure, Metric, chosen, read_metrics
 from serving.experiments.moments import MIN_CUSTOMERS
 from serving.experiments.returns import with_costs
@@ -119,8 +119,9 @@ def gather(workspace: Workspace, experiment: Experiment, now: datetime) -> Gathe
     found = exposed((one for one in seen if one[0] in allowed), experiment.arms)
     refused = left_out(len(everybody), len(everybody - allowed), "analytics")
     enough(experiment, [arm for arm, _ in found.first.values()], beside=f"; {refused}" if everybody - allowed else "")
-    start = begun or min(first for _, first in found.first.values())
-    people = _divided(workspace, experiment, events, in_plan(people_of(found), experiment.planned, start), now)
+    plan, zone = experiment.planned, ZoneInfo(workspace.settings.timezone)
+    span = Span(begun or min(first for _, first in found.first.values()), closes, zone)
+    people = _divided(workspace, experiment, events, in_plan(people_of(found), plan, span), now)
     enough(experiment, people["arm"].to_pylist(), " within the plan")
     told, people = _measured(experiment, metrics, people, clicked_by(ledger, events, experiment, found, now))
     people = with_costs(workspace, events.before(now), people, told, now)
@@ -134,7 +135,7 @@ def gather(workspace: Workspace, experiment: Experiment, now: datetime) -> Gathe
         events=events.before(now),
         rows=held(values(events.before(now), ibis.memtable(people), asked)),
         told=told,
-        looks=Looks.of(experiment.planned, people, (start, closes), timedelta(days=experiment.window_days), now),
+        looks=Looks.of(plan, people, span, timedelta(days=experiment.window_days), now),
         allowed=allowed,
         left_out=refused,
     )

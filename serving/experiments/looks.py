@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -29,29 +30,53 @@ from serving.experiments.definitions import Planned
 TIGHTEST = 10_000  # customers at which looks at will are sharpest where none are planned: fixed before anybody comes
 LATELY = timedelta(days=7)  # over which it is told how many customers come: each day of the week once
 DAY = timedelta(days=1)
-Span = tuple[datetime, datetime | None]  # from when to when customers are assigned
+
 Held = tuple[NDArray[np.float64], NDArray[np.float64]]  # of looks, the share of the plan and the customers
+
+
+@dataclass(frozen=True)
+class Span:
+    """From when to when customers are assigned, by the clocks of a zone.
+
+    `start`: from when the planned days count. `closes`: from when on nobody is assigned, where that is known.
+    """
+
+    start: datetime
+    closes: datetime | None
+    zone: ZoneInfo
+
+    def lasts(self, days: int) -> timedelta:
+        """How long the first so many days are: one in which the clock changes has 23 or 25 hours."""
+        there = self.start.replace(tzinfo=UTC).astimezone(self.zone).replace(tzinfo=None)
+        return utc((there + days * DAY).replace(tzinfo=self.zone)) - self.start
+
+    def day(self, moment: datetime | None) -> str | None:
+        """The day of the zone on which this moment is."""
+        return None if moment is None else moment.replace(tzinfo=UTC).astimezone(self.zone).date().isoformat()
 
 
 @dataclass(frozen=True)
 class Looks:
     """The plan, the first exposures in their order, and the moment of the report.
 
-    `start`: from when the plan's days count. `closes`: from when on nobody is assigned, where that is known. `window`:
-    of a metric that names none.
+    `window`: of a metric that names none.
     """
 
     plan: Planned | None
     firsts: NDArray[np.datetime64]
-    start: datetime
-    closes: datetime | None
+    span: Span
     window: timedelta
     now: datetime
 
     @classmethod
     def of(cls, plan: Planned | None, people: pa.Table, span: Span, window: timedelta, now: datetime) -> Self:
         """Of the customers who count, in the order of their first exposure."""
-        return cls(plan, people["first"].to_numpy(), *span, window, utc(now))
+        return cls(plan, people["first"].to_numpy(), span, window, utc(now))
+
+    @property
+    def closes(self) -> datetime | None:
+        """From when on nobody is assigned, where that is known."""
+        return self.span.closes
 
     def at(self, moment: datetime) -> Self:
         """The same test at another moment."""
@@ -78,7 +103,7 @@ class Looks:
             return None
         if self.plan.customers is not None:
             return self.closed(window) / self.plan.customers
-        passed = (self.now - window - self.start) / (DAY * (self.plan.days or 1))
+        passed = (self.now - window - self.span.start) / self.span.lasts(self.plan.days or 1)
         return min(max(passed, 0.0), 1.0)
 
     def over(self, window: timedelta) -> bool:
@@ -139,7 +164,7 @@ class Looks:
 
     def rate(self) -> float:
         """Customers per day, of late."""
-        since = max(self.now - LATELY, min(self.start, self.now - DAY))
+        since = max(self.now - LATELY, min(self.span.start, self.now - DAY))
         return float((self.firsts >= np.datetime64(since)).sum() / ((self.now - since) / DAY))
 
     def _moment(self, share: float, window: timedelta) -> datetime | None:
@@ -147,7 +172,7 @@ class Looks:
         if self.plan is None or not self.sized:
             return None
         if self.plan.days is not None:
-            return self.start + DAY * (share * self.plan.days) + window
+            return self.span.start + share * self.span.lasts(self.plan.days) + window
         return self.reached(math.ceil(share * (self.plan.customers or 0) - 1e-9), window)
 
     def reached(self, customers: int, window: timedelta) -> datetime | None:
@@ -175,27 +200,23 @@ class Looks:
             "done": self.done(self.window),
             "fraction": self.fraction(self.window),
             "bound": bound if bound is None or math.isfinite(bound) else None,
-            "next": _day(next_),
-            "end": _day(self.end),
+            "next": self.span.day(next_),
+            "end": self.span.day(self.end),
             "customers_a_day": round(self.rate(), 2),
         }
 
 
-def in_plan(people: pa.Table, plan: Planned | None, start: datetime) -> pa.Table:
+def in_plan(people: pa.Table, plan: Planned | None, span: Span) -> pa.Table:
     """Who counts, in the order of the first exposure: the planned number of customers, or those of the planned days."""
     ordered = people.sort_by([("first", "ascending"), ("customer", "ascending")])
     if plan is not None and plan.customers is not None:
         return ordered.slice(0, plan.customers)
     if plan is not None and plan.days is not None:
         firsts = ordered["first"].to_numpy()
-        return ordered.slice(0, int(np.searchsorted(firsts, np.datetime64(start + DAY * plan.days))))
+        return ordered.slice(0, int(np.searchsorted(firsts, np.datetime64(span.start + span.lasts(plan.days)))))
     return ordered
 
 
 def _moment(first: np.datetime64) -> datetime:
     found: datetime = first.astype("datetime64[us]").item()
     return found
-
-
-def _day(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.date().isoformat()

@@ -13,6 +13,7 @@ from features.history import read_events
 from features.workspace import Workspace
 from serving.experiments.moments import MIN_CUSTOMERS
 from serving.experiments.ratio import chi_square
+from serving.impact.kept import not_yet_kept
 from serving.impact.period import Period, period
 from serving.impact.population import Population, held_out_and_reached, population, segments
 
@@ -68,9 +69,10 @@ class Gathered:
         }
 
     def notes(self) -> list[str]:
-        """What could not be told."""
+        """What could not be told, and what makes the rest say too little."""
+        late = not_yet_kept(self.workspace, self.when)
         lost = "what that was as the period began is not kept, so it is not told"
-        return [f"the segment {key!r} asks for a score; {lost}" for key in self.scored]
+        return [*([late] if late else []), *(f"the segment {key!r} asks for a score; {lost}" for key in self.scored)]
 
     def _holdout(self, share: float) -> Said:
         counts = self.found.counts

@@ -8,6 +8,7 @@ import math
 from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -17,12 +18,13 @@ from features.workspace import Workspace
 from serving.experiments.analysis import Shape, compare
 from serving.experiments.bounds import anytime, bounds, repeated_p_value
 from serving.experiments.definitions import Experiment, Planned
-from serving.experiments.looks import Looks, in_plan
+from serving.experiments.looks import Looks, Span, in_plan
 from serving.experiments.moments import Moments
 from serving.experiments.report import build
 from serving.experiments.values import PEOPLE
 
 START = datetime(2026, 1, 1)
+SPAN = Span(START, None, ZoneInfo("UTC"))
 DAY, WINDOW = timedelta(days=1), timedelta(days=4)
 ARMS = {"control": 0.5, "treatment": 0.5}
 
@@ -38,8 +40,8 @@ def people(days: int = 10, a_day: int = 10) -> pa.Table:
 
 def looks(day: float, came: int = 10, **plan: Any) -> Looks:
     planned = Planned(**plan) if plan else None
-    told = in_plan(people(came), planned, START)
-    return Looks.of(planned, told, (START, None), WINDOW, START + timedelta(days=day))
+    told = in_plan(people(came), planned, SPAN)
+    return Looks.of(planned, told, SPAN, WINDOW, START + timedelta(days=day))
 
 
 def test_without_a_plan_or_with_one_look_the_test_is_that_of_one_look() -> None:
@@ -64,13 +66,30 @@ def test_between_two_looks_the_bound_is_that_of_a_further_look_now() -> None:
     assert found.p_value(3.0, WINDOW) == pytest.approx(repeated_p_value(3.0, [0.2, 0.3]))
 
 
+def test_planned_days_are_those_of_the_shop_also_when_its_clock_changes() -> None:
+    """In Berlin 29 March 2026 has 23 hours: 28 and 29 March end on 29 March, 22:00 UTC."""
+    zone = ZoneInfo("Europe/Berlin")
+    start = datetime(2026, 3, 27, 23)
+    came = [start + timedelta(hours=hours) for hours in (0, 46, 46.9, 47, 48)]
+    table = [{"customer": f"c{place}", "arm": "control", "first": first} for place, first in enumerate(came)]
+    plan, span = Planned(days=2), Span(start, None, zone)
+    told = in_plan(pa.Table.from_pylist(table, schema=PEOPLE), plan, span)
+    assert told["customer"].to_pylist() == ["c0", "c1", "c2"]
+    found = Looks.of(plan, told, span, WINDOW, datetime(2026, 3, 29, 22) + WINDOW)
+    assert (found.fraction(WINDOW), found.end) == (1.0, datetime(2026, 3, 29, 22) + WINDOW)
+    assert found.at(found.now - timedelta(minutes=1)).over(WINDOW) is False
+    assert found.told()["end"] == (date(2026, 3, 30) + WINDOW).isoformat()
+    autumn = Span(datetime(2026, 10, 23, 22), None, zone)
+    assert autumn.lasts(2) == timedelta(hours=49)
+
+
 def test_days_spend_the_error_and_customers_say_how_much_is_known() -> None:
     """80 of 100 come in the first two of four days: the bounds have to know that later looks bring little news."""
     rows = [(day, n) for day, many in enumerate((60, 20, 10, 10)) for n in range(many)]
     table = [{"customer": f"{day}-{n}", "arm": "control", "first": START + DAY * (day + 0.5)} for day, n in rows]
     plan = Planned(days=4, looks=4)
-    told = in_plan(pa.Table.from_pylist(table, schema=PEOPLE), plan, START)
-    found = Looks.of(plan, told, (START, None), WINDOW, START + timedelta(days=8))
+    told = in_plan(pa.Table.from_pylist(table, schema=PEOPLE), plan, SPAN)
+    found = Looks.of(plan, told, SPAN, WINDOW, START + timedelta(days=8))
     shares, customers = found.held(WINDOW)
     assert (shares.tolist(), customers.tolist()) == ([0.25, 0.5, 0.75, 1.0], [60, 80, 90, 100])
     rng, known = np.random.default_rng(0), np.array([60, 80, 90, 100.0])
