@@ -5,7 +5,8 @@
     rests on                   1    1+2  1+2+3            added up; the bound is that of a look at this moment
 
 Each point stands beside the bound that a look at it has, so that the last one is what the report says. A metric of time
-is asked of everybody who had come by then, as far as they had been seen: a query per point, so that there are fewer.
+is asked of everybody who had come by then, as far as they had been seen, and lifetime value is fitted to those whose
+windows had closed: a query or a fit per point, so that there are fewer.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ from serving.experiments.conversion import curve
 from serving.experiments.gathered import Gathered
 from serving.experiments.moments import Moments
 from serving.experiments.values import MEANS, Columns, cells, known_by, waits
+from serving.experiments.worth import worth
 
 MOST = 60  # points of a curve: more than a picture shows
-MOST_TIMES = 15  # of a metric of time
+MOST_ASKED = 15  # of a metric of time or value
 ENDS = ("difference", "lower", "upper")
 Days = Mapping[Any, Moments]  # of an arm, by day of first exposure
 
 
 def over_time(gathered: Gathered) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Per arm but the control, and primary metric of means or times, the difference after each day, with its ends."""
+    """Per arm but the control, and primary metric of means, times or values, its difference and ends after each day."""
     table = gathered.capped
     told = gathered.columns(gathered.primary, MEANS)
     found = cells(table.mutate(day=table["first"].date()), told, gathered.now, by=("arm", "day"))
@@ -48,25 +50,38 @@ def over_time(gathered: Gathered) -> dict[str, dict[str, list[dict[str, Any]]]]:
         for arm in others
         if gathered.counts[arm]
     }
-    for one in gathered.columns(gathered.primary, ("time",)):
-        for arm, point in _times(gathered, one):
+    for one in gathered.columns(gathered.primary, ("time", "value")):
+        for arm, point in _asked(gathered, one):
             course[arm].setdefault(one.metric.key, []).append(point)
     return course
 
 
-def _times(gathered: Gathered, one: Columns) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Per moment the arms' points: who had come by then, seen until then."""
+def _asked(gathered: Gathered, one: Columns) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Per moment the arms' points."""
     looks, control = gathered.looks, gathered.experiment.control
     first = looks.firsts[0].astype("datetime64[us]").item()
+    first += one.window if one.metric.kind == "value" else timedelta()
     days = range(1, (looks.now - first).days + 1)
-    for moment in [*(first + timedelta(days=day) for day in _some(days, MOST_TIMES - 1)), looks.now]:
-        seen = waits(known_by(gathered.rows, one, moment), one, moment)
-        evidence = Evidence({}, {arm: {one.metric.key: curve(*told)} for (arm,), told in seen.items()})
+    for moment in [*(first + timedelta(days=day) for day in _some(days, MOST_ASKED - 1)), looks.now]:
+        evidence, counts = (_timed if one.metric.kind == "time" else _valued)(gathered, one, moment)
         for arm in gathered.experiment.arms:
             said = evidence.of_arm(arm, control, [one], looks.at(moment)).get(one.metric.key, {})
             if said.get("lower") is not None:
-                customers = sum(int(told[2].sum()) for (name,), told in seen.items() if name in (arm, control))
+                customers = counts[arm] + counts[control]
                 yield arm, {"day": moment.date().isoformat(), "customers": customers} | {key: said[key] for key in ENDS}
+
+
+def _timed(gathered: Gathered, one: Columns, moment: datetime) -> tuple[Evidence, Mapping[str, int]]:
+    """Of who had come by then, seen until then; and how many."""
+    seen = waits(known_by(gathered.rows, one, moment), one, moment)
+    curves = {arm: {one.metric.key: curve(*told)} for (arm,), told in seen.items()}
+    return Evidence({}, curves), {arm: int(told[2].sum()) for (arm,), told in seen.items()}
+
+
+def _valued(gathered: Gathered, one: Columns, moment: datetime) -> tuple[Evidence, Mapping[str, int]]:
+    """Of whose windows had closed by then."""
+    found = worth(gathered.rows, one, moment)
+    return Evidence({}, {}, {one.metric.key: found}), found.customers
 
 
 def _points(ours: Days, theirs: Days, one: Columns, gathered: Gathered) -> Iterator[dict[str, Any]]:

@@ -32,6 +32,7 @@ START = datetime(2026, 1, 1)  # UTC without a zone, as the tables keep it
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 VALUE = standard()["lifetime-value"]
 WINDOW = 91
+LATER = 20  # days after the others' that half of the customers are seen
 
 
 def event(name: str, customer: str, day: float, money: float | None = None, order: str | None = None) -> Event:
@@ -175,10 +176,11 @@ def test_a_report_tells_the_value_of_each_arm_and_judges_by_it(tmp_path: Path) -
         orders, last, spend = drawn(seed, 400, lift)
         for number, (many, day, mean) in enumerate(zip(orders, last, spend, strict=True)):
             who = f"{arm}-{number}"
-            seen = event(VIEWED, who, 0)
+            came = LATER * (number % 2)
+            seen = event(VIEWED, who, came)
             happened.append(seen.row() | {"properties": told({"experiment_id": "worth", "variation": arm})})
             days = [*np.linspace(0.1, day, many)[:-1], day] if many else []
-            happened += [event(ORDERED, who, at, mean, f"{who}-{place}").row() for place, at in enumerate(days)]
+            happened += [event(ORDERED, who, came + at, mean, f"{who}-{place}").row() for place, at in enumerate(days)]
     append(workspace, pa.Table.from_pylist([row | {"live": False} for row in happened], schema=SCHEMA))
     everyone = [f"{arm}-{number}" for arm in ("control", "treatment") for number in range(400)]
     grant(Ledger.at(workspace.ledger), everyone, Basis(("analytics",), "a box ticked"), source="test", time=START)
@@ -192,9 +194,15 @@ def test_a_report_tells_the_value_of_each_arm_and_judges_by_it(tmp_path: Path) -
     assert report["verdict"].startswith("ship treatment: lifetime-value is better by +")
     assert "lifetime-value" in "\n".join(table(report))
     json.dumps(report, allow_nan=False)
+    course = report["over_time"]["treatment"][VALUE.key]
+    assert {point["customers"] for point in course} == {400, 800}
+    assert course[-1]["lower"] == pytest.approx(treatment["lower"])
+    early = judged(workspace, datetime.fromisoformat(course[0]["day"]).replace(tzinfo=UTC))
+    then = early["arms"][1]["metrics"][VALUE.key]
+    assert (then["customers"], course[0]["upper"]) == (200, pytest.approx(then["upper"]))
 
 
-def judged(workspace: Workspace) -> dict:
+def judged(workspace: Workspace, now: datetime = NOW) -> dict:
     only = {"primary": (VALUE.key,), "secondary": (), "guardrails": ()}
     shares = {"control": 0.5, "treatment": 0.5}
-    return build(workspace, Experiment(key="worth", arms=shares, window_days=WINDOW, **only), NOW)
+    return build(workspace, Experiment(key="worth", arms=shares, window_days=WINDOW, **only), now)
