@@ -136,7 +136,7 @@ def tested(shop: Shop, metric: str, share: float, rows: Rows, bound: float | Non
     if metric == VALUE:
         return _worth(shop, treated, rows, bound)
     columns = capped(shop.columns[metric][rows], metric)
-    shape = Shape(ratio=standard()[metric].kind == "ratio", before=bool(standard()[metric].before_days))
+    shape = Shape.of(standard()[metric])
     found = compare(Moments.of(columns[~treated]), Moments.of(columns[treated]), shape, bound=bound)
     return (-np.inf, np.inf) if found is None else (found.lower, found.upper)
 

@@ -53,7 +53,7 @@ def _values(path: Path, rng: np.random.Generator) -> None:
     for place in range(METRICS):
         columns[f"m{place}"] = np.where(rng.random(CUSTOMERS) < 0.1, rng.gamma(1.0, 30.0, CUSTOMERS), 0.0)
         if place % 2:
-            columns[f"m{place}b"] = rng.gamma(1.0, 30.0, CUSTOMERS)
+            columns[f"m{place}b0"] = rng.gamma(1.0, 30.0, CUSTOMERS)
     pq.write_table(pa.table(columns), path)
 
 

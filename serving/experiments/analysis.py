@@ -5,7 +5,8 @@ only. tea-tasting takes seconds to import, so nothing that the service runs impo
 
     mean     Student's t with one variance for both arms
     ratio    the same of each customer's share in it, by the delta method (Deng, Knoblich & Lu 2018)
-    before   what a customer's own past explains is taken off first: CUPED (Deng, Xu, Kohavi & Walker 2013)
+    before   what a customer's own past explains is taken off first: CUPED (Deng, Xu, Kohavi & Walker 2013), of several
+             things of the past by one regression
 
 One variance for both: where a holdout is small and money has a heavy tail, that of the small arm alone comes out too
 small whenever its few large customers are missing, and the difference looks certain (docs/decisions/0008).
@@ -16,6 +17,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Self
 
 import numpy as np
 import tea_tasting as tt
@@ -24,20 +26,26 @@ from scipy import stats
 from scipy.special import stdtrit
 from tea_tasting.aggr import Aggregates
 
+from serving.experiments.metrics import Metric
 from serving.experiments.moments import MIN_CUSTOMERS, Moments
 
 ALPHA = 0.05
 Z = float(stats.norm.isf(ALPHA / 2))
+ALIKE = 1e-9  # columns of the past that are each other but for so much are one
 FAR = 10.0  # means are moved away from 0 before they are tested: tea-tasting takes logarithms, which we do not use
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What the columns of a metric's moments are: the numerator, a denominator, the customers' own past."""
+    """What the columns of a metric's moments are: the numerator, a denominator, last so many of the customers' past."""
 
     ratio: bool = False
-    before: bool = False
+    before: int = 0
+
+    @classmethod
+    def of(cls, metric: Metric) -> Self:
+        return cls(metric.denominator is not None, len(metric.past))
 
     def mean(self, arm: Moments) -> float:
         """The metric's value in the arm, as it is told: nothing taken off."""
@@ -53,6 +61,24 @@ class Shape:
         else:
             found[0] = 1
         return found
+
+    def explained(self, total: Moments) -> Array:
+        """What one more in each column of the past says of a customer's share: least squares over all arms together.
+
+        Columns that say the same share it; one in which nobody differs says nothing.
+        """
+        start = len(total.mean) - self.before
+        among, along = total.covariance[start:, start:], total.covariance[start:] @ self.weights(total)
+        spread = np.sqrt(np.diag(among))
+        spread[spread == 0] = 1
+        found, *_ = np.linalg.lstsq(among / np.outer(spread, spread), along / spread, rcond=ALIKE)
+        return np.asarray(found / spread)
+
+    def rest(self, arm: Moments, factors: Array) -> Array:
+        """The weights of a customer's share less what the past explains of it."""
+        weights = self.weights(arm)
+        weights[len(weights) - self.before :] = -factors
+        return weights
 
 
 @dataclass(frozen=True)
@@ -151,14 +177,11 @@ def _quotient(over: tuple[float, float], under: tuple[float, float]) -> tuple[fl
 def _adjusted(arms: tuple[Moments, Moments], shape: Shape) -> list[tuple[float, float]]:
     """Mean and variance per arm, less what the customers' own past explains of it."""
     total = arms[0] + arms[1]
-    factor = 0.0
-    if shape.before and total.covariance[-1, -1] > 0:
-        factor = float(shape.weights(total) @ total.covariance[:, -1] / total.covariance[-1, -1])
-    found = []
-    for arm in arms:
-        weights = shape.weights(arm)
-        if shape.before:
-            weights[-1] = -factor
-        ahead = factor * (arm.mean[-1] - total.mean[-1]) if shape.before else 0.0
-        found.append((shape.mean(arm) - ahead, max(arm.along(weights)[1], 0.0)))
-    return found
+    factors, start = shape.explained(total), len(total.mean) - shape.before
+    return [
+        (
+            shape.mean(arm) - float(factors @ (arm.mean - total.mean)[start:]),
+            max(arm.along(shape.rest(arm, factors))[1], 0.0),
+        )
+        for arm in arms
+    ]

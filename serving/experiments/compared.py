@@ -94,7 +94,7 @@ class Evidence:
 
 def of_means(ours: Moments, theirs: Moments | None, one: Columns, looks: Looks | None = None) -> Said:
     """What a metric of means or ratios is in an arm and, beside a control, how that differs."""
-    shape = Shape(ratio=one.metric.denominator is not None, before=bool(one.metric.before_days))
+    shape = Shape.of(one.metric)
     found: Said = {"customers": ours.count, "mean": _finite(shape.mean(ours)) if ours.count else None}
     if theirs is None:
         return found

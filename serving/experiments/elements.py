@@ -88,7 +88,7 @@ def _ranked(
     customers = {place: moments[one.metric.key] for place, moments in found.items() if moments[one.metric.key].count}
     known = {level for place in customers for level in place.picked}
     levels = [(name, variant) for name, variant in sorted(known) if references.get(name, variant) != variant]
-    fit = fitted(customers, levels, Shape(one.metric.denominator is not None, bool(one.metric.before_days)))
+    fit = fitted(customers, levels, Shape.of(one.metric))
     if fit is None:
         return []
     bound = gathered.looks.bound(one.window)
@@ -113,7 +113,8 @@ def fitted(customers: Mapping[Combination, Moments], levels: list[Level], shape:
     """
     if not levels or not customers:
         return None
-    weights = _weights(reduce(Moments.__add__, customers.values()), shape)
+    total = reduce(Moments.__add__, customers.values())
+    weights = shape.rest(total, shape.explained(total))
     told = [one.along(weights) for one in customers.values()]
     counts, means = np.array([one.count for one in customers.values()], float), np.array([mean for mean, _ in told])
     design = _design(list(customers), levels)
@@ -136,11 +137,3 @@ def _design(customers: list[Combination], levels: list[Level]) -> Array:
         [*(one.chances == some for some in chances), *(level in one.picked for level in levels)] for one in customers
     ]
     return np.array(rows, np.float64)
-
-
-def _weights(total: Moments, shape: Shape) -> Array:
-    """What of a customer's columns makes the value that is compared: what the own past explains is taken off."""
-    weights = shape.weights(total)
-    if shape.before and total.covariance[-1, -1] > 0:
-        weights[-1] = -float(weights @ total.covariance[:, -1] / total.covariance[-1, -1])
-    return weights

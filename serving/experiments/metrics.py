@@ -61,7 +61,8 @@ class Measure(Frozen):
 
 class Metric(Frozen):
     """One metric. `cap`: values above this quantile of those that are not 0 count as it. `before_days`: how much of the
-    customer's own past makes the comparison sharper (CUPED). `margin`: a guardrail that got worse by less is unharmed.
+    customer's own past makes the comparison sharper (CUPED), the numerator's and what `before` names. `margin`: a
+    guardrail that got worse by less is unharmed.
     """
 
     key: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
@@ -72,6 +73,7 @@ class Metric(Frozen):
     window_days: int | None = Field(default=None, gt=0, le=365)  # default: the experiment's
     cap: float | None = Field(default=None, gt=0.5, lt=1)
     before_days: int = Field(default=0, ge=0, le=365)
+    before: tuple[Measure, ...] = Field(default=(), max_length=8)
     better: Literal["higher", "lower"] = "higher"
     margin: float | None = Field(default=None, gt=0)  # of the control's mean
     horizon_days: int | None = Field(default=None, gt=0, le=3650)  # forecast of a value; default: two windows
@@ -104,7 +106,14 @@ class Metric(Frozen):
             raise ValueError(f"metric {self.key!r} of kind {self.kind!r} has no horizon_days, only a value has")
         if self.kind in ("time", *MODELLED) and (self.cap or self.before_days):
             raise ValueError(f"metric {self.key!r} of kind {self.kind!r} has neither cap nor before_days")
+        if self.before and not self.before_days:
+            raise ValueError(f"metric {self.key!r} has before, so it needs before_days: of how many days it is")
         return self
+
+    @property
+    def past(self) -> tuple[Measure, ...]:
+        """What is summed of the customer's own `before_days`; nothing without them."""
+        return (self.numerator, *self.before) if self.before_days else ()
 
     @property
     def hash(self) -> str:

@@ -169,13 +169,12 @@ def _spreads(
 
 
 def _spread(one: Columns, found: Moments) -> Spread:
-    shape = Shape(ratio=one.metric.denominator is not None, before=bool(one.metric.before_days))
+    shape = Shape.of(one.metric)
     if shape.ratio and not found.mean[1] > 0:
         return Spread(math.nan, math.nan)
-    weights = shape.weights(found)
-    whole, past = found.along(weights)[1], found.covariance[-1, -1]
-    own = float(weights @ found.covariance[:, -1]) ** 2 / past if shape.before and past > 0 else 0.0
-    return Spread(shape.mean(found), math.sqrt(max(whole - own, 0.0)), own / whole if whole > 0 else 0.0)
+    whole = found.along(shape.weights(found))[1]
+    rest = max(found.along(shape.rest(found, shape.explained(found)))[1], 0.0)
+    return Spread(shape.mean(found), math.sqrt(rest), 1 - rest / whole if whole > 0 else 0.0)
 
 
 def _waited(table: ir.Table, one: Columns, as_of: datetime) -> Spread:

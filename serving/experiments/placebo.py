@@ -108,7 +108,7 @@ class Repeated:
     @classmethod
     def of(cls, table: pa.Table, one: Columns) -> Self:
         matrix = np.column_stack([table[name].to_numpy().astype(np.float64) for name in one.names])
-        shape = Shape(ratio=one.metric.denominator is not None, before=bool(one.metric.before_days))
+        shape = Shape.of(one.metric)
         middle = matrix.mean(axis=0)
         off = matrix - middle
         left, right = np.triu_indices(matrix.shape[1])

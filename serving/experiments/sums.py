@@ -15,7 +15,7 @@ DAY = 86_400.0
 
 def events_of(metric: Metric) -> set[str]:
     """The names of the events that a metric asks for."""
-    measures = [one for one in (metric.numerator, metric.denominator) if one is not None]
+    measures = [one for one in (metric.numerator, metric.denominator, *metric.before) if one is not None]
     return {name for one in measures for name in (one.event, one.less) if name is not None}
 
 

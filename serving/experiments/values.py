@@ -1,6 +1,6 @@
 """Values: what every exposed customer did, as one row of numbers per customer; then, per cell, their moments.
 
-    events x exposures ---> customer  arm  m0  m0d  m0b  m1 ...  ---> {(arm,): {metric: Moments}}
+    events x exposures ---> customer  arm  m0  m0d m0b0 m1 ...  ---> {(arm,): {metric: Moments}}
                             numerator in the window, denominator, the customer's own past (CUPED)
 
 Only customers whose window of a metric has closed count for it. A value that nobody's events make is 0.
@@ -46,8 +46,12 @@ class Columns:
         """Numerator, denominator of a ratio or cost of a return, the customer's own past."""
         found = [self.value]
         found += [f"{self.value}d"] if self.metric.denominator is not None or self.metric.kind == "return" else []
-        found += [f"{self.value}b"] if self.metric.before_days else []
-        return found + self.purchases
+        return found + self.past + self.purchases
+
+    @property
+    def past(self) -> list[str]:
+        """Of the customer's own past, as `Metric.past` says."""
+        return [f"{self.value}b{place}" for place in range(len(self.metric.past))]
 
     @property
     def horizon(self) -> int:
@@ -87,11 +91,9 @@ def values(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Ta
         made[one.value] = summed(done, one.metric.numerator, after)
         if one.metric.denominator is not None:
             made[f"{one.value}d"] = summed(done, one.metric.denominator, after)
-        if one.metric.before_days:
-            since = done["first"] - interval(timedelta(days=one.metric.before_days))
-            made[f"{one.value}b"] = summed(
-                done, one.metric.numerator, (done.time < done["first"]) & (done.time >= since)
-            )
+        since = done["first"] - interval(timedelta(days=one.metric.before_days or 0))
+        for name, measure in zip(one.past, one.metric.past, strict=True):
+            made[name] = summed(done, measure, (done.time < done["first"]) & (done.time >= since))
     sums = done.group_by("customer").aggregate(**made)
     found = people.left_join(sums, "customer").drop("customer_right")
     for one in wanted:

@@ -142,6 +142,8 @@ def definition(metric: Said) -> list[str]:
         "margin": "unharmed where harm of {} of the control's mean is left out",
     }
     told_more = [text.format(told[name]) for name, text in more.items() if told.get(name)]
+    if told.get("before"):
+        told_more.append("and so do, of those days, " + " and ".join(map(_measure, told["before"])))
     return ["; ".join([said, *told_more]) + f". {metric.get('better', 'higher').capitalize()} is better."]
 
 

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy.stats import binom, norm, ttest_ind
 
-from serving.experiments.analysis import Shape, compare
+from serving.experiments.analysis import Shape, Told, compare
 from serving.experiments.moments import Moments
 
 MEAN, RATIO = Shape(), Shape(ratio=True)
@@ -95,7 +95,7 @@ def test_a_customers_own_past_makes_the_interval_shorter_and_moves_nothing() -> 
     now[arm] += 1.0
     rows = np.c_[now, past]
     plain = compare(Moments.of(rows[~arm][:, :1]), Moments.of(rows[arm][:, :1]), MEAN)
-    sharp = compare(Moments.of(rows[~arm]), Moments.of(rows[arm]), Shape(before=True))
+    sharp = compare(Moments.of(rows[~arm]), Moments.of(rows[arm]), Shape(before=1))
     assert plain is not None
     assert sharp is not None
     assert sharp.error < plain.error / 3
@@ -103,8 +103,32 @@ def test_a_customers_own_past_makes_the_interval_shorter_and_moves_nothing() -> 
     assert sharp.lower > 0.5
 
 
+def test_several_things_of_the_past_are_taken_off_by_one_regression() -> None:
+    rng = np.random.default_rng(4)
+    arm = rng.random(2000) < 0.2
+    past = rng.gamma(1.0, 10.0, (2000, 2))
+    past[:, 1] += past[:, 0]
+    now = 2 * past[:, 0] - past[:, 1] + rng.normal(0, 2.0, 2000) + arm
+    rows = np.c_[now, past]
+    factors = np.linalg.lstsq(np.c_[np.ones(2000), past], now, rcond=None)[0][1:]
+    left = now - past @ factors
+    found, one = compared(rows, arm, before=2), compared(rows[:, :2], arm, before=1)
+    by_hand = ttest_ind(left[arm], left[~arm]).confidence_interval()
+    assert (found.lower, found.upper) == pytest.approx((by_hand.low, by_hand.high))
+    assert found.lower < 1 < found.upper
+    assert found.error < one.error / 2
+    again = compared(np.c_[rows, past[:, 0] * 1e6, np.ones(2000)], arm, before=4)  # one twice, and one of nothing
+    assert (again.lower, again.upper) == pytest.approx((found.lower, found.upper))
+
+
+def compared(rows: NDArray[np.float64], arm: NDArray[np.bool_], before: int) -> Told:
+    found = compare(Moments.of(rows[~arm]), Moments.of(rows[arm]), Shape(before=before))
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("share", [0.5, 0.95])
-@pytest.mark.parametrize("shape", [MEAN, RATIO, Shape(before=True), Shape(ratio=True, before=True)])
+@pytest.mark.parametrize("shape", [MEAN, RATIO, Shape(before=1), Shape(ratio=True, before=2)])
 def test_arms_that_are_the_same_differ_five_times_in_a_hundred(share: float, shape: Shape) -> None:
     """4,000 customers, of whom one in ten spends, with a tail capped at the 99th percentile of those who do."""
     rng, runs, wrong = np.random.default_rng(5), 600, 0
@@ -113,8 +137,8 @@ def test_arms_that_are_the_same_differ_five_times_in_a_hundred(share: float, sha
         past = rng.gamma(1.0, 10.0, 4000)
         money = np.where(spends, rng.lognormal(3.0, 1.2, 4000), 0.0) + 0.1 * past
         money = np.minimum(money, np.quantile(money[spends], 0.99))
-        rows = np.c_[money, 1.0 + rng.poisson(2.0, 4000), past]
-        kept = rows[:, [0, *([1] if shape.ratio else []), *([2] if shape.before else [])]]
+        rows = np.c_[money, 1.0 + rng.poisson(2.0, 4000), past, past**2]
+        kept = rows[:, [0, *([1] if shape.ratio else []), *range(2, 2 + shape.before)]]
         arm = rng.random(4000) < share
         found = compare(Moments.of(kept[~arm]), Moments.of(kept[arm]), shape)
         wrong += found is not None and found.verdict != "not distinguishable"

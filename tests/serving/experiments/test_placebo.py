@@ -21,8 +21,8 @@ from tests.serving.experiments.conftest import START, Ran
 NOW = START + timedelta(days=60)
 EXPERIMENT = Experiment(key="badge", arms={"a": 0.5, "b": 0.5}, window_days=7)
 SHAPES = {
-    "conversion-rate": Shape(before=True),
-    "revenue": Shape(before=True),
+    "conversion-rate": Shape(before=1),
+    "revenue": Shape(before=1),
     "click-through-rate": Shape(ratio=True),
 }
 
@@ -33,7 +33,7 @@ def drawn(customers: int, rng: np.random.Generator) -> dict[str, Any]:
     mails = 1 + rng.poisson(2, customers)
     return {
         "m": buys * np.exp(rng.standard_normal(customers)),
-        "mb": (rng.random(customers) < 0.3).astype(float),
+        "mb0": (rng.random(customers) < 0.3).astype(float),
         "md": mails.astype(float),
     }
 

@@ -93,7 +93,7 @@ def test_outcomes_are_summed_per_customer_within_the_window_and_refunds_subtract
     found = exposed(viewed(SIX, "badge", NOW), ARMS)
     metrics = [standard()[key] for key in ("conversion-rate", "revenue")]
     rows = values(SIX.before(NOW), ibis.memtable(people_of(found)), columns(metrics, 14)).to_pyarrow().to_pydict()
-    bought, money, before = (dict(zip(rows["customer"], rows[name], strict=True)) for name in ("m0", "m1", "m1b"))
+    bought, money, before = (dict(zip(rows["customer"], rows[name], strict=True)) for name in ("m0", "m1", "m1b0"))
     assert money == {"ann": 10, "bob": 0, "cid": 25, "dan": 20, "fox": 0}
     assert bought == {"ann": 1, "bob": 0, "cid": 1, "dan": 1, "fox": 0}
     assert before == {"ann": 1000, "bob": 0, "cid": 0, "dan": 0, "fox": 0}

@@ -48,6 +48,14 @@ def test_what_was_before_counts_as_long_as_it_is_asked_for() -> None:
     assert made(log, metric({"event": "Wished"}, before_days=30), "ann") == {"ann": [1, 2]}
 
 
+def test_what_else_was_before_stands_beside_the_own_past() -> None:
+    log = [event("Wished", "ann", 1)] + [event("Viewed", "ann", day) for day in (-31, -3, -2, 1)]
+    log += [event(ORDERED, "ann", -5, quantity=2.0, price=5.0), event(ORDERED, "bob", -40, quantity=2.0, price=5.0)]
+    more = ({"event": "Viewed"}, {"event": ORDERED, "sum": "money"})
+    found = made(log, metric({"event": "Wished"}, before_days=30, before=more), "ann", "bob")
+    assert found == {"ann": [1, 0, 2, 10], "bob": [0, 0, 0, 0]}
+
+
 def test_money_of_lines_less_what_came_back_may_be_below_nothing() -> None:
     bought = {"item": "tea", "quantity": 2.0, "price": 5.0}
     log = [event(ORDERED, "ann", 1, **bought, line=0), event(ORDERED, "ann", 1, **bought, line=1)]
