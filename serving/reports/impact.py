@@ -130,6 +130,13 @@ def _by(page: Page, report: Report, name: str) -> None:
 
 def _pictured(page: Page, report: Report, name: str, rows: list[Row]) -> None:
     told = [(row, row["revenue"]) for row in rows if row["revenue"]["lower"] is not None]
+    if name == "month" and rows and not told:
+        whole = [{"key": _key(row), "value": row["revenue"]["treated"] + row["revenue"]["held_out"]} for row in rows]
+        page.chart(
+            impact_charts.months(whole, f"revenue ({report['currency']})"),
+            "Revenue by month, of everybody. Which part of it was caused cannot be told.",
+        )
+        return
     some: list[dict[str, Any]] = [
         {"key": _key(row), "says": says({}, cell), **_ends(cell)} for row, cell in told if _moved(cell)
     ]

@@ -11,11 +11,13 @@ from training.reports.charts import OURS, Rows, rule_at_zero, wide
 
 
 def months(rows: Rows, unit: str) -> alt.LayerChart:
-    """What came of each month, as bars with their intervals."""
+    """What came of each month, as bars, with their intervals where they have any."""
     base = alt.Chart(pd.DataFrame(rows)).encode(x=alt.X("key:O", title=None, axis=alt.Axis(labelAngle=-40)))
     bars = base.mark_bar(color=OURS, opacity=0.55).encode(y=alt.Y("value:Q", title=unit))
-    reach = base.mark_rule(strokeWidth=2.5).encode(y=alt.Y("lower:Q"), y2="upper:Q")
-    return wide(rule_at_zero("y") + bars + reach, 260)
+    drawn = rule_at_zero("y") + bars
+    if "lower" in rows[0]:
+        drawn += base.mark_rule(strokeWidth=2.5).encode(y=alt.Y("lower:Q"), y2="upper:Q")
+    return wide(drawn, 260)
 
 
 def funnel(rows: Rows, label: str, unit: str) -> alt.LayerChart:

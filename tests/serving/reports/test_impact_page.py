@@ -68,9 +68,13 @@ def test_the_verdict_is_the_money_and_its_interval(incremental: float, tone: str
 
 
 def test_without_a_holdout_it_says_why_and_counts_all_the_same() -> None:
-    html = page(report(None, why="attune.yaml names no holdout")).html
+    told = report(None, why="attune.yaml names no holdout")
+    html = page(told | {"by": told["by"] | {"month": [row("2026-01", None)]}}).html
     assert "What it brought cannot be told" in html
     assert "attune.yaml names no holdout" in html
+    (months, *_) = (json.loads(one) for one in re.findall(r'data-chart="\d+">(.*?)</script>', html))
+    assert [[one["value"] for one in data] for data in months["datasets"].values() if "value" in data[0]] == [[990.0]]
+    assert "Which part of it was caused cannot be told" in html
 
 
 def test_a_holdout_that_is_off_or_was_reached_is_a_warning() -> None:
