@@ -33,6 +33,7 @@ BENCHMARKS = {
     "experiments-coverage": "benchmarks.experiments_coverage",
     "experiments-power": "benchmarks.experiments_power",
     "experiments-speed": "benchmarks.experiments_speed",
+    "reports-speed": "benchmarks.reports_speed",
     "uplift-simulated": "benchmarks.uplift_simulated",
     "uplift-hillstrom": "benchmarks.uplift_hillstrom",
     "uplift-ihdp": "benchmarks.uplift_ihdp",

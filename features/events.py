@@ -146,6 +146,23 @@ class Events:
         """
         return self._identity.resolved(self._unresolved(as_of), utc(as_of))
 
+    def before_each(self, moments: pa.Table) -> ir.Table:
+        """The rows of these customers, of each what `before` its own moment was its own.
+
+        `moments`: `customer`, each once, and `moment`, UTC without a zone, which then stands beside each row.
+        """
+        import ibis
+
+        ids = self._identity.ids(moments)
+        each = ibis.memtable(ids.select(["member", "moment"]))
+        mine = _known(self._table.inner_join(each, [("customer", "member")]).drop("member"))
+        if not self._identity:
+            return mine
+        named = each.rename(anonymous="member").union(mine.select("anonymous", "moment"))
+        on_devices = _known(self._table.inner_join(named.filter(named.anonymous.notnull()).distinct(), "anonymous"))
+        near = mine.filter(mine.anonymous.isnull()).union(on_devices.select(mine.columns))
+        return self._identity.resolved_each(near, ids)
+
     def kept(self, as_of: datetime, keep: Callable[[ir.Table], ir.BooleanValue]) -> Events:
         """The events before `as_of` for which `keep` holds, which sees whose they are by then."""
         rows = self._unresolved(as_of)
@@ -169,8 +186,7 @@ class Events:
         return self._table
 
     def _unresolved(self, as_of: datetime) -> ir.Table:
-        table, moment = self._table, utc(as_of)
-        return table.filter((table.time < moment) & (~table.live | (table.received_at < moment)))
+        return self._table.filter(_before(self._table, utc(as_of)))
 
     def past(self, as_of: datetime) -> Past:
         """What `before` gives, coded and held by the engine: made once for all that is built as of one moment."""
@@ -188,6 +204,17 @@ class Events:
         ends = done.aggregate(first=done.time.min(), last=done.time.max())
         row = ends.to_pyarrow().to_pylist()[0]
         return None if row["first"] is None else (row["first"], row["last"])
+
+
+def _before(rows: ir.Table, moment: Any) -> ir.BooleanValue:
+    """What happened before the moment and, of live events, was received before it."""
+    known: ir.BooleanValue = (rows.time < moment) & (~rows.live | (rows.received_at < moment))
+    return known
+
+
+def _known(rows: ir.Table) -> ir.Table:
+    """What was known at the moment beside each row."""
+    return rows.filter(_before(rows, rows.moment))
 
 
 def _require(columns: Any) -> None:

@@ -22,6 +22,7 @@ from features.ledger import NUMBER, Ledger, metadata
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    import pyarrow as pa
 
 ALIASED = "Alias"
 PREVIOUS = "previous_id"  # in the properties of an `Alias` event
@@ -63,9 +64,49 @@ class Identity:
 
     def resolved(self, rows: ir.Table, moment: datetime) -> ir.Table:
         """These rows, all from before the moment, with the customer that each is known by then to belong to."""
-        known = [alias for alias in self.aliases if alias.time < moment]
-        rows = _of_devices(rows) if self.devices else rows
-        return _merged(_of_aliased_devices(rows, known), persons(known)) if known else rows
+        known = self._known(moment)
+        rows = _of_devices(rows, ["anonymous"]) if self.devices else rows
+        if not known:
+            return rows
+        edges = _edges((alias, moment) for alias in known).drop("moment")
+        return _merged(_of_aliased_devices(rows, edges, []), persons(known))
+
+    def ids(self, moments: pa.Table) -> pa.Table:
+        """Every id (`member`) that each of these (`customer`, `moment`) bore at the moment, beside the two.
+
+        Who bore the id of another by then has none.
+        """
+        import pyarrow as pa
+
+        if not self.aliases:
+            return moments.select(["customer", "customer", "moment"]).rename_columns(["member", "customer", "moment"])
+        asked, rows = dict[datetime, set[str]](), list[tuple[str, str, datetime]]()
+        for customer, moment in zip(*(moments[name].to_pylist() for name in ("customer", "moment")), strict=True):
+            asked.setdefault(moment, set()).add(customer)
+        for moment, customers in asked.items():
+            named = persons(self._known(moment))
+            rows += [(one, one, moment) for one in customers - named.keys()]
+            rows += [(one, person, moment) for one, person in named.items() if person in customers]
+        kinds = {"member": pa.string(), "customer": pa.string(), "moment": pa.timestamp("us")}
+        columns = ([row[at] for row in rows] for at in range(len(kinds)))
+        return pa.table([pa.array(*one) for one in zip(columns, kinds.values(), strict=True)], list(kinds))
+
+    def resolved_each(self, rows: ir.Table, ids: pa.Table) -> ir.Table:
+        """Of rows that each have a `moment` those of these `ids` of the moment, with the customer who bore them.
+
+        Of a device all rows known at the moment are there.
+        """
+        import ibis
+
+        rows = _of_devices(rows, ["anonymous", "moment"]) if self.devices else rows
+        when = ids["moment"].unique().to_pylist()
+        edges = _edges((alias, moment) for moment in when for alias in self._known(moment))
+        rows = _of_aliased_devices(rows, edges, ["moment"]) if self.aliases else rows
+        mine = rows.inner_join(ibis.memtable(ids).rename(person="customer"), [("customer", "member"), "moment"])
+        return mine.mutate(customer=mine.person).select(rows.columns)
+
+    def _known(self, moment: datetime) -> list[Alias]:
+        return [alias for alias in self.aliases if alias.time < moment]
 
 
 NO_EDGES = Identity()
@@ -158,29 +199,37 @@ def _alias(row: Any) -> Alias:
     return Alias(row.previous, row.customer, row.time, row.device)
 
 
-def _of_devices(rows: ir.Table) -> ir.Table:
+def _of_devices(rows: ir.Table, by: Sequence[str]) -> ir.Table:
     """Who identified next on the device: rows up to an identified one share the count of those from them on."""
     import ibis
 
     there = rows.filter(rows.anonymous.notnull())
     order = [there.time, there.customer.notnull(), there.customer]
-    ahead = ibis.window(group_by="anonymous", order_by=order, preceding=0, following=None)
+    ahead = ibis.window(group_by=list(by), order_by=order, preceding=0, following=None)
     counted = there.mutate(ahead=there.customer.count().over(ahead))
-    next_one = counted.customer.max().over(ibis.window(group_by=["anonymous", "ahead"]))
+    next_one = counted.customer.max().over(ibis.window(group_by=[*by, "ahead"]))
     found = counted.mutate(customer=counted.customer.coalesce(next_one)).drop("ahead")
     return rows.filter(rows.anonymous.isnull()).union(found)
 
 
-def _of_aliased_devices(rows: ir.Table, known: Sequence[Alias]) -> ir.Table:
-    """What was done until then on a device that an alias names as the previous id, and nobody else identified for."""
+def _edges(known: Iterable[tuple[Alias, datetime]]) -> ir.Table:
+    """The last alias of each previous id, of those known at each moment."""
     import ibis
     import pyarrow as pa
 
-    last = {alias.previous: alias for alias in known}
-    until = pa.array([alias.time for alias in last.values()], pa.timestamp("us"))
-    whose = pa.array([alias.customer for alias in last.values()], pa.string())
-    edges = ibis.memtable(pa.table({"device": list(last), "until": until, "whose": whose}))
-    joined = rows.left_join(edges, rows.anonymous == edges.device)
+    last = {(alias.previous, moment): alias for alias, moment in known}
+    columns = {
+        "device": pa.array([previous for previous, _ in last], pa.string()),
+        "moment": pa.array([moment for _, moment in last], pa.timestamp("us")),
+        "until": pa.array([alias.time for alias in last.values()], pa.timestamp("us")),
+        "whose": pa.array([alias.customer for alias in last.values()], pa.string()),
+    }
+    return ibis.memtable(pa.table(columns))
+
+
+def _of_aliased_devices(rows: ir.Table, edges: ir.Table, by: Sequence[str]) -> ir.Table:
+    """What was done until then on a device that an alias names as the previous id, and nobody else identified for."""
+    joined = rows.left_join(edges, [("anonymous", "device"), *by])
     mine = joined.customer.isnull() & (joined.time <= joined.until)
     return joined.mutate(customer=mine.ifelse(joined.whose, joined.customer)).select(rows.columns)
 

@@ -6,7 +6,7 @@ It is evaluated as a query for a population and in process for one; docs/conditi
 from features.conditions.bound import all_bound, bound
 from features.conditions.facts import Facts, holds, item_holds, of_item
 from features.conditions.grammar import Condition, CustomerCondition, ItemCondition, parsed
-from features.conditions.query import Members, allowed_items, matching, members
+from features.conditions.query import Members, allowed_items, matching, members, members_each
 from features.conditions.why import why
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "item_holds",
     "matching",
     "members",
+    "members_each",
     "of_item",
     "parsed",
     "why",

@@ -29,10 +29,13 @@ EVENT = ("event_1", "event_2", "event_3")  # what rows of one event share: `happ
 
 @dataclass(frozen=True)
 class Asked:
-    """The parts by their column, as of a moment; `names` are the attributes of items that they look at."""
+    """The parts by their column, as of a moment, or (None) that of each row, its `moment`.
+
+    `names` are the attributes of items that they look at.
+    """
 
     parts: Mapping[str, Happened]
-    moment: datetime
+    moment: datetime | None
     catalog: Catalog | None
 
     @cached_property
@@ -58,11 +61,11 @@ class Asked:
 
     def in_time(self, part: Happened, rows: ir.Table) -> ir.BooleanValue:
         """The rows under its name that lie in its time, as far as that is the same for all customers."""
-        wanted = rows.name == part.event
+        wanted, moment = rows.name == part.event, rows.moment if self.moment is None else self.moment
         if part.within is not None:
-            wanted &= rows.time >= self.moment - part.within
+            wanted &= rows.time >= moment - part.within
         if part.before is not None:
-            wanted &= rows.time < self.moment - part.before
+            wanted &= rows.time < moment - part.before
         if isinstance(part.since, datetime):
             wanted &= rows.time >= part.since
         return wanted
@@ -78,7 +81,11 @@ class Asked:
 
 
 def counted(
-    rows: ir.Table, parts: Mapping[str, Happened], moment: datetime, among: ir.Table | None, catalog: Catalog | None
+    rows: ir.Table,
+    parts: Mapping[str, Happened],
+    moment: datetime | None,
+    among: ir.Table | None,
+    catalog: Catalog | None,
 ) -> ir.Table:
     """One row per customer, or for each of `among`: a number per part, and a second where it asks for money."""
     looked = {column for column, part in parts.items() if not _plain(part)}
@@ -144,6 +151,7 @@ def _needed(asked: Asked, rows: ir.Table) -> ir.Table:
     fields = {name for part in parts for name in part.looked_at if name in FIELDS}
     fields |= {"quantity", "price"} if any(part.money is not None for part in parts) else set()
     fields |= {"item"} if asked.names else set()
+    fields |= {"moment"} if asked.moment is None else set()
     keys = _keys(rows) if any(map(_exact, parts)) else {}
     return held(rows.filter(reduce(operator.or_, looked)).select("customer", "name", "time", *sorted(fields), **keys))
 

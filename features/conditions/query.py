@@ -83,11 +83,34 @@ def members(
     catalog: Catalog | None = None,
 ) -> Members:
     """For whom each condition holds, in one query; of those for whom `matching` would answer."""
-    rows, asked = people(events.before(as_of)), _asked(conditions.values())
+    return _members(conditions, people(events.before(as_of)), utc(as_of), _asked_of(among), scores or {}, catalog)
+
+
+def members_each(
+    conditions: Mapping[str, Condition], events: Events, moments: pa.Table, *, catalog: Catalog | None = None
+) -> Members:
+    """The same of each of these customers as of their own moment, in one query; no condition may ask for a score.
+
+    `moments`: `customer`, each once, and `moment`, UTC without a zone.
+    """
+    import ibis
+
+    return _members(conditions, people(events.before_each(moments)), None, ibis.memtable(moments), {}, catalog)
+
+
+def _members(
+    conditions: Mapping[str, Condition],
+    rows: ir.Table,
+    moment: datetime | None,
+    among: ir.Table | None,
+    scores: Scores,
+    catalog: Catalog | None,
+) -> Members:
+    asked = _asked(conditions.values())
     columns = {said: f"part_{place}" for place, said in enumerate(asked)}
     happened = {columns[said]: leaf for said, leaf in asked.items() if isinstance(leaf, Happened)}
-    known = counted(rows, happened, utc(as_of), _asked_of(among), catalog)
-    for beside in _beside(rows, {columns[said]: leaf for said, leaf in asked.items()}, scores or {}):
+    known = counted(rows, happened, moment, among, catalog)
+    for beside in _beside(rows, {columns[said]: leaf for said, leaf in asked.items()}, scores):
         known = known.left_join(beside.rename(who="customer"), [("customer", "who")]).drop("who")
     holding = [
         _holding(condition, lambda leaf: _leaf(leaf, known, columns[_said(leaf)])).name(f"holds_{place}")

@@ -1,8 +1,7 @@
 """Segments of a test: who was in which before the first exposure, and the effect in each.
 
 A customer is in a segment as of the beginning (UTC) of the day of the first exposure, so that nothing that the test did
-moves anybody from one to another. Of a test of more than `MOST` days it is that of the first of some days. Who is in
-none of them is told too, as `OTHERS`.
+moves anybody from one to another. Who is in none of them is told too, as `OTHERS`.
 
 The effects of segments that share no customer are drawn towards each other, and tested for whether they differ. Where
 segments share customers neither means anything: their effects are told as they are. P-values are told among each
@@ -14,7 +13,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features.catalog import read_catalog
-from features.conditions import Condition, members
+from features.conditions import Condition, members_each
 from features.conditions.comparisons import nearest
 from features.conditions.grammar import Score, leaves
 from features.events import Events
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
 
 KINDS = "kinds"  # the column: a sign per segment in their order, 1 for who is in it
 OTHERS = "none of them"
-MOST = 32  # moments at which membership is asked for: each is a query over the log
 Said = dict[str, Any]
 
 
@@ -56,14 +53,9 @@ class Found:
 
 def kinds(workspace: Workspace, experiment: Experiment, events: Events, people: pa.Table) -> pa.Array:
     """Per customer, in the order of first exposures, in which of the experiment's segments they were."""
-    asked = _conditions(workspace, experiment)
-    who, days = people["customer"].combine_chunks(), people["first"].to_numpy().astype("datetime64[D]")
-    inside = np.zeros((len(days), len(asked)), np.bool_)
-    for some in np.array_split(np.unique(days), min(MOST, len(np.unique(days)))):
-        rows = np.flatnonzero((days >= some[0]) & (days <= some[-1]))
-        as_of = datetime.combine(some[0].item(), datetime.min.time())
-        found = members(asked, events, as_of, among=who.take(pa.array(rows)), catalog=read_catalog(workspace))
-        inside[rows] = found.inside[pc.index_in(who.take(pa.array(rows)), found.customers).to_numpy()]
+    days = pa.table({"customer": people["customer"], "moment": pc.floor_temporal(people["first"], unit="day")})
+    found = members_each(_conditions(workspace, experiment), events, days, catalog=read_catalog(workspace))
+    inside = found.inside[pc.index_in(people["customer"], found.customers).to_numpy()]
     return pa.array(["".join("1" if one else "0" for one in row) for row in inside], pa.string())
 
 

@@ -14,7 +14,6 @@ from scipy.stats import false_discovery_control, ttest_ind
 
 from features.history import read_events
 from features.workspace import Workspace
-from serving.experiments import segments
 from serving.experiments.conversion import curve, difference
 from serving.experiments.definitions import Experiment
 from serving.experiments.discovery import heterogeneity, shrunk
@@ -131,24 +130,19 @@ def test_segments_that_share_customers_are_told_as_they_are(shop: tuple[Workspac
     assert all(row["effects"][0]["p_adjusted"] is not None for row in found["rows"])
 
 
-def test_of_a_long_test_a_segment_is_that_of_the_first_of_some_days_never_of_a_later_one(
-    ran: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """ann and bob are exposed on the days 3 and 4 and ordered on day 2; cid orders an hour after the exposure."""
-    exposures = {"ann": 3.5, "bob": 4.5, "cid": 1.5, "dan": 2.5, "eve": 5.5}
-    orders = {"ann": 2.1, "bob": 2.1, "cid": 1.55}
+def test_a_segment_is_that_of_the_day_of_each_customers_own_first_exposure(ran: Any) -> None:
+    """bob is exposed 60 days after ann; both ordered on day 2, cid an hour after the exposure, eve the day before."""
+    exposures = {"ann": 3.5, "bob": 63.5, "cid": 1.5, "dan": 2.5, "eve": 5.5}
+    orders = {"ann": 2.1, "bob": 2.1, "cid": 1.55, "eve": 4.99999}
     rows: list[dict[str, Any]] = [{"customer": who, "day": day, "arm": "control"} for who, day in exposures.items()]
     workspace = filed(ran(rows + [{"customer": who, "day": day, "money": 9.0} for who, day in orders.items()]))
-    test = Experiment(key="badge", arms=ARMS, segments=["regulars"])
+    lately = "segments: [{key: lately, who: {event: Order Completed, within: 4d}}]"
+    (workspace.folder / "segments" / "lately.yaml").write_text(lately)
+    test = Experiment(key="badge", arms=ARMS, segments=["regulars", "lately"])
     first = [START + timedelta(days=day) for day in exposures.values()]
     people = pa.table({"customer": list(exposures), "first": pa.array(first, pa.timestamp("us"))})
-
-    def inside() -> str:
-        return "".join(kinds(workspace, test, read_events(workspace), people).to_pylist())
-
-    assert inside() == "11000"
-    monkeypatch.setattr(segments, "MOST", 2)  # days 1 to 3 as of day 1, 4 and 5 as of day 4
-    assert inside() == "01000"
+    found = kinds(workspace, test, read_events(workspace), people)
+    assert found.to_pylist() == ["11", "10", "00", "00", "11"]
 
 
 def test_a_segment_with_a_split_that_is_off_breaks_the_test(ran: Any) -> None:
