@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from serving.experiments.analysis import Shape, Told, compare, verdict
 from serving.experiments.bayes import Summary, lift_of_means, weak_prior
 from serving.experiments.conversion import BOUND, Curve, curve, difference, drawn, horizon, restricted_mean
-from serving.experiments.lapse import lapses
+from serving.experiments.lapse import LEAVING, lapses
 from serving.experiments.looks import Looks
 from serving.experiments.moments import MIN_CUSTOMERS, Moments
 from serving.experiments.returns import returned
@@ -51,14 +51,9 @@ class Evidence:
             if one.metric.kind == "time":
                 for (arm,), seen in waits(table, one, as_of).items():
                     curves.setdefault(arm, {})[one.metric.key] = curve(*seen)
-        untold: dict[str, str] = {}
-        for one in told:
-            if one.metric.kind in ("alive", "lapsed"):
-                try:
-                    for arm, own in lapses(table, one, as_of).items():
-                        moments.setdefault(arm, {})[one.metric.key] = own
-                except ValueError as error:
-                    untold[one.metric.key] = str(error)
+        left, untold = lapses(table, told, as_of)
+        for (arm,), own in left.items():
+            moments.setdefault(arm, {}).update(own)
         valued = [one for one in told if one.metric.kind == "value"]
         return cls(moments, curves, {one.metric.key: worth(table, one, as_of) for one in valued}, untold)
 
@@ -79,8 +74,8 @@ class Evidence:
             return {} if ours is None or theirs is None else _waited(ours, others, one, looks)
         if one.metric.kind == "value":
             found = self.worths.get(key)
-            return {} if found is None else _worth(found, arm, control, one, looks)
-        if one.metric.kind in ("alive", "lapsed"):
+            return {} if found is None else of_worth(found, arm, control, one, looks)
+        if one.metric.kind in LEAVING:
             having = {name for name, own in self.moments.items() if key in own}
             if (having or key in self.untold) and not {arm, control} <= having:  # of a segment neither is known
                 why = self.untold.get(key, "nobody of an arm had ordered before the first exposure")
@@ -134,7 +129,7 @@ def _believed(one: Columns, test: Told, control: tuple[int, float], treated: int
     return {"chance_to_beat": belief.beats, "expected_loss": belief.loss}
 
 
-def _worth(found: Worth, arm: str, control: str, one: Columns, looks: Looks | None) -> Said:
+def of_worth(found: Worth, arm: str, control: str, one: Columns, looks: Looks | None = None) -> Said:
     """What a customer of the arm brought and is expected to bring; why, where nothing can be expected."""
     realised, mean = found.realised.get(arm), found.mean(arm)
     customers, others = (found.customers.get(name, 0) for name in (arm, control))

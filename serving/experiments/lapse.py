@@ -9,7 +9,7 @@ are none. One model of all arms together is the yardstick, and what it says of e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,26 +18,46 @@ import numpy as np
 from serving.experiments.fitting import fit_transactions
 from serving.experiments.lifetime import alive
 from serving.experiments.moments import Moments
-from serving.experiments.purchases import Purchases
-from serving.experiments.values import Columns, closed
+from serving.experiments.purchases import Array, Purchases
+from serving.experiments.values import Cell, Columns, closed, places
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
+LEAVING = ("alive", "lapsed")
 LAPSED = 0.5  # below this chance a customer has more likely left than not
 
 
-def lapses(table: ir.Table, one: Columns, as_of: datetime) -> Mapping[str, Moments]:
-    """Per arm the moments, of the customers whose window has closed.
+def lapses(
+    table: ir.Table, told: Sequence[Columns], as_of: datetime, by: Sequence[str] = ("arm",)
+) -> tuple[dict[Cell, dict[str, Moments]], dict[str, str]]:
+    """Per cell, and metric of who has left, the moments of the customers whose window has closed.
 
-    Raises ValueError where the customers are too few or too much alike for the model.
+    And by metric why the model says nothing: the customers are too few or too much alike for it.
     """
+    found: dict[Cell, dict[str, Moments]] = {}
+    untold: dict[str, str] = {}
+    known: dict[str, dict[Cell, Array]] = {}
+    for one in told:
+        if one.metric.kind not in LEAVING:
+            continue
+        asked = f"{one.metric.numerator.model_dump_json()} {one.window}"
+        try:
+            known[asked] = known.get(asked) or _chances(table, one, as_of, by)
+        except ValueError as error:
+            untold[one.metric.key] = str(error)
+            continue
+        for cell, chance in known[asked].items():
+            own = chance if one.metric.kind == "alive" else (chance < LAPSED).astype(float)
+            found.setdefault(cell, {})[one.metric.key] = Moments.of(own[:, None])
+    return found, untold
+
+
+def _chances(table: ir.Table, one: Columns, as_of: datetime, by: Sequence[str]) -> dict[Cell, Array]:
+    """Per cell each customer's chance to order ever again."""
     number, last, age = one.purchases
-    known = closed(table, one, as_of) & (table[age] > 0)
-    rows = table.filter(known).select("arm", *one.purchases).to_pyarrow()
-    arms = rows["arm"].to_numpy(zero_copy_only=False)
+    rows = table.filter(closed(table, one, as_of) & (table[age] > 0)).select(*by, *one.purchases).to_pyarrow()
     repeats, recency, seen = (rows[name].to_numpy() for name in (number, last, age))
-    purchases = Purchases.of(repeats, recency, seen, np.ones(len(arms)))
+    purchases = Purchases.of(repeats, recency, seen, np.ones(rows.num_rows))
     chance = alive(purchases, fit_transactions(purchases))
-    told = chance if one.metric.kind == "alive" else (chance < LAPSED).astype(float)
-    return {arm: Moments.of(told[arms == arm][:, None]) for arm in sorted(set(arms.tolist()))}
+    return {cell: chance[own] for cell, own in places(rows, by).items()}

@@ -30,6 +30,7 @@ from features.segments import conditions, read_segments
 from features.workspace import Workspace
 from serving.experiments.conversion import Curve, curve
 from serving.experiments.definitions import Experiment
+from serving.experiments.lapse import lapses
 from serving.experiments.moments import Moments
 from serving.experiments.split import by_day, whole_of
 from serving.experiments.values import Cell, Waits, cells, waits
@@ -49,6 +50,7 @@ class Found:
 
     moments: Mapping[Cell, Mapping[str, Moments]]
     waits: Mapping[str, Mapping[Cell, Waits]]
+    untold: Mapping[str, str]
 
 
 def kinds(workspace: Workspace, experiment: Experiment, events: Events, people: pa.Table) -> pa.Array:
@@ -116,9 +118,12 @@ def _found(gathered: Gathered) -> Found:
     """What is known of each arm and kind."""
     by = ("arm", KINDS)
     timed = [one for one in gathered.told if one.metric.kind == "time"]
+    moments = cells(gathered.capped, gathered.told, gathered.now, by=by)
+    left, untold = lapses(gathered.rows, gathered.told, gathered.now, by=by)
     return Found(
-        cells(gathered.capped, gathered.told, gathered.now, by=by),
+        {cell: own | left.get(cell, {}) for cell, own in moments.items()},
         {one.metric.key: waits(gathered.rows, one, gathered.now, by=by) for one in timed},
+        untold,
     )
 
 
@@ -141,11 +146,12 @@ def _within(gathered: Gathered, found: Found, inside: Any) -> Evidence:
     some_kinds = sorted({kind for _, kind in found.moments if inside(kind)})
     own = gathered.rows.filter(gathered.rows[KINDS].isin(some_kinds))
     worths = {one.metric.key: worth(own, one, gathered.now) for one in gathered.told if one.metric.kind == "value"}
-    return Evidence(added, curves, worths)
+    return Evidence(added, curves, worths, found.untold)
 
 
 def _added(parts: Sequence[Mapping[str, Moments]]) -> dict[str, Moments]:
-    return {key: reduce(Moments.__add__, [one[key] for one in parts]) for key in parts[0]}
+    keys = dict.fromkeys(key for one in parts for key in one)  # nobody of some kind may have ordered before
+    return {key: reduce(Moments.__add__, [one[key] for one in parts if key in one]) for key in keys}
 
 
 def _effects(gathered: Gathered, evidence: Evidence) -> list[Said]:

@@ -96,10 +96,15 @@ def values(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Ta
             made[name] = summed(done, measure, (done.time < done["first"]) & (done.time >= since))
     sums = done.group_by("customer").aggregate(**made)
     found = people.left_join(sums, "customer").drop("customer_right")
-    for one in wanted:
-        if one.purchases:
-            bought = orders(done, one) if one.metric.kind == "value" else history(done, one)
+    known: dict[tuple[bool, str, timedelta], Columns] = {}
+    for one in [one for one in wanted if one.purchases]:
+        value = one.metric.kind == "value"
+        first = known.setdefault((value, one.metric.numerator.model_dump_json(), one.window), one)
+        if first is one:
+            bought = orders(done, one) if value else history(done, one)
             found = found.left_join(bought, "customer").drop("customer_right")
+        else:  # who is alive and who has lapsed is told by the same orders
+            found = found.mutate(**{own: found[same] for own, same in zip(one.purchases, first.purchases, strict=True)})
     filled = [name for one in wanted if one.metric.kind != "time" for name in one.names]
     return found.mutate(**{name: found[name].fill_null(0.0) for name in filled})
 
@@ -158,8 +163,7 @@ def waits(table: ir.Table, one: Columns, as_of: datetime, by: Sequence[str] = ("
     )
     counted = rows.group_by([*by, "wait", "happened"]).aggregate(people=rows.count()).to_pyarrow()
     wait, happened, people = (counted[name].to_numpy() for name in ("wait", "happened", "people"))
-    places = _places(counted, by)
-    return {cell: (wait[own], happened[own].astype(bool), people[own]) for cell, own in places.items()}
+    return {cell: (wait[own], happened[own].astype(bool), people[own]) for cell, own in places(counted, by).items()}
 
 
 def known_by(table: ir.Table, one: Columns, moment: datetime) -> ir.Table:
@@ -171,7 +175,7 @@ def known_by(table: ir.Table, one: Columns, moment: datetime) -> ir.Table:
     return came.mutate(**{one.value: (came[one.value] < age).ifelse(came[one.value], None)})
 
 
-def _places(rows: pa.Table, by: Sequence[str]) -> dict[Cell, NDArray[np.intp]]:
+def places(rows: pa.Table, by: Sequence[str]) -> dict[Cell, NDArray[np.intp]]:
     """Per cell its rows."""
     codes = np.zeros(rows.num_rows, np.int64)
     for name in by:

@@ -8,7 +8,7 @@ difference, interval, p-value and lift agree: docs/experiments.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
@@ -20,7 +20,7 @@ from serving.experiments.analysis import Told, Z
 from serving.experiments.fitting import MIN_REPEATERS
 from serving.experiments.lifetime import Values, value_by_arm
 from serving.experiments.purchases import Array, Purchases
-from serving.experiments.values import Columns, closed
+from serving.experiments.values import Cell, Columns, closed, places
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -82,6 +82,14 @@ class Worth:
         """Realised and forecast; None where nothing can be forecast."""
         return float(self.values.estimates[self.places[arm]]) if self.values and arm in self.places else None
 
+    def interval(self, arm: str) -> tuple[float, float] | None:
+        """Between which values that lies, with 95 %; None where nothing can be forecast."""
+        if self.values is None or arm not in self.places:
+            return None
+        place = self.places[arm]
+        level, error = math.log(self.values.estimates[place]), math.sqrt(self.values.covariance[place, place])
+        return _exp(level - Z * error), _exp(level + Z * error)
+
     def why(self, arm: str, control: str) -> str | None:
         """Why the arm cannot be compared with the control; None where it can."""
         return self.untold.get(arm) or self.untold.get(control)
@@ -110,11 +118,15 @@ class Worth:
 
 def worth(table: ir.Table, one: Columns, as_of: datetime) -> Worth:
     """From the table of values, of the customers whose window has closed."""
-    rows = table.filter(closed(table, one, as_of)).select("arm", one.value, *one.purchases).to_pyarrow()
-    arms = rows["arm"].to_numpy(zero_copy_only=False)
+    arms = {arm: found for (arm,), found in sorted(bought(table, one, as_of).items())}
+    return Worth.of(arms, one.window.days, one.horizon)
+
+
+def bought(table: ir.Table, one: Columns, as_of: datetime, by: Sequence[str] = ("arm",)) -> dict[Cell, Bought]:
+    """Per cell what the customers did whose window has closed."""
+    rows = table.filter(closed(table, one, as_of)).select(*by, one.value, *one.purchases).to_pyarrow()
     columns = [rows[name].to_numpy().astype(np.float64) for name in (one.value, *one.purchases)]
-    found = {arm: Bought(*(column[arms == arm] for column in columns)) for arm in sorted(set(arms.tolist()))}
-    return Worth.of(found, one.window.days, one.horizon)
+    return {cell: Bought(*(column[own] for column in columns)) for cell, own in places(rows, by).items()}
 
 
 def _fitted(arms: list[Bought], age: int, days: int) -> Values:

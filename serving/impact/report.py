@@ -21,7 +21,8 @@
     CELL  {"treated", "held_out" (sums), "per_treated", "per_held_out" (per customer), "incremental", "lower", "upper",
            "p_value", "p_adjusted" (of a breakdown), "lift", "lift_lower", "lift_upper", "verdict"}
     MEAN  {"customers" (whose window has closed), "mean", "lower", "upper"}; of a time also "tau_days", "median" (days);
-          of lifetime value, which is told of all, also "realised" and "forecast" (money), "horizon_days"
+          of lifetime value also "realised" and "forecast" (money), "window_days", "horizon_days"; "untold": why it is
+          null
 
 The rows of month, channel and campaign add up to the total, and so do those of each group of segments. Numbers are null
 where nothing can be said. Sums over customers only.
@@ -39,7 +40,6 @@ from features.engine import held
 from features.events import ORDERED
 from features.workspace import Workspace
 from serving.impact.beside import by_segment as treated_and_held_out
-from serving.impact.beside import value
 from serving.impact.breakdowns import Known, by_month, by_origin, by_segment, whole
 from serving.impact.cost import costs
 from serving.impact.engagement import by_origin as recipients
@@ -81,9 +81,7 @@ def build(workspace: Workspace, first: date | None, last: date | None, now: date
         "campaigns": with_tests(recipients(gathered, metrics, "campaign"), workspace, now),
         "channels": recipients(gathered, metrics, "channel"),
         "segments": treated_and_held_out(gathered, metrics),
-        "metrics": {
-            one.key: {"name": one.name, "hash": one.hash, "kind": one.kind} for one in [*metrics, value(workspace)]
-        },
+        "metrics": {one.key: {"name": one.name, "hash": one.hash, "kind": one.kind} for one in metrics},
         "notes": [*gathered.notes(), *([] if column else [UNPRICED])],
     }
 

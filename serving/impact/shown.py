@@ -9,8 +9,9 @@ Said = Mapping[str, Any]
 NOBODY = "(none)"
 SURE = ("more", "less")
 ALPHA = 0.05
-RECIPIENTS = {"open-rate": "opened", "click-through-rate": "clicked", "conversion-rate": "ordered", "revenue": "money"}
-PLAIN = ("revenue",)  # the others are shares
+RECIPIENTS = {"open-rate": "opened", "click-through-rate": "clicked", "conversion-rate": "ordered"}
+RECIPIENTS |= {"revenue": "money", "lifetime-value": "lifetime"}
+PLAIN = ("revenue", "lifetime-value")  # the others are shares
 
 
 def impact(report: Said) -> Iterator[str]:

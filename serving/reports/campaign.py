@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from features.workspace import Workspace
-from serving.reports.impact_engagement import name_of, read_in
+from serving.reports.impact_engagement import name_of, parts, read_in
 from training.reports.page import Page, interval, kind_of, shown, signed, stored
 
 Report = Mapping[str, Any]
@@ -55,6 +55,9 @@ def page(found: Report) -> Page:
     if found["engagement"]:
         own.section("What its recipients did", f"{found['engagement']['recipients']:,} recipients.")
         own.table([_metric(key, mean, found) for key, mean in found["engagement"]["metrics"].items()])
+        for key, mean in found["engagement"]["metrics"].items():
+            if line := parts(key, mean, found):
+                own.text(line)
         if test := found["engagement"].get("experiment"):
             own.section("What its test says", test["verdict"])
             own.text(f"The report of the experiment {test['key']}, computed at {test['computed_at']}, has its numbers.")

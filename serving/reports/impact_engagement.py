@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from serving.reports import experiment_charts
 from serving.reports.experiment_words import unit_of
 from training.reports.charts import forest
-from training.reports.page import Page, interval
+from training.reports.page import Page, interval, shown
 
 Report = Mapping[str, Any]
 SHOWN = 12  # rows of a picture
@@ -18,6 +18,7 @@ RATES = frozenset(
      "unsubscribe-rate", "complaint-rate"}
 )  # fmt: skip
 TITLES = {"campaigns": "What recipients did, by campaign", "channels": "What recipients did, by channel"}
+ARMS = {"treated": "treated", "held_out": "holdout"}
 BESIDE = "Segments beside the holdout"
 
 
@@ -33,11 +34,14 @@ def section(page: Page, report: Report) -> None:
         if rows := report.get(part):
             page.section(
                 title,
-                "Each recipient from the first delivery on, those whose window has closed. It describes: who was sent "
+                "Each recipient from the first delivery on, those whose window has closed; lifetime value is what they "
+                "brought and what is expected of them. It describes: who was sent "
                 "something was chosen, so that one's customers may order more than another's for other reasons.",
             )
             _pictures(page, report, part, rows)
             page.table([told(one, report) for one in rows], summary=f"{title}, as a table")
+            means = [(one, key, mean) for one in rows for key, mean in one["metrics"].items()]
+            _untold(page, ((f"{key_of(one)}, {name_of(key, report)}", mean.get("untold")) for one, key, mean in means))
     if report.get("segments"):
         _beside(page, report)
 
@@ -65,9 +69,27 @@ def read_in(key: str, report: Report) -> tuple[float, str]:
     """By what a value of the metric is multiplied to be read, and its unit."""
     if key in RATES:
         return 100.0, "%"
-    if key == "revenue":
+    metric = report.get("metrics", {}).get(key, {})
+    if key == "revenue" or metric.get("kind") == "value":
         return 1.0, str(report["currency"])
-    return unit_of(report.get("metrics", {}).get(key, {}), report["currency"])
+    return unit_of(metric, report["currency"])
+
+
+def parts(key: str, mean: Report, report: Report) -> str | None:
+    """Of lifetime value what of it was seen and what is expected, or why it is not told; of others only that."""
+    if mean.get("forecast") is not None:
+        unit, seen, ahead = report["currency"], f"{mean['window_days']:,}", f"{mean['horizon_days']:,}"
+        return (
+            f"{name_of(key, report)}: {shown(mean['realised'])} {unit} in the {seen} days that were seen, "
+            f"{shown(mean['forecast'])} {unit} expected in the {ahead} days after them."
+        )
+    return f"{name_of(key, report)}: {mean['untold']}." if mean.get("untold") else None
+
+
+def _untold(page: Page, told: Iterable[tuple[str, str | None]]) -> None:
+    """Behind a fold, of each row why a number is not there."""
+    if lines := [f"{name}: {said}." for name, said in told if said]:
+        page.details("What cannot be told, and why", *lines)
 
 
 def _pictures(page: Page, report: Report, part: str, rows: list[Report]) -> None:
@@ -108,6 +130,8 @@ def _beside(page: Page, report: Report) -> None:
             picture = experiment_charts.told(some, "key", f"difference to the holdout, {name}")
             page.chart(picture, f"{name}: treated less holdout in each segment, with 95 % intervals.")
         page.table([_row(one, found, by) for one, found in own], summary=f"{name}, as a table")
+        arms = [(one, words, found[arm]) for one, found in own for arm, words in ARMS.items()]
+        _untold(page, ((f"{_segment(one)}, {words}", arm.get("untold")) for one, words, arm in arms))
 
 
 def _says(found: Report) -> str:

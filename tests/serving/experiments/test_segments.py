@@ -121,6 +121,15 @@ def test_lifetime_value_is_told_of_segments_too(shop: tuple[Workspace, np.ndarra
         assert test is None or told["difference"] == pytest.approx(test.difference, abs=0.01)
 
 
+def test_who_has_lapsed_is_told_of_the_segments_that_had_ordered_before(shop: tuple[Workspace, np.ndarray]) -> None:
+    found = report_of(shop[0], "regulars", "twice", secondary=("alive", "lapsed"))["segments"]["rows"]
+    told = {row["segment"]: {effect["metric"]: effect for effect in row["effects"]} for row in found}
+    assert told["regulars"]["alive"]["customers"] == told["regulars"]["lapsed"]["customers"] == 100  # of the treatment
+    assert told["twice"]["alive"]["customers"] == 20
+    assert 0 < told["twice"]["alive"]["mean"] < 1
+    assert told[OTHERS].keys() == {"money"}  # nobody there had ordered
+
+
 def test_segments_that_share_customers_are_told_as_they_are(shop: tuple[Workspace, np.ndarray]) -> None:
     found = report_of(shop[0], "regulars", "twice")["segments"]
     assert found["in_several"] == 40

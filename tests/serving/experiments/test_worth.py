@@ -158,6 +158,24 @@ def test_what_cannot_be_fitted_is_no_error_and_why_is_said(arms: dict[str, Bough
         json.dumps(said, allow_nan=False)
 
 
+def test_the_interval_of_one_group_alone_holds_the_truth() -> None:
+    """Four weeks seen and eight expected, of 600 customers."""
+    truth, inside, wide = World().value(np.array([28]), (1.0, 1.0), 56), 0, []
+    for seed in range(100):
+        orders, last, spend = World().purchases(np.full(600, 28), (np.ones(600), np.ones(600)), seeded(seed))
+        found = Worth.of({"spring": Bought(orders * spend, orders, last, orders * spend)}, 28, 56)
+        lower, upper = found.interval("spring") or (0.0, 0.0)
+        inside += lower < truth < upper
+        wide.append(upper / lower)
+    assert 87 <= inside <= 99
+    assert np.median(wide) < 2.5  # not by being as wide as may be
+    assert Worth.of({}, 28, 56).interval("spring") is None
+
+
+def seeded(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
 def test_a_forecast_of_more_than_four_windows_is_refused() -> None:
     arms = {"old": arm_of(1, 400), "new": arm_of(2, 400)}
     assert Worth.of(arms, WINDOW, 4 * WINDOW).mean("old") is not None
