@@ -38,12 +38,18 @@ def effect(metric: Metric, found: Said) -> str | None:
 
 
 def unharmed(metric: Metric, found: Said, control: Said) -> bool | None:
-    """Of a guardrail: whether the interval leaves out a harm of its margin or more; None where it cannot be said."""
-    worst = found.get("lower" if metric.better == "higher" else "upper")
-    if metric.margin is None or worst is None or not control["mean"]:
+    """Of a guardrail: whether its lift's interval leaves out a harm of the margin or more; None where nobody can say.
+
+    Of the lift, because the control's mean is an estimate too: a share of it, beside the interval of the difference,
+    let 6 % of tests pass that had a harm of a margin of a half, with a holdout of 5 %, where 2.5 % may. A time has no
+    lift; its mean is known far better than that.
+    """
+    higher = metric.better == "higher"
+    worst, mean = found.get("lower" if higher else "upper"), control["mean"]
+    if metric.margin is None or worst is None or not mean:
         return None
-    harm = -worst if metric.better == "higher" else worst
-    return bool(harm < metric.margin * abs(control["mean"]))
+    lift = worst / abs(mean) if metric.kind == "time" else found.get("lift_lower" if higher else "lift_upper")
+    return lift is not None and bool((-lift if higher else lift) < metric.margin)
 
 
 def judged(gathered: Gathered, evidence: Evidence, arms: Sequence[Said], ratio: Said) -> str:

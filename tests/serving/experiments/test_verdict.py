@@ -53,10 +53,28 @@ def test_less_is_better_where_the_metric_says_so() -> None:
 
 def test_a_guardrail_is_unharmed_where_its_margin_is_out_of_reach() -> None:
     complaints, control = KNOWN["complaint-rate"], {"mean": 0.02}  # a tenth of it is the margin
-    assert unharmed(complaints, {"lower": -0.001, "upper": 0.0019}, control) is True
-    assert unharmed(complaints, {"lower": -0.001, "upper": 0.0021}, control) is False
+    ends = {"lower": -0.001, "upper": 0.0018}
+    assert unharmed(complaints, ends | {"lift_upper": 0.099}, control) is True
+    assert unharmed(complaints, ends | {"lift_upper": 0.101}, control) is False
+    assert unharmed(complaints, ends | {"lift_upper": None}, control) is False  # the control's mean may be 0
     assert unharmed(complaints, {"lower": None, "upper": None}, control) is None
     assert unharmed(complaints, {"lower": 0.0, "upper": 0.0}, {"mean": 0.0}) is None
+    waited = KNOWN["time-to-conversion"].model_copy(update={"margin": 0.1})
+    assert [unharmed(waited, {"lower": 0.1, "upper": upper}, {"mean": 10.0}) for upper in (0.9, 1.1)] == [True, False]
+
+
+def test_a_harm_of_the_margin_is_seldom_called_none() -> None:
+    """Of 2,000 tests with a control of 5 %, in which half as many again unsubscribe, at most one in forty says so."""
+    rng, metric = np.random.default_rng(0), KNOWN["unsubscribe-rate"].model_copy(update={"margin": 0.5})
+    one, sizes = Columns(metric, "u", timedelta(days=14)), np.array([1_000, 19_000])
+    said = 0
+    for left in rng.binomial(sizes, [0.05, 0.075], (2_000, 2)):
+        old, new = (
+            Moments(count, np.array([share]), np.array([[share * (1 - share)]]))
+            for count, share in zip(sizes.tolist(), left / sizes, strict=True)
+        )
+        said += bool(unharmed(metric, of_means(new, old, one), of_means(old, None, one)))
+    assert said / 2_000 < 0.025 + 2.6 * (0.025 * 0.975 / 2_000) ** 0.5
 
 
 @pytest.mark.parametrize(
