@@ -22,6 +22,7 @@ WORDS = {
     "campaigns": "Campaigns",
     "impact": "Impact",
     "journey": "Journey",
+    "policy": "Policies",
     "segments": "Segments",
 }
 OWN = """

@@ -1,7 +1,8 @@
 """Shelf: the stored reports of a workspace, found by their names; nothing is computed here.
 
-experiments/KEY   experiment-KEY.json   models/RUN   model-RUN.json   uplift/RUN   uplift-RUN.json
-impact, journey, segments                their own names
+experiments/KEY   experiment-KEY.json   models/RUN      model-RUN.json
+uplift/RUN        uplift-RUN.json       campaigns/KEY   campaign-KEY.json
+impact, journey, policy, segments       their own names
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from serving.reports.shelf import computed, every, read
+from serving.http.reports import VERBS
+from serving.reports import listed
+from serving.reports.shelf import SEVERAL, SINGLE, computed, every, read
 
 WHOLE = '{"computed_at": "2026-02-01T00:00:00Z"}'
 BROKEN = {
@@ -60,3 +62,7 @@ def test_what_is_no_report_is_a_value_error(tmp_path: Path, name: str) -> None:
         read(path)
     path.write_text(WHOLE)
     assert read(path) == json.loads(WHOLE)
+
+
+def test_every_kind_that_is_stored_can_be_chosen_and_made_anew() -> None:
+    assert listed.WORDS.keys() == VERBS.keys() == {*SEVERAL, *SINGLE}
