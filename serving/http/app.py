@@ -51,6 +51,7 @@ from serving.http.reports import Reports
 from serving.http.roles import PAGES
 from serving.http.script import script
 from serving.http.signals import Signals
+from serving.http.signin import for_people
 from serving.http.slots import of_slot
 from serving.http.sources import Sources
 
@@ -80,7 +81,7 @@ class Routes:
     def pages(self) -> Starlette:
         """The app to mount under `/reports`: pages for people."""
         self._shown = Reports(self).known(self.sources.pages())
-        routes = [*self._shown, Route("/{path:path}", self.unshown, methods=METHODS)]
+        routes = [*self._shown, Route("/{path:path}", for_people(self.unshown), methods=METHODS)]
         return Starlette(routes=routes, exception_handlers=HANDLERS)
 
     def _known(self) -> list[Route]:

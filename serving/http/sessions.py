@@ -1,31 +1,37 @@
 """Sessions: who signed in with a key, as a cookie that holds no key.
 
-`ID.UNTIL.SIGNATURE`: the key's first characters, the second at which it ends, and HMAC-SHA256 of both and of the key's
-hash, under a secret made of the workspace's own for nothing else. The key is looked for at each request: a key that is
-revoked has no sessions.
+`ID.UNTIL.NAME.SIGNATURE`: the key's first characters, the second at which it ends, chance, and HMAC-SHA256 of all three
+and of the key's hash, under a secret made of the workspace's own for nothing else. The key is looked for at each
+request: a key that is revoked has no sessions. Whoever signs out ends the session, and every copy of it: an empty file
+of its name stands beside the secret until the session would have ended by itself.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from features.keys import Key
+from features.workspace import Workspace
 
 NAME = "attune-session"
 PATH = "/reports"
 SECONDS = 12 * 3600
 LONGEST = 256  # characters
 USE = b"sessions of /reports"
+ENDED = "ended-sessions"  # in `.attune/`, which all workers share, as the secret
 
 
 def token(secret: bytes, key: Key, until: int) -> str:
     """The session as text; good until this second."""
-    return f"{key.id}.{until}.{_signature(secret, key, until)}"
+    told = f"{key.id}.{until}.{secrets.token_hex(16)}"
+    return f"{told}.{_signature(secret, key, told)}"
 
 
 def id_of(text: str) -> str:
@@ -35,13 +41,27 @@ def id_of(text: str) -> str:
 
 def good(secret: bytes, key: Key, text: str, now: float) -> bool:
     """Whether we signed this session for this key, and it has not ended."""
-    if len(text) > LONGEST or text.count(".") != 2:
+    told, _, signature = text.rpartition(".")
+    if len(text) > LONGEST or told.count(".") != 2 or id_of(told) != key.id:
         return False
-    _, until, signature = text.split(".")
-    if not (until.isascii() and until.isdigit()):
-        return False
-    signed = _signature(secret, key, int(until))
-    return hmac.compare_digest(signature.encode("utf-8", "replace"), signed.encode()) and now < int(until)
+    given = signature.encode("utf-8", "replace")
+    return hmac.compare_digest(given, _signature(secret, key, told).encode()) and now < int(told.split(".")[1])
+
+
+def finish(workspace: Workspace, text: str, now: float) -> None:
+    """Ends this session, which is good, wherever it was copied to; those that ended by themselves are forgotten."""
+    folder = workspace.state / ENDED
+    folder.mkdir(exist_ok=True)
+    for old in folder.iterdir():
+        with suppress(FileNotFoundError):  # another worker was first
+            if old.stat().st_mtime + SECONDS < now:
+                old.unlink()
+    (folder / _name(text)).touch()
+
+
+def finished(workspace: Workspace, text: str) -> bool:
+    """Whether whoever had this session, which is good, signed out."""
+    return (workspace.state / ENDED / _name(text)).exists()
 
 
 def begin(response: Response, text: str, request: Request) -> None:
@@ -68,6 +88,10 @@ def _told(request: Request) -> dict[str, Any]:
     return {"path": PATH, "httponly": True, "samesite": "strict", "secure": secure}
 
 
-def _signature(secret: bytes, key: Key, until: int) -> str:
+def _name(text: str) -> str:
+    return text.split(".")[2]
+
+
+def _signature(secret: bytes, key: Key, told: str) -> str:
     own = hmac.digest(secret, USE, hashlib.sha256)
-    return hmac.digest(own, f"{key.id}.{until}.{key.hash}".encode(), hashlib.sha256).hex()
+    return hmac.digest(own, f"{told}.{key.hash}".encode("utf-8", "replace"), hashlib.sha256).hex()

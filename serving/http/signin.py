@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, quote
 
 from starlette.requests import Request
@@ -30,6 +30,7 @@ BACK = re.compile(r"/reports/[A-Za-z0-9_.~/-]*(?:\?[A-Za-z0-9=&_.-]*)?")
 MOST = 4_096  # bytes of the form
 OWN = {"referrer-policy": "same-origin"}  # else a browser does not say whose form it sends
 STYLE = "<style>label{display:block}input{font:inherit;width:100%;padding:.5rem;margin:.35rem 0 1rem}</style>"
+Made = TypeVar("Made")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -48,20 +49,15 @@ class SignIn:
 
     def behind(self, route: Route) -> Route:
         """The route, for who has a key or signed in; a browser without is shown the form."""
-        if role_of("/reports", route) == OPEN:
-            return route
         handler: Handler = route.endpoint
+        if role_of("/reports", route) == OPEN:
+            return Route(route.path, for_people(handler), methods=list(route.methods or ()))
 
         async def admitted(request: Request) -> Response:
-            try:
-                request.scope[ASKER] = await self._asker(request)
-                return await handler(request)
-            except HttpError as error:
-                if not _is_browser(request):
-                    raise
-                return _to_form(request) if error.status == 401 else _fault(error)
+            request.scope[ASKER] = await self._asker(request)
+            return await handler(request)
 
-        return Route(route.path, admitted, methods=list(route.methods or ()))
+        return Route(route.path, for_people(admitted), methods=list(route.methods or ()))
 
     async def form(self, request: Request) -> Response:
         """The form; it leads back to where somebody wanted to go."""
@@ -71,7 +67,7 @@ class SignIn:
         """A session for who told a key that may read."""
         _require_own(request)
         told = dict(parse_qsl((await content_of(request, MOST)).decode("utf-8", "replace")))
-        back, secret = _back(told.get("next", "")), await self._secret()
+        back, secret = _back(told.get("next", "")), await self._with_state(secret_of)
         try:
             key = await self._routes.keys().reading(told.get("key", "").strip())
         except HttpError as error:
@@ -84,32 +80,52 @@ class SignIn:
         return response
 
     async def leave(self, request: Request) -> Response:
-        """Ends the session in this browser."""
+        """Ends the session, also where its cookie was copied to."""
         _require_own(request)
+        if await self._session(request) is not None:
+            await self._with_state(sessions.finish, request.cookies[sessions.NAME], self._routes.now().timestamp())
         response = RedirectResponse(SIGN_IN, 303)
         sessions.end(response, request)
         return response
 
     async def _asker(self, request: Request) -> Asker:
-        keys, now = self._routes.keys(), self._routes.now()
-        told = request.cookies.get(sessions.NAME)
-        if told is not None and "authorization" not in request.headers:
-            secret = await self._secret()
-            asker = await keys.session(
-                sessions.id_of(told), lambda key: sessions.good(secret, key, told, now.timestamp())
-            )
-            if asker is not None:
-                return asker
-        return await keys.admitted(request.scope, READ, now=now)
+        asker = None if "authorization" in request.headers else await self._session(request)
+        return asker or await self._routes.keys().admitted(request.scope, READ, now=self._routes.now())
 
-    async def _secret(self) -> bytes:
+    async def _session(self, request: Request) -> Asker | None:
+        """Who signed in with the session of the request; None where it has none that is good."""
+        told = request.cookies.get(sessions.NAME)
+        if told is None:
+            return None
+        secret, now = await self._with_state(secret_of), self._routes.now().timestamp()
+        asker = await self._routes.keys().session(
+            sessions.id_of(told), lambda key: sessions.good(secret, key, told, now)
+        )
+        return None if asker is None or await self._with_state(sessions.finished, told) else asker
+
+    async def _with_state(self, function: Callable[..., Made], *given: Any) -> Made:
+        """What the function makes of the workspace, whose `.attune/` it reads or writes."""
         workspace = self._routes.ready().workspace
         if workspace is None:
             raise HttpError(503, "no_workspace", "this service has no workspace, so it has no reports")
         try:
-            return await aside(secret_of, workspace)
+            return await aside(function, workspace, *given)
         except OSError:
-            raise HttpError(503, "no_secret", "sessions cannot be signed: .attune/ cannot be written") from None
+            raise HttpError(503, "no_state", "no session begins or ends now: .attune/ cannot be written") from None
+
+
+def for_people(handler: Handler) -> Handler:
+    """The handler, whose errors a person sees as a page; who is to sign in first is led to the form."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except HttpError as error:
+            if not _is_browser(request):
+                raise
+            return _to_form(request) if error.status == 401 and request.method == "GET" else _fault(error)
+
+    return answered
 
 
 def _require_own(request: Request) -> None:
@@ -119,7 +135,7 @@ def _require_own(request: Request) -> None:
 
 def _is_browser(request: Request) -> bool:
     told = request.headers
-    return request.method == "GET" and "text/html" in told.get("accept", "") and "authorization" not in told
+    return request.method in ("GET", "POST") and "text/html" in told.get("accept", "") and "authorization" not in told
 
 
 def _to_form(request: Request) -> Response:

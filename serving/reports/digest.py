@@ -62,7 +62,7 @@ def _tried(job: Callable[[], object]) -> str:
     """What was wrong, in words; nothing where it was done."""
     try:
         job()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return str(error)
     return ""
 

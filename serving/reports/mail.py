@@ -9,6 +9,7 @@ A password is sent over an encrypted connection only, or to this host. It is nev
 from __future__ import annotations
 
 import os
+import re
 import smtplib
 import ssl
 from collections.abc import Sequence
@@ -24,6 +25,10 @@ VARIABLE = "ATTUNE_SMTP_URL"
 EXAMPLE = "one like smtp://user:password@mail.example:587 is needed"
 PORTS = {"smtp": 587, "smtps": 465}
 SECONDS = 30  # for the server to answer
+PART = r"[^\x00-\x20\x7f<>@.,;:()\[\]\"\\]+"  # without what is a sign of its own in a header
+ONE = rf"{PART}(?:\.{PART})*@{PART}(?:\.{PART})*"
+NAME = r"(?:\"[^\x00-\x1f\x7f\"\\]*\" *|[^\x00-\x1f\x7f<>@,;:()\[\]\"\\]*)"
+ADDRESS = re.compile(rf"{ONE}|{NAME}<{ONE}>")  # of one person, maybe with a name
 HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -105,5 +110,5 @@ def _encrypted(connection: smtplib.SMTP, server: Server) -> None:
 
 
 def _require_address(address: str) -> None:
-    if parseaddr(address)[1].count("@") != 1 or any(one in address for one in "\r\n,"):
+    if not ADDRESS.fullmatch(address):
         raise ValueError(f"{address[:200]!r} is no address; one like ann@shop.example is needed")

@@ -3,13 +3,15 @@
 import email
 import shutil
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email import policy
 from email.message import EmailMessage
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ from serving.cli import main
 from serving.reports.digest import digest, recomputed
 from serving.reports.mail import VARIABLE, Server, _encrypted, send, written
 from serving.reports.post import post
-from serving.schedule import Refits, due
+from serving.schedule import LOG, Refits, due
 
 NOW = datetime(2026, 2, 1, 3, tzinfo=UTC)
 SENDER, ANN, BOB = "attune@shop.example", "ann@shop.example", "Bob <bob@shop.example>"
@@ -26,7 +28,10 @@ SECRET = "p@ss/w:rd"  # noqa: S105  # of the server below
 
 
 class Post(socketserver.ThreadingTCPServer):
-    """Takes mail for everybody but nobody@, from who logs in where `closed`; keeps what came."""
+    """Takes mail for everybody but nobody@, from who logs in where `closed`; keeps what came.
+
+    With a certificate it encrypts: from the first byte, or as soon as that is asked for where it is `late`.
+    """
 
     allow_reuse_address, daemon_threads = True, True
 
@@ -35,7 +40,9 @@ class Post(socketserver.ThreadingTCPServer):
         self.messages: list[EmailMessage] = []
         self.recipients: list[str] = []
         self.logins: list[str] = []
-        self.closed = False
+        self.encrypted: list[str] = []  # what was said on an encrypted connection, by its verbs
+        self.closed, self.late = False, True
+        self.tls: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
@@ -46,19 +53,42 @@ class Session(socketserver.StreamRequestHandler):
     server: Post
 
     def handle(self) -> None:
+        with suppress(OSError):  # who does not trust the certificate goes away
+            if not self.server.late:
+                self.encrypt()
+            self.talk()
+
+    def encrypt(self) -> None:
+        assert self.server.tls is not None
+        self.request = self.server.tls.wrap_socket(self.request, server_side=True)
+        self.setup()
+
+    def talk(self) -> None:
         self.say("220 test")
         while line := self.rfile.readline().decode().strip():
             verb = line.split()[0].upper()
+            if isinstance(self.request, ssl.SSLSocket):
+                self.server.encrypted.append(verb)
             if verb == "QUIT":
                 self.say("221 bye")
                 return
             getattr(self, f"on_{verb.lower()}", lambda _: self.say("250 ok"))(line)
 
+    def finish(self) -> None:
+        with suppress(OSError):
+            super().finish()
+        self.request.close()
+
     def say(self, line: str) -> None:
         self.wfile.write(f"{line}\r\n".encode())
 
     def on_ehlo(self, _line: str) -> None:
-        self.say("250-test\r\n250 AUTH PLAIN")
+        plain = self.server.tls is not None and not isinstance(self.request, ssl.SSLSocket)
+        self.say(f"250-test\r\n{'250-STARTTLS' if plain else '250-HELP'}\r\n250 AUTH PLAIN")
+
+    def on_starttls(self, _line: str) -> None:
+        self.say("220 go on")
+        self.encrypt()
 
     def on_auth(self, line: str) -> None:
         self.server.logins.append(line.rsplit(maxsplit=1)[-1])
@@ -86,6 +116,37 @@ def mailer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Post]:
         monkeypatch.setenv(VARIABLE, server.url)
         yield server
         server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of 127.0.0.1, signed by itself, with its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, datetime(2020, 1, 1), datetime(2100, 1, 1))
+    signed = made.add_extension(here, critical=True).sign(key, hashes.SHA256())
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path.write_bytes(signed.public_bytes(serialization.Encoding.PEM) + secret)
+    return path
+
+
+@pytest.fixture(params=["smtp", "smtps"])
+def encrypting(
+    request: pytest.FixtureRequest, mailer: Post, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> Post:
+    """The server with the certificate, which encrypts late or from the first byte."""
+    mailer.late, mailer.tls = request.param == "smtp", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    mailer.tls.load_cert_chain(certificate)
+    address = mailer.url.replace("smtp://", f"{request.param}://ann:p%40ss%2Fw%3Ard@")
+    monkeypatch.setenv(VARIABLE, address)
+    return mailer
 
 
 @pytest.fixture
@@ -140,6 +201,11 @@ def test_the_command_mails_the_stored_reports(
         (["--mail", ANN, "experiment", "badge"], "--all and --mail are for all reports together"),
         (["--mail", "ann\nBcc: eve@evil.example"], "is no address"),
         (["--mail", "nobody"], "is no address"),
+        (["--mail", "ann@shop.example Bcc: eve@evil.example"], "is no address"),
+        (["--mail", "ann@shop.example;eve@evil.example"], "is no address"),
+        (["--mail", "ann: ann@shop.example, eve@evil.example;"], "is no address"),
+        (["--mail", "ann@shop.example <eve@evil.example>"], "is no address"),
+        (["--mail", "ann@.example"], "is no address"),
     ],
 )
 def test_what_cannot_be_mailed_is_one_line(
@@ -193,6 +259,21 @@ def test_a_password_is_not_sent_over_a_plain_connection() -> None:
     _encrypted(Plain(), Server("smtp", "mail.example", 25))  # type: ignore[arg-type]  # a double
 
 
+def test_mail_is_encrypted_before_the_password_is_sent(
+    shop: Workspace, encrypting: Post, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    list(post(shop, NOW, to=[ANN], anew=False))
+    assert len(encrypting.messages) == len(encrypting.logins) == 1
+    assert encrypting.encrypted == ["EHLO", "AUTH", "MAIL", "RCPT", "DATA", "QUIT"]
+
+
+def test_a_server_whose_certificate_nobody_vouches_for_is_told_nothing(shop: Workspace, encrypting: Post) -> None:
+    with pytest.raises(OSError, match=r"^127\.0\.0\.1:\d+ took no mail: .*certificate verify failed"):
+        list(post(shop, NOW, to=[ANN], anew=False))
+    assert not (encrypting.logins or encrypting.messages or encrypting.encrypted)
+
+
 def test_whom_the_server_takes_no_mail_for_is_named_and_the_others_have_theirs(shop: Workspace, mailer: Post) -> None:
     with pytest.raises(OSError, match=r"takes no mail for nobody@shop\.example; the others have it"):
         list(post(shop, NOW, to=[ANN, "nobody@shop.example"], anew=False))
@@ -224,16 +305,21 @@ def test_all_reports_are_computed_and_what_cannot_be_is_in_the_mail(tmp_path: Pa
     assert f"Not computed: {faults[0]}" in told.text
 
 
-def test_the_worker_computes_and_mails_at_the_time_of_the_schedule(
+def test_the_worker_computes_and_mails_at_the_time_of_the_schedule_and_says_what_failed(
     shop: Workspace, mailer: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = shop.folder / "attune.yaml"
     path.write_text(path.read_text() + "\nschedule: {reports: '07:00'}\n")
+    later = "key: later\narms: {control: 0.5, treatment: 0.5}\nstart: 2099-01-01\n"
+    (shop.folder / "experiments" / "later.yaml").write_text(later)
     scheduled, refits = Workspace.open(shop.folder), Refits()
     before = (shop.reports / "experiment-badge.json").stat().st_mtime_ns
     assert due(scheduled, NOW) is None
-    said: list[Any] = refits.finish(scheduled, NOW + timedelta(hours=6))
-    assert said == ["reports: mailed to 1 by 127.0.0.1"]
+    (said,) = refits.finish(scheduled, NOW + timedelta(hours=6))
+    assert said.startswith("reports failed (1): attune: not computed: experiment later: experiment 'later' starts on ")
     assert (shop.reports / "experiment-badge.json").stat().st_mtime_ns > before
+    assert all((shop.reports / f"{name}.json").is_file() for name in ("impact", "journey"))
+    assert "mailed to 1 by 127.0.0.1" in (shop.state / LOG).read_text()
     (message,) = mailer.messages
     assert "Experiment: badge" in parts(message)[0]
+    assert "Not computed: experiment later: " in parts(message)[0]

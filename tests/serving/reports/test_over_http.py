@@ -21,7 +21,7 @@ import pytest
 from features.keys import ADMIN, DECIDE, READ, create, hashed, named, revoke
 from features.ledger import Ledger
 from features.workspace import Workspace
-from serving.http.sessions import NAME, SECONDS, good, token
+from serving.http.sessions import ENDED, NAME, SECONDS, finish, finished, good, token
 from serving.pages.links import secret_of
 from serving.reports.listed import ago
 
@@ -161,7 +161,12 @@ def test_so_is_that_of_a_test_asked_for_by_an_app(asked: Shop, held: str) -> Non
 
 def test_a_person_who_follows_a_dead_link_sees_a_page(asked: Shop) -> None:
     cookie = {"cookie": f"{NAME}={asked.session(asked.keys[READ])}"}
-    for path, status in (("/reports/experiments/gone", 404), ("/reports/?kind=dreams", 400), ("/reports/nothing", 404)):
+    for path, status in (
+        ("/reports/experiments/gone", 404),
+        ("/reports/?kind=dreams", 400),
+        ("/reports/nothing", 404),
+        ("/reports/a/b/c", 404),
+    ):
         answer = asked.client.get(path, headers=HTML | cookie)
         assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
         assert 'href="/reports/"' in answer.text
@@ -251,9 +256,18 @@ def test_a_session_that_was_changed_or_has_ended_is_none(asked: Shop) -> None:
         other = whole[:place] + ("1" if whole[place] != "1" else "2") + whole[place + 1 :]
         assert other == whole or not good(secret, key, other, now) or other.split(".")[0] != key.id
     later = whole.replace(str(int(now) + 60), str(int(now) + 600))
-    for text in (token(b"another", key, int(now) + 60), token(secret, key, int(now)), later, "", "a.b.c", "." * 9):
+    assert token(secret, key, int(now) + 60) != whole  # of one second, and yet each its own
+    for text in (
+        token(b"another", key, int(now) + 60),
+        token(secret, key, int(now)),
+        later,
+        "",
+        "a.b.c",
+        "." * 9,
+        f"{key.id}.é.x.y",
+    ):
         assert not good(secret, key, text, now)
-        assert said(asked.client.get(BADGE, headers={"cookie": f'{NAME}="{text}"'})) == (401, "no_key")
+        assert said(asked.client.get(BADGE, headers={b"cookie": f'{NAME}="{text}"'.encode()})) == (401, "no_key")
 
 
 @pytest.mark.parametrize(
@@ -280,6 +294,32 @@ def test_signing_out_takes_the_cookie_back(asked: Shop) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, SIGN_IN)
     assert re.match(f'{NAME}=""; ', answer.headers["set-cookie"])
     assert "Max-Age=0" in answer.headers["set-cookie"]
+
+
+def test_who_signs_out_ends_every_copy_of_the_session_and_no_other(asked: Shop) -> None:
+    ended, other = (asked.session(asked.keys[READ]) for _ in range(2))
+    headers = {one: {"cookie": f"{NAME}={one}"} for one in (ended, other)}
+    for _ in range(2):  # a second time is no fault
+        assert asked.client.post(SIGN_OUT, headers=headers[ended] | HTML).status_code == 303
+        asked.client.cookies.clear()
+    assert said(asked.client.get(BADGE, headers=headers[ended])) == (401, "no_key")
+    assert asked.client.get(BADGE, headers=headers[other]).status_code == 200
+    again = asked.session(asked.keys[READ])
+    assert asked.client.get(BADGE, headers={"cookie": f"{NAME}={again}"}).status_code == 200
+    assert finished(Workspace.open(asked.workspace.folder), ended)  # any worker's workspace
+    assert not finished(asked.workspace, other)
+
+
+def test_only_a_session_of_ours_is_noted_as_ended_and_not_for_ever(asked: Shop) -> None:
+    folder = asked.workspace.state / ENDED
+    forged = f"{asked.session(asked.keys[READ])[:-1]}x"
+    before = set(folder.glob("*"))
+    asked.client.post(SIGN_OUT, headers={"cookie": f"{NAME}={forged}"})
+    asked.client.post(SIGN_OUT, headers={"cookie": f"{NAME}={asked.keys[READ][:8]}.9999999999.../../../x.y"})
+    assert set(folder.glob("*")) == before
+    finish(asked.workspace, "key.1.first.signature", NOW.timestamp())
+    finish(asked.workspace, "key.1.second.signature", NOW.timestamp() + SECONDS + 60)
+    assert {one.name for one in folder.iterdir()} == {"second"}
 
 
 def test_who_signs_in_too_often_is_told_to_wait_as_with_every_key(asked: Shop) -> None:
