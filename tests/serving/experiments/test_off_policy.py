@@ -22,9 +22,9 @@ from features.ledger import Ledger
 from features.offers import HOLDOUT_SALT
 from features.workspace import OfferSettings, Workspace, create
 from serving.cli import app
-from serving.experiments.off_policy import Drawn, _logged, _target, build, policies, table
+from serving.experiments.off_policy import Drawn, _logged, _target, _valued, build, policies, table
 from serving.reports.verify import verify
-from training.metrics.policy_value import snips
+from training.metrics.policy_value import Logged, in_force, snips
 from training.policies.epsilon import Epsilon
 from training.policies.prices import FILE
 from training.release import point
@@ -124,6 +124,20 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         interval = snips(_logged(first, keys, money), target).interval
         held += interval.lower < truth({"percent": 2 / 3, NOTHING: 1 / 3}) < interval.upper
     assert 0.90 <= held / 200 <= 0.99
+
+
+def test_an_offer_that_changes_nothing_seldom_differs_from_the_rule_in_force() -> None:
+    """Of 500 logs of 500 customers whose money has a heavy tail, one in ten of whom was given the offer."""
+    rng, found = np.random.default_rng(0), 0
+    target = np.tile([0.0, 1.0], (500, 1))
+    for _ in range(500):
+        arm = (rng.random(500) < 0.1).astype(np.intp)
+        money = (rng.random(500) < 0.25) * rng.lognormal(3, 1, 500)
+        logged = Logged(arm, np.where(arm, 0.1, 0.9), money, np.arange(500), np.ones(500))
+        one = _valued("gift to all", logged, target, in_force(logged))
+        assert one["value"] == pytest.approx(snips(logged, target).value)
+        found += one["difference"]["verdict"] != "not distinguishable"
+    assert found / 500 <= 0.05
 
 
 def test_policies_that_go_by_more_than_the_scores_are_valued_where_the_journal_holds_it(tmp_path: Path) -> None:
