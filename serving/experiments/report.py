@@ -34,7 +34,6 @@ from features.events import utc
 from features.workspace import Workspace
 from serving.experiments.definitions import Experiment
 from serving.experiments.metrics import Metric
-from training.reports.page import whole
 
 if TYPE_CHECKING:
     from serving.experiments.compared import Evidence
@@ -145,14 +144,6 @@ def defined(metric: Metric) -> dict[str, Any]:
     """What the metric is, as its file says it, and the hash of that."""
     told = metric.model_dump(mode="json", exclude_defaults=True)
     return {"name": metric.name, "hash": metric.hash, "kind": metric.kind, "better": metric.better, "definition": told}
-
-
-def write(workspace: Workspace, report: dict[str, Any]) -> Path:
-    """Stores the report; the file appears whole or not at all."""
-    workspace.reports.mkdir(exist_ok=True)
-    path = _path(workspace.reports, report["experiment"])
-    whole(path, json.dumps(report, indent=1, allow_nan=False))
-    return path
 
 
 def stored(reports: Path, key: str, now: datetime) -> dict[str, Any] | None:

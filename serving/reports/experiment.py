@@ -10,22 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from features.workspace import Workspace
-from serving.experiments.report import write as write_json
 from serving.reports import experiment_charts as charts
 from serving.reports import experiment_parts as parts
 from serving.reports.experiment_words import METHOD, definition, headline, kind_of, name_of, says, times, unit_of
-from serving.reports.rows import csv_of
-from training.reports.page import Page, anchor, interval, shown, whole
+from serving.reports.shelf import keep
+from training.reports.page import Page, anchor, interval, shown
 
 Report = Mapping[str, Any]
 
 
 def write(workspace: Workspace, report: dict[str, Any]) -> list[Path]:
     """Stores the report as JSON, HTML and CSV; the paths."""
-    path = write_json(workspace, report)
-    whole(path.with_suffix(".csv"), csv_of(report))
-    whole(path.with_suffix(".html"), page(report).html)
-    return [path, path.with_suffix(".html"), path.with_suffix(".csv")]
+    return keep(workspace, f"experiment-{report['experiment']}", report, page(report))
 
 
 def page(report: Report) -> Page:

@@ -10,8 +10,8 @@ from features.workspace import Workspace
 from serving.reports import campaign, experiment_charts, impact_charts
 from serving.reports import impact_engagement as engaged
 from serving.reports.experiment_words import says
-from serving.reports.rows import csv_of
-from training.reports.page import Page, anchor, interval, kind_of, shown, signed, stored, whole
+from serving.reports.shelf import keep
+from training.reports.page import Page, anchor, interval, kind_of, shown, signed
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -40,10 +40,9 @@ METHOD = (
 
 def write(workspace: Workspace, report: Report) -> list[Path]:
     """Stores the report as JSON, HTML and CSV; the paths."""
-    path = stored(workspace, "impact", report, page(report))
-    whole(path.with_suffix(".csv"), csv_of(report))
+    paths = keep(workspace, "impact", report, page(report))
     campaign.write(workspace, report)
-    return [path.with_suffix(".json"), path, path.with_suffix(".csv")]
+    return paths
 
 
 def page(report: Report) -> Page:

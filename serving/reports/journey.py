@@ -9,8 +9,8 @@ from typing import Any
 from features.workspace import Workspace
 from serving.reports import experiment_charts, impact_charts
 from serving.reports.experiment_words import says
-from serving.reports.rows import csv_of
-from training.reports.page import Page, anchor, interval, kind_of, signed, stored, whole
+from serving.reports.shelf import keep
+from training.reports.page import Page, anchor, interval, kind_of, signed
 
 Report = Mapping[str, Any]
 SHOWN = 12  # rows of a picture; the table holds all
@@ -32,9 +32,7 @@ METHOD = (
 
 def write(workspace: Workspace, report: Report) -> list[Path]:
     """Stores the report as JSON, HTML and CSV; the paths."""
-    path = stored(workspace, "journey", report, page(report))
-    whole(path.with_suffix(".csv"), csv_of(report))
-    return [path.with_suffix(".json"), path, path.with_suffix(".csv")]
+    return keep(workspace, "journey", report, page(report))
 
 
 def page(report: Report) -> Page:

@@ -9,18 +9,16 @@ from typing import Any
 from features.workspace import Workspace
 from serving.experiments.analysis import verdict
 from serving.experiments.off_policy import NAME
-from serving.reports.rows import csv_of
+from serving.reports.shelf import keep
 from training.reports.charts import forest
-from training.reports.page import Page, interval, kind_of, stored, whole
+from training.reports.page import Page, interval, kind_of
 
 Report = Mapping[str, Any]
 
 
 def write(workspace: Workspace, report: Report) -> list[Path]:
     """Stores the report as JSON, HTML and CSV; the paths."""
-    path = stored(workspace, NAME, report, page(report))
-    whole(path.with_suffix(".csv"), csv_of(report))
-    return [path.with_suffix(".json"), path, path.with_suffix(".csv")]
+    return keep(workspace, NAME, report, page(report))
 
 
 def page(report: Report) -> Page:

@@ -1,4 +1,4 @@
-"""Shelf: the stored reports of a workspace, found by their names; nothing is computed here.
+"""Shelf: the stored reports of a workspace, put there and found by their names; nothing is computed here.
 
 experiments/KEY   experiment-KEY.json   models/RUN      model-RUN.json
 uplift/RUN        uplift-RUN.json       campaigns/KEY   campaign-KEY.json
@@ -10,13 +10,17 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
+
+from features.workspace import Workspace
+from serving.reports.rows import csv_of
+from training.reports.page import Page, stored, whole
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 SEVERAL = {"experiments": "experiment-", "models": "model-", "uplift": "uplift-", "campaigns": "campaign-"}
@@ -47,6 +51,13 @@ class Entry:
     def of(cls, path: Path, kind: str, name: str) -> Self:
         """From the stored files."""
         return cls(kind, name, *_first(path.with_suffix(".html"), name), computed(path))
+
+
+def keep(workspace: Workspace, name: str, report: Mapping[str, Any], page: Page) -> list[Path]:
+    """Stores the report as JSON, HTML and CSV, each whole or not at all; the paths."""
+    path = stored(workspace, name, report, page)
+    whole(path.with_suffix(".csv"), csv_of(report))
+    return [path.with_suffix(form) for form in (".json", ".html", ".csv")]
 
 
 def file_of(reports: Path, kind: str, name: str) -> Path | None:

@@ -33,7 +33,7 @@ from serving.experiments.exposures import EXPERIENCE_CLICKED, EXPERIENCED, VIEWE
 from serving.experiments.gathered import people_of
 from serving.experiments.metrics import standard
 from serving.experiments.ratio import watch
-from serving.experiments.report import build, stored, table, write
+from serving.experiments.report import build, stored, table
 from serving.experiments.split import split
 from serving.experiments.values import PEOPLE, columns, values
 
@@ -184,7 +184,8 @@ def test_a_report_is_built_from_assignments_and_orders_and_stored(shop: Workspac
     assert treatment["metrics"]["complaint-rate"]["verdict"] == "not distinguishable"
     json.loads(json.dumps(report, allow_nan=False))
     assert "20 of 120 customers left out" in report["left_out"]
-    write(shop, report)
+    shop.reports.mkdir()
+    (shop.reports / "experiment-checkout-badge.json").write_text(json.dumps(report))
     again = stored(shop.reports, "checkout-badge", NOW + timedelta(hours=1))
     assert again is not None
     assert again.pop("age_seconds") == 3600
