@@ -54,16 +54,11 @@ def bounds(
     return _bounds(looks, alpha) if information is None else _bounds(_known(information, looks), alpha, looks)
 
 
-def crossing(drift: float, fractions: Array | Sequence[float], alpha: float = ALPHA) -> Array:
-    """The probability to have crossed a bound, on either side, by each look: the power, where the effect is not 0.
+def passing(drift: float, fractions: Array | Sequence[float], limits: Array) -> Array:
+    """The probability to have passed these limits, a |z| per look, on either side by each look: with `bounds` power.
 
     `drift`: the mean of z at fraction 1, the effect over its standard error there.
     """
-    return passing(drift, fractions, _bounds(_looks(fractions), alpha))
-
-
-def passing(drift: float, fractions: Array | Sequence[float], limits: Array) -> Array:
-    """The same for limits of one's own: a |z| per look."""
     looks = _looks(fractions)
     inside = _followed(looks, limits)
     # With drift the density of a path is that of one without, times exp(drift x - drift^2 t / 2).

@@ -14,7 +14,7 @@ def by_hand(customer: str) -> float:
     return int(hashlib.sha256(f"global-holdout:{customer}".encode()).hexdigest()[:13], 16) / 2**52
 
 
-def test_the_share_is_held_out_and_stays_when_it_grows():
+def test_the_share_is_held_out_and_stays_when_it_grows() -> None:
     customers = [f"customer-{number}" for number in range(20_000)]
     small = {one for one in customers if held_out(one, 0.05)}
     large = {one for one in customers if held_out(one, 0.10)}
@@ -23,11 +23,11 @@ def test_the_share_is_held_out_and_stays_when_it_grows():
     assert small == {one for one in customers if by_hand(one) < 0.05}
 
 
-def test_without_a_holdout_nothing_is_computed(monkeypatch):
+def test_without_a_holdout_nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(holdout, "bucket", lambda *_: pytest.fail("a hash was computed"))
     assert not held_out("customer-21", 0.0)
 
 
-def test_the_salt_is_fixed_for_ever():
+def test_the_salt_is_fixed_for_ever() -> None:
     assert SALT == "global-holdout"
     assert by_hand("customer-21") == 0.008102757562508334

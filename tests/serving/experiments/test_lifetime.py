@@ -1,12 +1,15 @@
 """Lifetime value: published estimates, slopes against differences, expectations against integrals and simulation."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import gammaln
 
@@ -20,7 +23,7 @@ END = pd.Timestamp("1997-09-30")  # of CDNOW's calibration, 39 weeks
 
 
 @pytest.fixture(scope="module")
-def cdnow(data_dir):
+def cdnow(data_dir: Path) -> Purchases:
     rows = pd.read_parquet(data_dir / "cdnow" / "cdnow_sample.parquet")
     days = rows[rows["date"] <= END].groupby(["customer_id", "date"], as_index=False)["amount"].sum()
     first = days.groupby("customer_id")["date"].transform("min")
@@ -35,19 +38,19 @@ def cdnow(data_dir):
 
 
 @pytest.fixture(scope="module")
-def world():
+def world() -> Purchases:
     """4,000 customers of a shop as CDNOW, 30 to 180 days old."""
     return drawn(4000, seed=0)
 
 
-def drawn(customers, *, seed, arm=None):
+def drawn(customers: int, *, seed: int, arm: NDArray[np.intp] | None = None) -> Purchases:
     rng = np.random.default_rng(seed)
     ages = rng.integers(30, 181, customers)
     repeats, recency, spend = World().purchases(ages, (np.ones(customers), np.ones(customers)), rng)
     return Purchases.of(repeats, recency, ages, spend, arm)
 
 
-def test_the_published_estimates_of_cdnow_are_reproduced_to_the_printed_digits(cdnow):
+def test_the_published_estimates_of_cdnow_are_reproduced_to_the_printed_digits(cdnow: Purchases) -> None:
     """Fader, Hardie & Lee 2005, table 2, in weeks; Fader & Hardie 2013, section 4."""
     found = fit_transactions(cdnow)
     r, a, b, alpha = found.of_arm(0)
@@ -58,7 +61,7 @@ def test_the_published_estimates_of_cdnow_are_reproduced_to_the_printed_digits(c
     assert spend.log_likelihood == pytest.approx(-4055.92, abs=0.01)  # of the paper's own spreadsheet
 
 
-def test_the_likelihood_of_one_customer_is_that_of_the_paper():
+def test_the_likelihood_of_one_customer_is_that_of_the_paper() -> None:
     """By hand: equation 6, x = 2, t_x = 10, T = 30; and equation 1a, two purchases of 12 on average."""
     r, a, b, alpha = 0.5, 1.5, 2.5, 20.0
     lost = a / (b + 1) * (1 / (alpha + 10)) ** (r + 2)
@@ -78,7 +81,9 @@ def test_the_likelihood_of_one_customer_is_that_of_the_paper():
     days=st.tuples(st.integers(0, 500), st.integers(0, 500)),
     count=st.integers(1, 9),
 )
-def test_slopes_and_second_derivatives_are_those_of_the_likelihood(values, x, days, count):
+def test_slopes_and_second_derivatives_are_those_of_the_likelihood(
+    values: list[float], x: int, days: tuple[int, int], count: int
+) -> None:
     timing = Timing(
         np.array([x]), np.array([min(days) * 1.0 * (x > 0)]), np.array([max(days) * 1.0]), np.array([1.0 * count])
     )
@@ -95,7 +100,7 @@ def test_slopes_and_second_derivatives_are_those_of_the_likelihood(values, x, da
             assert second[place] == pytest.approx(by_difference, rel=1e-3, abs=1e-5 * count * (1 + x / value))
 
 
-def test_equal_customers_are_one_row(world):
+def test_equal_customers_are_one_row(world: Purchases) -> None:
     columns = (world.repeats, world.recency, world.age, world.spend)
     twice = Purchases.of(*(np.tile(column, 2) for column in columns))
     assert twice.groups[2].tolist() == (2 * world.groups[2]).tolist()
@@ -106,7 +111,7 @@ def test_equal_customers_are_one_row(world):
         assert np.diag(both.covariance) == pytest.approx(np.diag(once.covariance) / 2, rel=0.05)
 
 
-def test_the_order_of_customers_changes_nothing(world):
+def test_the_order_of_customers_changes_nothing(world: Purchases) -> None:
     order = np.random.default_rng(1).permutation(len(world.repeats))
     columns = (world.repeats, world.recency, world.age, world.spend)
     turned = Purchases.of(*(column[order] for column in columns))
@@ -115,7 +120,7 @@ def test_the_order_of_customers_changes_nothing(world):
     assert alive(turned, fit_transactions(world)) == pytest.approx(alive(world, fit_transactions(world))[order])
 
 
-def test_planted_parameters_are_found_within_their_errors():
+def test_planted_parameters_are_found_within_their_errors() -> None:
     customers = drawn(60_000, seed=1)
     for fit, truth in (
         (fit_transactions(customers), [0.243, 0.793, 2.426, 30.9]),
@@ -128,7 +133,9 @@ def test_planted_parameters_are_found_within_their_errors():
 @pytest.mark.parametrize(
     ("x", "last", "age"), [(0, 0, 60), (1, 5, 60), (7, 100, 120), (500, 290, 300), (5000, 300, 300)]
 )
-def test_expected_transactions_are_the_integral_over_rate_and_chance_to_stop(world, x, last, age):
+def test_expected_transactions_are_the_integral_over_rate_and_chance_to_stop(
+    world: Purchases, x: int, last: int, age: int
+) -> None:
     """Given alive, the rate is gamma(r + x, alpha + T) and the chance to stop beta(a, b + x); in t days follow
     (1 - exp(-rate p t)) / p purchases on average. The rate is integrated by hand, p on a grid of its quantiles."""
     fit = fit_transactions(world)
@@ -143,7 +150,7 @@ def test_expected_transactions_are_the_integral_over_rate_and_chance_to_stop(wor
         assert expected_transactions(one, fit, days) / alive(one, fit) == pytest.approx(truth, rel=1e-5)
 
 
-def test_forecasts_are_what_simulated_customers_do():
+def test_forecasts_are_what_simulated_customers_do() -> None:
     """One half of the shop is seen for 90 days, the other for 180: the first's forecast is the others' difference."""
     shop, ones, ages = World(r=1.2, a=1.0, b=2.5, alpha=20.0), np.ones(40_000), np.full(40_000, 90)
     early = shop.purchases(ages, (ones, ones), np.random.default_rng(1))
@@ -155,7 +162,7 @@ def test_forecasts_are_what_simulated_customers_do():
     assert 4 * error < 0.1 * forecast.mean()
 
 
-def test_the_formula_is_smooth_where_it_is_0_by_0(world):
+def test_the_formula_is_smooth_where_it_is_0_by_0(world: Purchases) -> None:
     """At a = 1 equation 10 divides by 0; what lies around it says what it must be."""
     fit = fit_transactions(world)
     ahead = [
@@ -168,7 +175,7 @@ def test_the_formula_is_smooth_where_it_is_0_by_0(world):
 
 @pytest.mark.parametrize("r", [0.3, 5.0, 1e5])
 @pytest.mark.parametrize("rate", [0.03, 3.0])
-def test_customers_who_stop_all_alike_have_a_forecast(world, r, rate):
+def test_customers_who_stop_all_alike_have_a_forecast(world: Purchases, r: float, rate: float) -> None:
     """Of a and b without end the chance to stop is a / (a + b) for all, and the integral over it is gone."""
     alpha, stop, days = r / rate, 0.2, 900.0
     fit = replace(fit_transactions(world), logs=np.log([r, 1e7, 4e7, alpha]))
@@ -178,7 +185,7 @@ def test_customers_who_stop_all_alike_have_a_forecast(world, r, rate):
     assert expected_transactions(some, fit, days) == pytest.approx(truth * alive(some, fit), rel=0.01)
 
 
-def test_expected_spend_lies_between_the_customers_mean_and_the_shops(world):
+def test_expected_spend_lies_between_the_customers_mean_and_the_shops(world: Purchases) -> None:
     fit = fit_spend(world)
     p, q, gamma = fit.of_arm(0)
     shop = p * gamma / (q - 1)
@@ -188,7 +195,7 @@ def test_expected_spend_lies_between_the_customers_mean_and_the_shops(world):
     assert found[2] == pytest.approx(80, rel=0.01)
 
 
-def test_alive_is_certain_without_repeats_and_falls_with_silence(world):
+def test_alive_is_certain_without_repeats_and_falls_with_silence(world: Purchases) -> None:
     fit = fit_transactions(world)
     found = alive(Purchases.of([0, 5, 5, 5, 500], [0, 100, 100, 100, 100], [300, 100, 150, 300, 400], [9.0] * 5), fit)
     assert found[0] == 1
@@ -196,14 +203,14 @@ def test_alive_is_certain_without_repeats_and_falls_with_silence(world):
     assert found[4] == pytest.approx(0, abs=1e-12)
 
 
-def test_the_value_of_an_arm_is_what_was_paid_and_what_is_expected(world):
+def test_the_value_of_an_arm_is_what_was_paid_and_what_is_expected(world: Purchases) -> None:
     transactions, spend = fit_transactions(world), fit_spend(world)
     ahead = expected_transactions(world, transactions, 182.0) * expected_spend(world, spend)
     found = value_by_arm(world, world.total, 182.0)
     assert found.estimates == pytest.approx([(world.total + ahead).mean()])
 
 
-def test_the_error_of_a_value_is_that_of_its_bootstrap():
+def test_the_error_of_a_value_is_that_of_its_bootstrap() -> None:
     """Customers drawn with replacement and given to arms anew, everything fitted anew each time."""
     rng = np.random.default_rng(5)
     shop = drawn(1500, seed=5, arm=np.arange(1500) % 10 < 3)
@@ -220,7 +227,7 @@ def test_the_error_of_a_value_is_that_of_its_bootstrap():
         assert error == pytest.approx((contrast @ truth @ contrast) ** 0.5, rel=0.3)
 
 
-def test_an_experiment_without_an_effect_is_seldom_one():
+def test_an_experiment_without_an_effect_is_seldom_one() -> None:
     """A holdout of 5 %; more than 12 of 80 misses happen once in a thousand times at a rate of 6 %."""
     runs = np.array([compared(seed, 1500, 0.95, (1.0, 1.0)) for seed in range(80)])
     missed = np.abs(runs[:, 0] / runs[:, 1]) > 1.96
@@ -228,13 +235,13 @@ def test_an_experiment_without_an_effect_is_seldom_one():
 
 
 @pytest.mark.parametrize("lift", [(1.5, 1.0), (1.0, 1.5)])
-def test_a_planted_effect_on_rate_or_spend_is_found_within_its_interval(lift):
+def test_a_planted_effect_on_rate_or_spend_is_found_within_its_interval(lift: tuple[float, float]) -> None:
     more, error, truth = compared(0, 40_000, 0.5, lift)
     assert more / error > 5
     assert abs(more - truth) < 3 * error
 
 
-def test_one_test_answers_for_the_difference_and_for_the_ratio():
+def test_one_test_answers_for_the_difference_and_for_the_ratio() -> None:
     shop = drawn(3000, seed=2, arm=np.arange(3000) % 3)
     found = value_by_arm(shop, shop.total, 182.0)
     assert found.covariance.shape == (3, 3)
@@ -247,7 +254,7 @@ def test_one_test_answers_for_the_difference_and_for_the_ratio():
     assert found.difference(0, 0) == (0, 0)
 
 
-def test_another_currency_changes_the_money_and_not_the_test():
+def test_another_currency_changes_the_money_and_not_the_test() -> None:
     shop = drawn(2000, seed=4, arm=np.arange(2000) % 2)
     cents = Purchases.of(shop.repeats, shop.recency, shop.age, 100 * shop.spend, shop.arm)
     one, other = value_by_arm(shop, shop.total, 90.0), value_by_arm(cents, cents.total, 90.0)
@@ -255,7 +262,7 @@ def test_another_currency_changes_the_money_and_not_the_test():
     assert other.covariance == pytest.approx(one.covariance, rel=1e-4)
 
 
-def test_a_shop_that_nobody_leaves_is_fitted_too():
+def test_a_shop_that_nobody_leaves_is_fitted_too() -> None:
     """Purchases at one rate for all, and nobody stops: r and alpha have no finite best values, a is 0 at best."""
     rng = np.random.default_rng(6)
     age = np.full(800, 120)
@@ -269,7 +276,7 @@ def test_a_shop_that_nobody_leaves_is_fitted_too():
     assert 0 < found.difference(1, 0)[1] < found.estimates[0]
 
 
-def test_repeats_on_the_first_day_leave_the_likelihood_a_bound():
+def test_repeats_on_the_first_day_leave_the_likelihood_a_bound() -> None:
     """At recency 0 a small alpha would be likelier without end."""
     shop = World(r=15.0, a=3.0, b=4.0, alpha=6.0)
     ages, ones = np.full(500, 40), np.ones(500)
@@ -280,7 +287,7 @@ def test_repeats_on_the_first_day_leave_the_likelihood_a_bound():
     assert r / alpha == pytest.approx(15 / 6, rel=0.25)
 
 
-def columns(customers=200, **changed):
+def columns(customers: int = 200, **changed: Any) -> dict[str, Any]:
     rows = np.arange(customers)
     given = {
         "repeats": rows % 4,
@@ -308,19 +315,19 @@ def columns(customers=200, **changed):
         ({"arm": np.full(200, -1)}, "arm == -1"),
     ],
 )
-def test_what_cannot_be_fitted_is_refused_in_one_line(changed, message):
+def test_what_cannot_be_fitted_is_refused_in_one_line(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message) as told:
         value_by_arm(Purchases.of(**columns(**changed)), np.ones(changed.get("customers", 200)), 90.0)
     assert "\n" not in str(told.value)
 
 
-def test_customers_who_are_all_the_same_are_refused():
+def test_customers_who_are_all_the_same_are_refused() -> None:
     same = Purchases.of(np.full(200, 2), np.full(200, 9), np.full(200, 60), np.full(200, 9.0))
     with pytest.raises(ValueError, match="200 customers all have the same repeats, recency and age"):
         fit_transactions(same)
 
 
-def test_spends_without_an_expectation_are_refused():
+def test_spends_without_an_expectation_are_refused() -> None:
     rng = np.random.default_rng(8)
     shop = drawn(2000, seed=8)
     wild = Purchases.of(shop.repeats, shop.recency, shop.age, rng.pareto(0.5, 2000) + 0.1)
@@ -328,11 +335,11 @@ def test_spends_without_an_expectation_are_refused():
         expected_spend(wild, fit_spend(wild))
 
 
-def test_realised_money_needs_every_customer(world):
+def test_realised_money_needs_every_customer(world: Purchases) -> None:
     with pytest.raises(ValueError, match="realised has 3 rows, purchases 4000"):
         value_by_arm(world, np.ones(3), 90.0)
 
 
-def test_an_arm_that_is_worth_nothing_is_refused(world):
+def test_an_arm_that_is_worth_nothing_is_refused(world: Purchases) -> None:
     with pytest.raises(ValueError, match="arm 0 is worth -"):
         value_by_arm(world, np.full(len(world.arm), -1e6), 90.0)

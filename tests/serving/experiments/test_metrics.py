@@ -10,7 +10,6 @@ SEVEN = {
     "open-rate", "click-through-rate", "conversion-rate", "revenue", "repeat-purchase-rate", "time-to-conversion",
     "lifetime-value",
 }  # fmt: skip
-ONE = "{key: r, name: R, numerator: {event: A}}"
 OWN = """
 metrics:
   - {key: revenue, name: Money of tea, numerator: {event: Order Completed, sum: money, where: {item: tea}}}

@@ -271,7 +271,7 @@ def test_mail_is_encrypted_before_the_password_is_sent(
 def test_a_server_whose_certificate_nobody_vouches_for_is_told_nothing(shop: Workspace, encrypting: Post) -> None:
     with pytest.raises(OSError, match=r"^127\.0\.0\.1:\d+ took no mail: .*certificate verify failed"):
         list(post(shop, NOW, to=[ANN], anew=False))
-    assert not (encrypting.logins or encrypting.messages or encrypting.encrypted)
+    assert not any((encrypting.logins, encrypting.messages, encrypting.encrypted))
 
 
 def test_whom_the_server_takes_no_mail_for_is_named_and_the_others_have_theirs(shop: Workspace, mailer: Post) -> None:
