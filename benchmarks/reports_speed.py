@@ -56,7 +56,7 @@ def figures(seed: int) -> dict[str, Any]:
 
 
 def _made(folder: Path, seed: int) -> dict[str, float]:
-    """The shop; its customers' names are as long as those of a shop."""
+    """The shop."""
     from features.consent import Basis, grant
     from features.events import SCHEMA
     from features.history import append
@@ -69,19 +69,24 @@ def _made(folder: Path, seed: int) -> dict[str, float]:
     lines = [f"i{place},Item {place},c{place % 20},{10 + place % 50}.0,,{5 + place % 20}.0" for place in range(ITEMS)]
     (workspace.folder / "catalog.csv").write_text("\n".join(["item,name,category,price,stock,cost", *lines, ""]))
     names = np.array([f"customer-{place:07}" for place in range(CUSTOMERS)])
+    tastes = rng.gamma(0.7, 1.0, CUSTOMERS), np.exp(0.5 * rng.standard_normal(CUSTOMERS))
     for name, many in EVENTS.items():
-        append(workspace, _rows(name, many, names, rng).select(SCHEMA.names).cast(SCHEMA))
+        append(workspace, _rows(name, many, names, tastes, rng).select(SCHEMA.names).cast(SCHEMA))
     basis = Basis(("analytics",), "a box")
     grant(Ledger.at(workspace.ledger), names.tolist(), basis, source="shop", time=NOW - timedelta(days=400))
     return {}
 
 
-def _rows(name: str, many: int, names: Any, rng: np.random.Generator) -> pa.Table:
-    """Events of one name over the last year; a mail is of the customers that nothing holds out."""
+def _rows(name: str, many: int, names: Any, tastes: tuple[Any, Any], rng: np.random.Generator) -> pa.Table:
+    """Events of one name over the last year; a mail is of the customers that nothing holds out.
+
+    `tastes`: how often each does something, and what they spend.
+    """
     from features.events import SCHEMA
     from features.holdout import held_out
 
-    who = rng.integers(CUSTOMERS, size=many)
+    often, spends = tastes
+    who = np.searchsorted(np.cumsum(often) / often.sum(), rng.random(many))
     if name in MAILS:
         treated = ~np.array([held_out(one, HOLDOUT) for one in names.tolist()])
         who = who[treated[who]]
@@ -108,7 +113,7 @@ def _rows(name: str, many: int, names: Any, rng: np.random.Generator) -> pa.Tabl
     if sold:
         known["item"] = pa.array([f"i{place}" for place in range(ITEMS)]).take(pa.array(item))
     if name.startswith("Order"):
-        known |= {"quantity": np.ones(many), "price": 10.0 + item % 50}
+        known |= {"quantity": np.ones(many), "price": (10.0 + item % 50) * spends[who]}
         known["order_id"] = pa.array(np.char.add("o", np.arange(many).astype(np.str_)))
     empty = {field.name: pa.nulls(many, field.type) for field in SCHEMA if field.name not in known}
     return pa.table({**known, **empty})

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,9 +188,11 @@ def _areas(found: Curve, tau: float) -> tuple[float, Array]:
 
 @dataclass(frozen=True)
 class _Arm:
-    """Customers of an arm at risk at each conversion of both arms, and its share of the conversions if alike."""
+    """Of each conversion of both arms 1 over the arm's customers at risk then (0 where none is), and its share of the
+    conversions if both were alike.
+    """
 
-    seen: Array
+    each: Array
     share: float
 
 
@@ -218,6 +221,7 @@ class _Null:
     kept: Array  # the logarithm of the share of those at risk who do not convert, at each
     treated: _Arm
     control: _Arm
+    error: float  # of the logarithm of a hazard ratio
 
     def supposed(self, apart: float) -> tuple[float, float]:
         """The difference of the means where the hazards differ so much, and its z: the smaller the larger that is."""
@@ -227,22 +231,29 @@ class _Null:
         return delta, _normal((self.estimate - delta) / math.sqrt(variance), (more.third - less.third) / variance**1.5)
 
     def _arm(self, times: float, arm: _Arm) -> _Supposed:
-        """Conversions are binomial at each time; one more takes after / kept / seen of the restricted mean."""
+        """Conversions are binomial at each time; one more takes after / kept / seen of the restricted mean.
+
+        So the cumulants are sums of after^2 odds / seen and after^3 odds (1 - odds) / seen^2, the odds those of
+        converting.
+        """
         kept = np.exp(times * self.kept)
         pieces = self.widths * np.append(1.0, np.cumprod(kept))
-        weight = np.cumsum(pieces[:0:-1])[::-1] / kept / np.maximum(arm.seen, 1)  # where nobody is left nothing varies
-        variance = arm.seen * kept * (1 - kept)
-        third = variance * (2 * kept - 1)
-        return _Supposed(float(pieces.sum()), float(weight**2 @ variance), float(weight**3 @ third))
+        after, odds = np.cumsum(pieces[:0:-1])[::-1], 1 / kept - 1
+        own = after * arm.each
+        parts = after * own * odds
+        return _Supposed(float(pieces.sum()), float(parts.sum()), float((parts * own * (1 - odds)).sum()))
 
     def end(self, bound: float) -> float:
-        """The difference at which z is the bound."""
-        low, high = -1.0, 1.0
-        while self.supposed(low)[1] < bound:
+        """The difference at which z is the bound: looked for between 0 and twice what a hazard ratio's error says."""
+        beyond = cache(lambda apart: self.supposed(apart)[1] - bound)  # each look is at all conversions
+        here = beyond(0.0)
+        far = math.copysign(min(1.0, 2 * abs(here) * self.error), here)
+        low, high = (min(0.0, far), max(0.0, far)) if beyond(far) * here <= 0 else (-1.0, 1.0)
+        while beyond(low) < 0:
             low *= 2
-        while self.supposed(high)[1] > bound:
+        while beyond(high) > 0:
             high *= 2
-        return self.supposed(float(brentq(lambda apart: self.supposed(apart)[1] - bound, low, high, xtol=EXACT)))[0]
+        return self.supposed(float(brentq(beyond, low, high, xtol=EXACT)))[0]
 
 
 def _normal(x: float, skewness: float) -> float:
@@ -256,7 +267,7 @@ def difference(treated: Curve, control: Curve, tau: float, bound: float = BOUND)
     """The difference of the restricted means up to tau days, from one score test that a small arm does not mislead.
 
     `bound`: standard errors to either side; at a look at a running test, that look's. Where alike arms would not have
-    `MIN_EXPECTED` conversions each nothing is known: infinite ends and a p-value of 1. A million customers take 0.6 s
+    `MIN_EXPECTED` conversions each nothing is known: infinite ends and a p-value of 1. A million customers take 0.3 s
     when no two times are the same, and 2 ms when they are whole hours.
     """
     _refuse([treated, control], tau)
@@ -269,19 +280,20 @@ def difference(treated: Curve, control: Curve, tau: float, bound: float = BOUND)
 
 
 def _null(estimate: float, treated: Curve, control: Curve, tau: float) -> _Null | None:
-    both = _pooled([treated, control])
-    within = np.flatnonzero((both.conversions > 0) & (both.times < tau))
-    times, hazard = both.times[within], both.conversions[within] / both.at_risk[within]
-    seen = [at_risk(arm, times) for arm in (treated, control)]
-    expected = [float(each @ hazard) for each in seen]
+    arms = (treated, control)
+    inside = [np.flatnonzero((arm.conversions > 0) & (arm.times < tau)) for arm in arms]
+    times = np.unique(np.concatenate([arm.times[places] for arm, places in zip(arms, inside, strict=True)]))
+    conversions, seen = np.zeros(len(times)), [at_risk(arm, times) for arm in arms]
+    for arm, places in zip(arms, inside, strict=True):
+        conversions[np.searchsorted(times, arm.times[places])] += arm.conversions[places]
+    hazard = conversions / sum(seen)
+    expected = [float((each * hazard).sum()) for each in seen]
     if min(expected) < MIN_EXPECTED:
         return None
-    arms = [_Arm(at, share / sum(expected)) for at, share in zip(seen, expected, strict=True)]
-    return _Null(estimate, np.diff(times, prepend=0.0, append=tau), np.log1p(-np.minimum(hazard, 1 - EXACT)), *arms)
-
-
-def _pooled(arms: Sequence[Curve]) -> Curve:
-    left = np.concatenate([-np.diff(arm.at_risk, append=0.0) for arm in arms])
-    return _counted(
-        np.concatenate([arm.times for arm in arms]), left, np.concatenate([arm.conversions for arm in arms])
+    treated_, control_ = (
+        _Arm(np.divide(1.0, at, out=np.zeros(len(at)), where=at > 0), share / sum(expected))
+        for at, share in zip(seen, expected, strict=True)
     )
+    error = 1 / math.sqrt(sum(expected) * treated_.share * control_.share)
+    kept = np.log1p(-np.minimum(hazard, 1 - EXACT))
+    return _Null(estimate, np.diff(times, prepend=0.0, append=tau), kept, treated_, control_, error)

@@ -21,6 +21,7 @@ MIN_REPEATERS = 10  # per arm; the scale's relative error is above a third below
 PULL = 1e-3  # towards the start, as if a logarithm were known to +-30: moves no printed digit, keeps limits finite
 STEPS = 100  # of Newton's method; some ten are usual
 ENOUGH = 1e-9  # of log-likelihood still to gain: a step of less than 1e-4 standard errors
+SHORTEST = 1e-10  # a step of a log-parameter: a likelihood that does not rise by then is flat to its last digit
 FARTHEST = 2.0  # a step of a log-parameter: where the likelihood is not yet bowl-shaped steps may leap away
 
 
@@ -129,10 +130,14 @@ def _fit(rows: Sequence[Rows], start: Array, shared: int) -> Fit:
             step *= min(1.0, FARTHEST / np.abs(step).max())
             while not (tried := _loss(rows, logs + step, start, shared)) <= value + 1e-12 * abs(value):  # or is NaN
                 step /= 2
+                if np.abs(step).max() < SHORTEST:
+                    raise ValueError(f"the spends or times of {_many(rows)} customers are too alike to tell parameters")
             logs, value = logs + step, tried
-    raise ValueError(
-        f"no best parameters of {sum(each.count.sum() for each in rows):.0f} customers after {STEPS} steps"
-    )
+    raise ValueError(f"no best parameters of {_many(rows)} customers after {STEPS} steps")
+
+
+def _many(rows: Sequence[Rows]) -> int:
+    return round(float(sum(each.count.sum() for each in rows)))
 
 
 @cache

@@ -1,5 +1,6 @@
 """Lifetime value: published estimates, slopes against differences, expectations against integrals and simulation."""
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -319,6 +320,20 @@ def test_what_cannot_be_fitted_is_refused_in_one_line(changed: dict[str, Any], m
     with pytest.raises(ValueError, match=message) as told:
         value_by_arm(Purchases.of(**columns(**changed)), np.ones(changed.get("customers", 200)), 90.0)
     assert "\n" not in str(told.value)
+
+
+def test_spends_that_no_gamma_tells_apart_are_given_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an order brings varies, but not by customer: the likelihood is flat along a ridge."""
+    rng, terms = np.random.default_rng(2), Money.terms
+    looks: list[object] = []
+    orders = rng.poisson(0.8, 2000)
+    money = np.array([rng.integers(10, 60, many).mean() if many else 0.0 for many in orders])
+    recency = np.where(orders > 0, rng.integers(1, 300, 2000), 0)
+    alike = Purchases.of(orders, recency, np.full(2000, 365), money, rng.integers(0, 2, 2000))
+    monkeypatch.setattr(Money, "terms", lambda *given: (looks.append(given), terms(*given))[1])
+    with contextlib.suppress(ValueError):  # which it is hangs on the last digits
+        fit_spend(alike)
+    assert 0 < len(looks) < 300
 
 
 def test_customers_who_are_all_the_same_are_refused() -> None:
