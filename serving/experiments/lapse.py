@@ -19,7 +19,7 @@ from serving.experiments.fitting import fit_transactions
 from serving.experiments.lifetime import alive
 from serving.experiments.moments import Moments
 from serving.experiments.purchases import Array, Purchases
-from serving.experiments.values import Cell, Columns, closed, places
+from serving.experiments.values import Cell, Columns, closed, places, steady
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -56,7 +56,7 @@ def lapses(
 def _chances(table: ir.Table, one: Columns, as_of: datetime, by: Sequence[str]) -> dict[Cell, Array]:
     """Per cell each customer's chance to order ever again."""
     number, last, age = one.purchases
-    rows = table.filter(closed(table, one, as_of) & (table[age] > 0)).select(*by, *one.purchases).to_pyarrow()
+    rows = steady(table.filter(closed(table, one, as_of) & (table[age] > 0)), by, one.purchases)
     repeats, recency, seen = (rows[name].to_numpy() for name in (number, last, age))
     purchases = Purchases.of(repeats, recency, seen, np.ones(rows.num_rows))
     chance = alive(purchases, fit_transactions(purchases))

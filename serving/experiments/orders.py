@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from serving.experiments.sums import DAY, interval, is_of, summed
+from serving.experiments.sums import DAY, events_of, interval, is_of, summed
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -44,7 +44,9 @@ def _kept(rows: ir.Table, one: Columns) -> ir.Table:
     none. A refund that names no order of these counts for none of them.
     """
     measure = one.metric.numerator
-    inside = rows.filter(rows.time < rows["first"] + interval(one.window))
+    inside = rows.filter(
+        rows.time < rows["first"] + interval(one.window), rows.name.isin(sorted(events_of(one.metric)))
+    )
     bought = is_of(inside, measure)
     each = inside.group_by("customer", order=inside.order_id.coalesce(inside.message_id)).aggregate(
         money=summed(inside, measure, bought.notnull()),

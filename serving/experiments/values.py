@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PEOPLE = pa.schema({"customer": pa.string(), "arm": pa.string(), "first": pa.timestamp("us")}.items())
 MEANS = ("mean", "ratio")  # the kinds whose tests need no more than moments
+DIGITS = 6  # after the point: of money, and of days
 AHEAD = 2  # windows that are forecast after the one that was seen
 Cell = tuple[Any, ...]
 Waits = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]  # days, whether it happened, customers
@@ -80,7 +81,11 @@ def values(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Ta
     `rows` are the events as far as they may be known. Of a metric of time: days until it happened,
     null where it did not.
     """
-    done = joined(rows, people.select("customer", "first"), wanted)
+    whole = joined(rows, people.select("customer", "first"), wanted)
+    done = whole.filter(
+        whole.time >= whole["first"] - interval(timedelta(days=max(one.metric.before_days or 0 for one in wanted))),
+        whole.time < whole["first"] + interval(max(one.window for one in wanted)),
+    )
     made: dict[str, Any] = {}
     for one in wanted:
         after = (done.time >= done["first"]) & (done.time < done["first"] + interval(one.window))
@@ -101,7 +106,7 @@ def values(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Ta
         value = one.metric.kind == "value"
         first = known.setdefault((value, one.metric.numerator.model_dump_json(), one.window), one)
         if first is one:
-            bought = orders(done, one) if value else history(done, one)
+            bought = orders(done, one) if value else history(whole, one)
             found = found.left_join(bought, "customer").drop("customer_right")
         else:  # who is alive and who has lapsed is told by the same orders
             found = found.mutate(**{own: found[same] for own, same in zip(one.purchases, first.purchases, strict=True)})
@@ -173,6 +178,16 @@ def known_by(table: ir.Table, one: Columns, moment: datetime) -> ir.Table:
     came = table.filter(table["first"] < utc(moment))
     age = (ibis.literal(utc(moment)).epoch_seconds() - came["first"].epoch_seconds()) / DAY
     return came.mutate(**{one.value: (came[one.value] < age).ifelse(came[one.value], None)})
+
+
+def steady(table: ir.Table, by: Sequence[str], names: Sequence[str]) -> pa.Table:
+    """These columns in an order of their own, and rounded beyond what money can be.
+
+    An engine's order differs from run to run, and so do the last digits of sums. A model whose parameters are hardly
+    told apart makes these some million times as large: `attune verify` would find another number.
+    """
+    found = table.select(*by, **{name: table[name].round(DIGITS) for name in names})
+    return found.order_by([*names, *by]).to_pyarrow()
 
 
 def places(rows: pa.Table, by: Sequence[str]) -> dict[Cell, NDArray[np.intp]]:

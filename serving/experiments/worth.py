@@ -20,7 +20,7 @@ from serving.experiments.analysis import Told, Z
 from serving.experiments.fitting import MIN_REPEATERS
 from serving.experiments.lifetime import Values, value_by_arm
 from serving.experiments.purchases import Array, Purchases
-from serving.experiments.values import Cell, Columns, closed, places
+from serving.experiments.values import Cell, Columns, closed, places, steady
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -124,7 +124,7 @@ def worth(table: ir.Table, one: Columns, as_of: datetime) -> Worth:
 
 def bought(table: ir.Table, one: Columns, as_of: datetime, by: Sequence[str] = ("arm",)) -> dict[Cell, Bought]:
     """Per cell what the customers did whose window has closed."""
-    rows = table.filter(closed(table, one, as_of)).select(*by, one.value, *one.purchases).to_pyarrow()
+    rows = steady(table.filter(closed(table, one, as_of)), by, (one.value, *one.purchases))
     columns = [rows[name].to_numpy().astype(np.float64) for name in (one.value, *one.purchases)]
     return {cell: Bought(*(column[own] for column in columns)) for cell, own in places(rows, by).items()}
 
