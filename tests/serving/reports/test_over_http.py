@@ -8,6 +8,7 @@ import io
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -317,8 +318,9 @@ def test_only_a_session_of_ours_is_noted_as_ended_and_not_for_ever(asked: Shop) 
     asked.client.post(SIGN_OUT, headers={"cookie": f"{NAME}={forged}"})
     asked.client.post(SIGN_OUT, headers={"cookie": f"{NAME}={asked.keys[READ][:8]}.9999999999.../../../x.y"})
     assert set(folder.glob("*")) == before
-    finish(asked.workspace, "key.1.first.signature", NOW.timestamp())
-    finish(asked.workspace, "key.1.second.signature", NOW.timestamp() + SECONDS + 60)
+    now = time.time()  # a file is as old as it really is
+    finish(asked.workspace, "key.1.first.signature", now)
+    finish(asked.workspace, "key.1.second.signature", now + SECONDS + 60)
     assert {one.name for one in folder.iterdir()} == {"second"}
 
 

@@ -27,13 +27,21 @@ from tests.serving.reports.conftest import NOW, START
 MOMENT = NOW + timedelta(microseconds=400_000)  # a report is stored with whole seconds
 
 
+@pytest.fixture(scope="module")
+def reported(badge_shop: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shop with its report of the moment."""
+    folder = tmp_path_factory.mktemp("reported") / "shop"
+    shutil.copytree(badge_shop.folder, folder)
+    copied = Workspace.open(folder)
+    write(copied, build(copied, read_experiments(folder)["badge"], MOMENT))
+    return folder
+
+
 @pytest.fixture
-def shop(badge_shop: Workspace, tmp_path: Path) -> Workspace:
-    """The shop with its stored reports, to be spoiled."""
-    shutil.copytree(badge_shop.folder, tmp_path / "shop")
-    copied = Workspace.open(tmp_path / "shop")
-    write(copied, build(copied, read_experiments(copied.folder)["badge"], MOMENT))
-    return copied
+def shop(reported: Path, tmp_path: Path) -> Workspace:
+    """The same, to be spoiled."""
+    shutil.copytree(reported, tmp_path / "shop")
+    return Workspace.open(tmp_path / "shop")
 
 
 def stored(shop: Workspace) -> Path:
