@@ -23,6 +23,7 @@ from serving.experiments.moments import MIN_CUSTOMERS, Moments
 from serving.experiments.returns import returned
 from serving.experiments.values import Columns, capped, cells, waits
 from serving.experiments.worth import Worth, worth
+from training.reports.page import many
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -112,7 +113,7 @@ def _looked(z: float, one: Columns, looks: Looks | None) -> Said:
 def _why(ours: Moments, theirs: Moments, shape: Shape) -> str:
     """Why nothing can be tested."""
     if (fewest := min(ours.count, theirs.count)) < MIN_CUSTOMERS:
-        return f"the windows of {fewest} customers of an arm have closed; at least {MIN_CUSTOMERS} are needed"
+        return f"the windows of {many(fewest, 'customer')} of an arm have closed; at least {MIN_CUSTOMERS} are needed"
     if shape.ratio and not all(arm.mean[1] > 0 for arm in (ours, theirs)):
         return "nobody of an arm has anything in the denominator"
     return "all customers of both arms have the same value" + (": 0" if not ours.mean[0] else "")

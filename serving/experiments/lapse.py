@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from serving.experiments.fitting import fit_transactions
+from serving.experiments.fitting import MIN_CUSTOMERS, MIN_REPEATERS, fit_transactions
 from serving.experiments.lifetime import alive
 from serving.experiments.moments import Moments
 from serving.experiments.purchases import Array, Purchases
 from serving.experiments.values import Cell, Columns, closed, places, steady
+from training.reports.page import many
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -58,6 +59,19 @@ def _chances(table: ir.Table, one: Columns, as_of: datetime, by: Sequence[str]) 
     number, last, age = one.purchases
     rows = steady(table.filter(closed(table, one, as_of) & (table[age] > 0)), by, one.purchases)
     repeats, recency, seen = (rows[name].to_numpy() for name in (number, last, age))
+    if why := _few(rows.num_rows, int((repeats > 0).sum())):
+        raise ValueError(why)
     purchases = Purchases.of(repeats, recency, seen, np.ones(rows.num_rows))
     chance = alive(purchases, fit_transactions(purchases))
     return {cell: chance[own] for cell, own in places(rows, by).items()}
+
+
+def _few(customers: int, again: int) -> str:
+    """Why no rhythm is known, in words; nothing where it is."""
+    if customers < MIN_CUSTOMERS:
+        who = f"{many(customers, 'customer')} whose window has closed had ordered before"
+        return f"{who}; their rhythm (BG/NBD) needs at least {MIN_CUSTOMERS}"
+    if again < MIN_REPEATERS:
+        who = f"of {customers:,} customers who had ordered before {again} ordered again"
+        return f"{who}; their rhythm (BG/NBD) needs at least {MIN_REPEATERS}"
+    return ""

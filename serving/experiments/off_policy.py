@@ -41,6 +41,7 @@ from training.policies.greedy import Greedy
 from training.policies.prices import Prices
 from training.policies.thompson import Thompson
 from training.release import current
+from training.reports.page import many
 
 NAME = "policy"
 KIND = "offer"  # the decisions that are valued
@@ -256,7 +257,7 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
     """The report as lines for a terminal."""
     yield (
         f"money per customer in {report['window_days']} days, {report['currency']}, less what offers cost; the first "
-        f"offer decision of {report['customers']:,} customers"
+        f"offer decision of {many(report['customers'], 'customer')}"
     )
     heads = f"{'policy':<24}{'value':>10}  {'95 % interval':<22}{'to the rule in force':<26}"
     yield f"{heads}{'offered':>8}{'effective':>11}"

@@ -1,7 +1,7 @@
 """Plan: what of an experiment must stand before the first customer is exposed, and whether it still stands.
 
 Each `assign` decision carries the hash of its moment. Of what is seen without one (a slot, `Experiment Viewed` events)
-the hash is noted at each report: `.attune/plans/KEY.json` holds every other hash since the first.
+the hash of each report that is stored is noted: `.attune/plans/KEY.json` holds every other hash since the first.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def kept(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
     hash_ = plan_hash(experiment, read_metrics(workspace.folder))
     first, since = _journalled(Ledger.at(workspace.ledger), experiment.key, hash_, now)
     if first is None:
-        first, since = _noted(workspace.state / FOLDER / f"{experiment.key}.json", hash_, now)
+        first, since = _reported(workspace, experiment.key, hash_, now)
     changed = first != hash_
     told = since.isoformat(timespec="seconds") + "Z" if changed and since else None
     return {"hash": hash_, "at_first_exposure": first, "changed": changed, "since": told}
@@ -104,11 +104,27 @@ def _first(ledger: Ledger, key: str, told: ColumnElement[bool], now: datetime) -
     return None if row is None else (json.loads(row.context)[PLAN], row.time)
 
 
-def _noted(path: Path, hash_: str, now: datetime) -> tuple[str, datetime]:
-    """The hash of the first report, and since when the present one is known; it is noted where it is new."""
-    known: list[Said] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+def note(workspace: Workspace, key: str, hash_: str, now: datetime) -> None:
+    """Notes the hash of a report that is stored, where it is new."""
+    known = _noted(workspace, key)
     if not known or known[-1]["hash"] != hash_:
-        known.append({"hash": hash_, "since": utc(now).isoformat()})
+        path = _path(workspace, key)
         path.parent.mkdir(exist_ok=True)
-        whole(path, json.dumps(known, indent=1))
-    return known[0]["hash"], datetime.fromisoformat(known[-1]["since"])
+        whole(path, json.dumps([*known, {"hash": hash_, "since": utc(now).isoformat()}], indent=1))
+
+
+def _reported(workspace: Workspace, key: str, hash_: str, now: datetime) -> tuple[str, datetime]:
+    """The hash of the first report, and since when the present one is known."""
+    known = [one for one in _noted(workspace, key) if datetime.fromisoformat(one["since"]) <= utc(now)]
+    stands = known and known[-1]["hash"] == hash_
+    return known[0]["hash"] if known else hash_, datetime.fromisoformat(known[-1]["since"]) if stands else utc(now)
+
+
+def _noted(workspace: Workspace, key: str) -> list[Said]:
+    path = _path(workspace, key)
+    found: list[Said] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return found
+
+
+def _path(workspace: Workspace, key: str) -> Path:
+    return workspace.state / FOLDER / f"{key}.json"

@@ -22,6 +22,7 @@ from features.workspace import Workspace
 from serving.experiments.analysis import Z
 from serving.experiments.moments import MIN_CUSTOMERS, Moments
 from serving.experiments.values import Columns
+from training.reports.page import many
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -52,7 +53,7 @@ def with_costs(
 def returned(control: Moments, treatment: Moments, bound: float | None = None) -> dict[str, float] | str:
     """Of moments of money and cost: difference, lower, upper and p_value; a sentence where nothing can be said."""
     if (fewest := min(control.count, treatment.count)) < MIN_CUSTOMERS:
-        return f"the windows of {fewest} customers of an arm have closed; at least {MIN_CUSTOMERS} are needed"
+        return f"the windows of {many(fewest, 'customer')} of an arm have closed; at least {MIN_CUSTOMERS} are needed"
     freedom = control.count + treatment.count - 2
     pooled = ((control.count - 1) * control.covariance + (treatment.count - 1) * treatment.covariance) / freedom
     spread = pooled * (1 / control.count + 1 / treatment.count)

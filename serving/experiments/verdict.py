@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from serving.experiments.looks import DAY, LATELY, Looks
 from serving.experiments.metrics import Metric
 from serving.experiments.moments import MIN_CUSTOMERS
+from training.reports.page import many
 
 if TYPE_CHECKING:
     from serving.experiments.compared import Evidence
@@ -88,8 +89,8 @@ def further(looks: Looks) -> str | None:
 def until(looks: Looks) -> str:
     """How much longer it takes until the planned size is reached, with customers coming as of late."""
     plan, closed = looks.plan, looks.closed(looks.window)
-    planned = f"{plan.customers:,} customers" if plan and plan.customers else f"{plan.days if plan else 0} days"
-    done = f"{planned} are planned, and the windows of {closed:,} customers have closed"
+    planned = many(plan.customers, "customer") if plan and plan.customers else many((plan and plan.days) or 0, "day")
+    done = f"{planned} are planned, and the windows of {many(closed, 'customer')} have closed"
     if looks.end is not None:
         return f"{_days(looks.now, looks.end)}; {done}"
     if looks.closes is not None:

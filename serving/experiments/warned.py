@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from serving.experiments.gathered import Gathered
+from training.reports.page import many
 
 MUCH = 0.2  # of an arm's money: without this one customer its mean is a fifth lower, more than most tests look for
 
@@ -24,7 +25,7 @@ def _plan(gathered: Gathered) -> Iterator[str]:
     if fraction is not None and fraction < 1 and gathered.looks.over(gathered.looks.window):
         yield f"the last day is over with {fraction:.0%} of the planned size: it finds less than was planned"
     if gathered.beyond:
-        yield f"{gathered.beyond:,} customers came after the planned size was reached; they do not count"
+        yield f"{many(gathered.beyond, 'customer')} came after the planned size was reached: not counted"
 
 
 def _money(gathered: Gathered) -> Iterator[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from training.reports.page import many
+
 Said = Mapping[str, Any]
 NOBODY = "(none)"
 SURE = ("more", "less")
@@ -60,7 +62,7 @@ def _step(step: Said) -> str:
 def _head(report: Said) -> Iterator[str]:
     holdout, money = report["holdout"], report["currency"]
     yield f"{report['kind']} from {report['from']} to {report['to']} ({report['timezone']}), money in {money}"
-    yield f"{holdout['treated']:,} customers treated, {holdout['held_out']:,} of the global holdout"
+    yield f"{many(holdout['treated'], 'customer')} treated, {holdout['held_out']:,} of the global holdout"
     if holdout["why"]:
         yield holdout["why"]
     ratio = holdout["sample_ratio"]

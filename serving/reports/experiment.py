@@ -6,6 +6,7 @@ What a report does not hold, as one that an older Attune stored, is not shown.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ Report = Mapping[str, Any]
 
 
 def write(workspace: Workspace, report: dict[str, Any]) -> list[Path]:
-    """Stores the report as JSON, HTML and CSV; the paths."""
+    """Stores the report as JSON, HTML and CSV, and notes its plan; the paths."""
+    from serving.experiments.plans import note
+
+    note(workspace, report["experiment"], report["plan"]["hash"], datetime.fromisoformat(report["computed_at"]))
     return keep(workspace, f"experiment-{report['experiment']}", report, page(report))
 
 

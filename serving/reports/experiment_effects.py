@@ -7,7 +7,7 @@ from typing import Any
 
 from serving.reports import experiment_charts as charts
 from serving.reports.experiment_words import keys_of, name_of, of_arm, others_of, says, times, unit_of
-from training.reports.page import Page, interval, shown
+from training.reports.page import Page, interval, many, shown
 
 Report = Mapping[str, Any]
 Section = tuple[str, Callable[[Page, Report], None], bool]
@@ -29,7 +29,7 @@ def _segments(page: Page, report: Report) -> None:
         "chance: the adjusted p-value holds for all of them together.",
     )
     if found.get("in_several"):
-        page.text(f"{found['in_several']:,} customers are in several of them, so the effects are told as they are.")
+        page.text(f"In several of them: {many(found['in_several'], 'customer')}, so the effects are told as they are.")
     for arm in others_of(report):
         for key in keys_of(report):
             effects = [(row, one) for row in found["rows"] for one in row["effects"] if _is(one, arm, key)]

@@ -9,7 +9,7 @@ from typing import Any
 from serving.reports import experiment_charts as charts
 from serving.reports import experiment_effects as effects
 from serving.reports.experiment_words import keys_of, looks, name_of, of_arm, unit_of
-from training.reports.page import Page, interval
+from training.reports.page import Page, interval, many
 
 Report = Mapping[str, Any]
 BELOW, NOTHING = "below 0", "nothing"
@@ -180,8 +180,8 @@ def _exposures(found: Report) -> list[str]:
     """How often customers were exposed, in a sentence; none where a report does not say it."""
     if not found:
         return []
-    many = f"{found['customers']:,} customers, of whom {found['seen_again']:,} were exposed more than once"
-    return [f"{many}; {found['saw_two_arms']:,} saw two arms and are left out."]
+    who = f"{many(found['customers'], 'customer')}, of whom {found['seen_again']:,} were exposed more than once"
+    return [f"{who}; {found['saw_two_arms']:,} saw two arms and are left out."]
 
 
 def _of_day(day: Report, arms: list[str]) -> Iterator[dict[str, Any]]:

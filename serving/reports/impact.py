@@ -11,7 +11,7 @@ from serving.reports import campaign, experiment_charts, impact_charts
 from serving.reports import impact_engagement as engaged
 from serving.reports.experiment_words import says
 from serving.reports.shelf import keep
-from training.reports.page import Page, anchor, interval, kind_of, shown, signed
+from training.reports.page import Page, anchor, interval, kind_of, many, shown, signed
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -68,7 +68,7 @@ def _headline(report: Report) -> tuple[str, str, str]:
     """The verdict on the money, why, and its kind."""
     cell, currency = report["total"]["revenue"], report["currency"]
     holdout = report["holdout"]
-    who = f"{holdout['treated']:,} customers treated, {holdout['held_out']:,} of the global holdout."
+    who = f"{many(holdout['treated'], 'customer')} treated, {holdout['held_out']:,} of the global holdout."
     if cell["incremental"] is None or cell["lower"] is None:
         return "What it brought cannot be told", f"{holdout['why'] or 'Too few customers'}. {who}", "flat"
     kind = kind_of(cell["lower"], cell["upper"])

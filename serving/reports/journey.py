@@ -10,7 +10,7 @@ from features.workspace import Workspace
 from serving.reports import experiment_charts, impact_charts
 from serving.reports.experiment_words import says
 from serving.reports.shelf import keep
-from training.reports.page import Page, anchor, interval, kind_of, signed
+from training.reports.page import Page, anchor, interval, kind_of, many, signed
 
 Report = Mapping[str, Any]
 SHOWN = 12  # rows of a picture; the table holds all
@@ -55,7 +55,8 @@ def page(report: Report) -> Page:
 
 def _verdict(page: Page, row: Report) -> None:
     step = next((one for one in row["steps"] if one["step"] == ORDERED), None)
-    who = f"{row['customers']['treated']:,} customers treated, {row['customers']['held_out']:,} of the global holdout."
+    people = row["customers"]
+    who = f"{many(people['treated'], 'customer')} treated, {people['held_out']:,} of the global holdout."
     if step is None or step["incremental"] is None or step["incremental_lower"] is None:
         page.verdict(
             "What it changed cannot be told", f"{row['why'] or 'There is no global holdout'}. {who}", kind="flat"

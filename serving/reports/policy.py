@@ -11,7 +11,7 @@ from serving.experiments.analysis import verdict
 from serving.experiments.off_policy import NAME
 from serving.reports.shelf import keep
 from training.reports.charts import forest
-from training.reports.page import Page, interval, kind_of
+from training.reports.page import Page, interval, kind_of, many
 
 Report = Mapping[str, Any]
 
@@ -31,9 +31,9 @@ def page(report: Report) -> Page:
     unit = f"{report['currency']} per customer"
     told.section(
         "What each would have brought",
-        f"Money in the {report['window_days']} days after the first offer decision of {report['customers']:,} customers"
-        ", less refunds and what offers cost. Each decision counts by the chance that the policy gives what was "
-        "chosen, over the chance that was logged.",
+        f"Money in the {report['window_days']} days after the first offer decision of "
+        f"{many(report['customers'], 'customer')}, less refunds and what offers cost. Each decision counts by the "
+        "chance that the policy gives what was chosen, over the chance that was logged.",
     )
     for line in filter(None, [report["untold"], report["left_out"]]):
         told.text(line)
@@ -62,8 +62,8 @@ def _verdict(page: Page, report: Report) -> None:
     top = max(known, key=lambda one: one["difference"]["lower"])
     apart = top["difference"]
     head = f"{top['policy']}: {verdict(apart['lower'], apart['upper']).replace('control', 'the rule in force')}"
-    many = f"the best of {len(known)}, and of many one looks good by chance"
-    page.verdict(head, f"{interval(apart['lower'], apart['upper'])} {report['currency']} per customer; {many}",
+    among = f"the best of {len(known)}, and of many one looks good by chance"
+    page.verdict(head, f"{interval(apart['lower'], apart['upper'])} {report['currency']} per customer; {among}",
                  kind=kind_of(apart["lower"], apart["upper"]))  # fmt: skip
 
 

@@ -16,15 +16,19 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from features.consent import consented_customers
 from features.erased import erased_ids
 from features.events import utc
 from features.ledger import Ledger
 from features.workspace import Workspace
 from serving.experiments.challenges import experiment
-from serving.experiments.metrics import read_metrics
+from serving.experiments.metrics import Metric, read_metrics
 from serving.experiments.plans import plan_hash
+from training.reports.page import many
 
-NEAR = 1e-9  # relative, below 1 absolute: sums of the same rows in another order differ in their last digits
+NEAR = 1e-9  # relative: sums of the same rows in another order differ in their last digits
+NOTHING = 1e-14  # what is left where such sums cancel; no share, interval or p-value is told that finely
+EVER = datetime(9999, 1, 1, tzinfo=UTC)  # whatever was said
 SHOWN = 20  # differences
 UNKNOWN = "is no stored report of an experiment, impact, the journey or policies"
 KINDS = ("impact", "journey", "policy")
@@ -46,14 +50,16 @@ class Different:
 
 @dataclass(frozen=True)
 class Verified:
-    """`numbers`: how many were recomputed. `edited`: definitions that changed, so that nothing could be recomputed."""
+    """`numbers`: how many were recomputed. `edited`: definitions that changed, so that nothing could be recomputed.
+    `since`: what else changed since, where something differs.
+    """
 
     path: Path
     computed_at: str
     numbers: int
     different: Sequence[Different]
     edited: Sequence[str]
-    erased: int
+    since: Sequence[str]
 
     @property
     def same(self) -> bool:
@@ -66,14 +72,15 @@ def verify(workspace: Workspace, name: str) -> Verified:
     report = _read(path)
     moment = datetime.fromisoformat(report["computed_at"]).replace(tzinfo=UTC)
     told = path, report["computed_at"]
-    erased = _erased(workspace, moment)
     try:
         if edited := list(_edited(workspace, report)):
-            return Verified(*told, 0, (), edited, erased)
+            return Verified(*told, 0, (), edited, ())
         report, again = _own(report), _own(json.loads(json.dumps(_again(workspace, report, moment))))
     except (KeyError, TypeError, AttributeError):  # it lacks what says how it was made
         raise ValueError(f"{path}: {UNKNOWN}") from None
-    return Verified(*told, sum(_numbers(report)), list(_differences(report, again, ())), (), erased)
+    different = list(_differences(report, again, ()))
+    since = list(_since(workspace, moment)) if different else []
+    return Verified(*told, sum(_numbers(report)), different, (), since)
 
 
 def lines(found: Verified) -> Iterator[str]:
@@ -86,9 +93,8 @@ def lines(found: Verified) -> Iterator[str]:
     if len(found.different) > SHOWN:
         yield f"and {len(found.different) - SHOWN:,} more"
     if found.different:
-        many = f"{len(found.different):,} values differ from what is recomputed as of {found.computed_at}"
-        since = f"; {found.erased:,} ids were erased since, whose rows are gone" if found.erased else ""
-        yield f"{many}{since}"
+        count = many(len(found.different), "value")
+        yield "; ".join([f"recomputed as of {found.computed_at}: {count} not the same", *found.since])
 
 
 def _path(reports: Path, name: str) -> Path:
@@ -117,14 +123,21 @@ def _read(path: Path) -> dict[str, Any]:
 def _edited(workspace: Workspace, report: Report) -> Iterator[str]:
     """The definitions that are not what they were."""
     known = read_metrics(workspace.folder)
+    gone = [key for key in report.get("metrics", {}) if not any(_is_of(key, one) for one in known.values())]
+    yield from (f"the metric {key!r} was taken out since" for key in gone)
     for key, one in report.get("metrics", {}).items():
         now = known[key].hash if key in known else None
         if key in known and now != one["hash"]:
             yield f"the metric {key!r} was edited since ({one['hash']} then, {now} now)"
-    if "experiment" in report and "plan" in report:
+    if "experiment" in report and "plan" in report and not gone:
         then, now = report["plan"]["hash"], plan_hash(experiment(workspace, report["experiment"]), known)
         if then != now:
             yield f"the experiment {report['experiment']!r} was edited since (plan {then} then, {now} now)"
+
+
+def _is_of(key: str, metric: Metric) -> bool:
+    """Whether the key is the metric's, or that of one of its channels."""
+    return key == metric.key or (metric.by is not None and key.startswith(f"{metric.key}-"))
 
 
 def _again(workspace: Workspace, report: Report, moment: datetime) -> dict[str, Any]:
@@ -173,8 +186,11 @@ def _differences(stored: Any, again: Any, where: tuple[str, ...]) -> Iterator[Di
 
 
 def _same(stored: Any, again: Any) -> bool:
-    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (stored, again))
-    return math.isclose(stored, again, rel_tol=NEAR, abs_tol=NEAR) if numbers else bool(stored == again)
+    if isinstance(stored, bool) != isinstance(again, bool):
+        return False  # to Python True is 1
+    if isinstance(stored, int | float) and isinstance(again, int | float):
+        return math.isclose(stored, again, rel_tol=NEAR, abs_tol=NOTHING)
+    return bool(stored == again)
 
 
 def _named(value: Any, place: int) -> str:
@@ -184,11 +200,16 @@ def _named(value: Any, place: int) -> str:
 
 
 def _short(value: Any) -> object:
-    return f"{len(value):,} values" if isinstance(value, Mapping | list) else value
+    return many(len(value), "value") if isinstance(value, Mapping | list) else value
 
 
-def _erased(workspace: Workspace, moment: datetime) -> int:
-    """The ids that were erased since."""
+def _since(workspace: Workspace, moment: datetime) -> Iterator[str]:
+    """What was erased and withdrawn since the report."""
+    ledger = Ledger.at(workspace.ledger)
     query = select(func.count()).select_from(erased_ids).where(erased_ids.c.time > utc(moment))
-    with Ledger.at(workspace.ledger).read() as connection:
-        return int(connection.execute(query).scalar_one())
+    with ledger.read() as connection:
+        if erased := int(connection.execute(query).scalar_one()):
+            yield f"{many(erased, 'id')} erased since, whose rows are gone"
+    then, now = (set(consented_customers(ledger, purpose="analytics", as_of=one)) for one in (moment, EVER))
+    if then - now:
+        yield f"of {many(len(then), 'customer')} who had agreed to analytics {len(then - now):,} agree no longer"

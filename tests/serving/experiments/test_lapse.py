@@ -68,4 +68,15 @@ def test_too_few_who_had_ordered_is_said() -> None:
     evidence = Evidence.of(table([order("ann", -3), order("bob", -3)], {"ann": "old", "bob": "new"}), TOLD, NOW)
     said = evidence.of_arm("new", "old", TOLD)["lapsed"]
     assert (said["mean"], said["lower"]) == (None, None)
-    assert said["untold"] == "2 customers; lifetime value needs at least 100"
+    assert said["untold"] == (
+        "2 customers whose window has closed had ordered before; their rhythm (BG/NBD) needs at least 100"
+    )
+
+
+def test_too_few_who_ordered_again_is_said() -> None:
+    people = [f"c{number}" for number in range(120)]
+    log = [order(one, -3) for one in people] + [order(one, -1) for one in people[:9]]
+    evidence = Evidence.of(table(log, {one: ("old", "new")[place % 2] for place, one in enumerate(people)}), TOLD, NOW)
+    assert evidence.of_arm("new", "old", TOLD)["alive"]["untold"] == (
+        "of 120 customers who had ordered before 9 ordered again; their rhythm (BG/NBD) needs at least 10"
+    )

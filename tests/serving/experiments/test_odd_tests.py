@@ -138,5 +138,5 @@ def test_a_look_that_nothing_rests_on_yet_tells_no_interval(ran: Any) -> None:
 def test_customers_after_the_planned_size_are_told_and_do_not_count(ran: Any) -> None:
     report = report_of(ran, [exposed(n) | {"day": 1 + n / 40} for n in range(40)], planned={"customers": 30})
     assert [arm["customers"] for arm in report["arms"]] == [15, 15]
-    assert "10 customers came after the planned size was reached; they do not count" in report["warnings"]
+    assert "10 customers came after the planned size was reached: not counted" in report["warnings"]
     assert report["exposures"]["beyond_plan"] == 10

@@ -16,7 +16,7 @@ from serving.decisions.journal import Journal
 from serving.decisions.state import State
 from serving.experiments.definitions import Experiment, read_experiments
 from serving.experiments.metrics import Measure, Metric, read_metrics, standard
-from serving.experiments.plans import edited, kept, plan_hash
+from serving.experiments.plans import FOLDER, edited, kept, note, plan_hash
 
 NOW = datetime(2026, 3, 10, tzinfo=UTC)
 TEST = Experiment(key="test", arms={"a": 0.5, "b": 0.5})
@@ -129,14 +129,27 @@ def test_a_plan_that_stands_is_not_told_of(shop: Workspace) -> None:
 
 
 def test_what_is_seen_without_a_hash_is_measured_by_the_plan_of_the_first_report(shop: Workspace) -> None:
-    first = kept(shop, TEST, NOW)
+    first = reported(shop, TEST, NOW)
     assert (first["changed"], first["at_first_exposure"]) == (False, first["hash"])
     other = replace_arms(TEST)
-    later = kept(shop, other, NOW + timedelta(days=1))
+    later = reported(shop, other, NOW + timedelta(days=1))
     assert (later["at_first_exposure"], later["changed"]) == (first["hash"], True)
     assert later["since"] == "2026-03-11T00:00:00Z"
-    assert kept(shop, other, NOW + timedelta(days=2)) == later
-    assert not kept(shop, TEST, NOW + timedelta(days=3))["changed"]  # it was put back
+    assert reported(shop, other, NOW + timedelta(days=2)) == later
+    assert not reported(shop, TEST, NOW + timedelta(days=3))["changed"]  # it was put back
+    assert kept(shop, other, NOW + timedelta(days=1)) == later  # as it was known then
+
+
+def test_to_ask_whether_a_plan_stands_notes_nothing(shop: Workspace) -> None:
+    kept(shop, TEST, NOW)
+    assert not (shop.state / FOLDER).exists()
+
+
+def reported(shop: Workspace, test: Experiment, now: datetime) -> dict[str, Any]:
+    """What is known of the plan at a report, which is then stored."""
+    plan = kept(shop, test, now)
+    note(shop, test.key, plan["hash"], now)
+    return plan
 
 
 def replace_arms(test: Experiment) -> Experiment:

@@ -56,7 +56,7 @@ def test_its_interval_holds_a_planted_return_and_leaves_out_0_when_the_money_doe
     ("both", "said"),
     [
         (arms(0, 1.0, cost=0.0), NO_COST),
-        (tuple(Moments.of(np.ones((1, 2))) for _ in range(2)), "the windows of 1 customers of an arm have closed"),
+        (tuple(Moments.of(np.ones((1, 2))) for _ in range(2)), "the windows of 1 customer of an arm have closed"),
         (tuple(Moments.of(np.c_[np.zeros(50), np.full(50, one)]) for one in (0.0, 1.0)), "brought the same money"),
     ],
 )

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
+from features.consent import withdraw
 from features.events import ORDERED, SCHEMA, Event
 from features.history import append
+from features.ledger import Ledger
 from features.workspace import Workspace
 from serving.cli import app
 from serving.erasure import erase
@@ -21,7 +23,7 @@ from serving.impact import report as impact
 from serving.reports.experiment import write
 from serving.reports.impact import write as write_impact
 from serving.reports.journey import write as write_journey
-from serving.reports.verify import lines, verify
+from serving.reports.verify import _same, lines, verify
 from tests.serving.reports.conftest import NOW, START
 
 MOMENT = NOW + timedelta(microseconds=400_000)  # a report is stored with whole seconds
@@ -92,7 +94,7 @@ def test_a_number_that_was_edited_is_named(shop: Workspace) -> None:
     first, last = lines(verify(shop, "badge"))
     assert first.startswith("experiment-badge.json: arms / control / metrics / conversion-rate / mean: ")
     assert first.endswith(f"{right + 1e-6} stored, {right} recomputed")
-    assert last == "1 values differ from what is recomputed as of 2026-02-01T00:00:00Z"
+    assert last == "recomputed as of 2026-02-01T00:00:00Z: 1 value not the same"
     told = CliRunner().invoke(app, ["verify", "badge", "-w", str(shop.folder)])
     assert told.exit_code == 1
     assert "conversion-rate / mean" in told.stdout
@@ -115,7 +117,7 @@ def test_what_was_imported_later_makes_other_numbers(shop: Workspace) -> None:
     later(shop, live=False)
     told = list(lines(verify(shop, "badge")))
     assert "arms / control / metrics / repeat-purchase-rate / mean: 0.0 stored, 0.005 recomputed" in told[0]
-    assert told[-1].startswith(f"{len(told) - 1} values differ")
+    assert told[-1].startswith(f"recomputed as of 2026-02-01T00:00:00Z: {len(told) - 1} values not the same")
 
 
 def test_an_edited_definition_is_told_from_edited_numbers(shop: Workspace) -> None:
@@ -131,7 +133,58 @@ def test_an_edited_definition_is_told_from_edited_numbers(shop: Workspace) -> No
 def test_an_erased_customer_is_missed_and_said(shop: Workspace) -> None:
     list(erase(shop, "b001", datetime(2026, 2, 2, tzinfo=UTC)))
     *_, last = lines(verify(shop, "badge"))
-    assert last.endswith("; 1 ids were erased since, whose rows are gone")
+    assert "; 1 id erased since, whose rows are gone" in last
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (1e-10, 9e-10, False),
+        (1e-10, 1e-10 * (1 + 1e-12), True),
+        (1e6, 1e6 + 1e-5, True),
+        (1e6, 1e6 + 0.01, False),
+        (0.0, 1e-17, True),
+        (0.0, 1e-12, False),
+        (1, True, False),
+        (0.0, None, False),
+    ],
+)
+def test_numbers_are_equal_to_a_billionth_of_themselves(one: float, other: object, same: object) -> None:
+    assert _same(one, other) is same
+
+
+def test_who_withdrew_since_is_said_beside_a_difference_and_makes_none(shop: Workspace) -> None:
+    for customer in ("b000", "b001", "b002"):
+        withdraw(Ledger.at(shop.ledger), customer, ["analytics"], source="test", time=datetime(2026, 2, 3, tzinfo=UTC))
+    assert verify(shop, "badge").same
+    edit(shop, 0.1)
+    *_, last = lines(verify(shop, "badge"))
+    assert last.endswith("not the same; of 400 customers who had agreed to analytics 3 agree no longer")
+
+
+def test_a_metric_that_was_taken_out_is_an_edited_definition(shop: Workspace) -> None:
+    own = shop.folder / "metrics.yaml"
+    own.write_text("metrics: [{key: teas, name: Teas, numerator: {event: Order Completed, sum: quantity}}]\n")
+    test = shop.folder / "experiments" / "badge.yaml"
+    test.write_text(f"{test.read_text()}secondary: [teas]\n")
+    write(shop, build(shop, read_experiments(shop.folder)["badge"], MOMENT))
+    own.unlink()
+    assert list(lines(verify(shop, "badge"))) == [
+        "experiment-badge.json: the metric 'teas' was taken out since; it cannot be recomputed"
+    ]
+
+
+def test_to_verify_writes_nothing(shop: Workspace) -> None:
+    shutil.rmtree(shop.state / "plans")
+    before = held(shop)
+    assert verify(shop, "badge").same
+    assert held(shop) == before
+
+
+def held(shop: Workspace) -> dict[Path, bytes]:
+    """Every file but those that SQLite makes while it reads."""
+    files = (one for one in shop.folder.rglob("*") if one.is_file() and not one.name.startswith("ledger.db-"))
+    return {one: one.read_bytes() for one in files}
 
 
 @pytest.mark.parametrize(
