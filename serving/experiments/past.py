@@ -10,10 +10,9 @@ because nobody else counts. What a customer did is measured as the report measur
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -29,12 +28,12 @@ from features.events import Events, utc
 from features.history import read_events
 from features.ledger import Ledger
 from features.workspace import Workspace
-from serving.experiments.analysis import Shape
 from serving.experiments.assignment import HELD_OUT, outside
 from serving.experiments.definitions import Experiment
+from serving.experiments.deviations import ALL, Spread, spreads
 from serving.experiments.metrics import Metric
-from serving.experiments.moments import MIN_CUSTOMERS, Moments
-from serving.experiments.values import PEOPLE, Columns, capped, cells, columns, values, waits
+from serving.experiments.moments import MIN_CUSTOMERS
+from serving.experiments.values import PEOPLE, Columns, columns, values
 from training.recommenders.own import Own
 from training.release import current, load_release
 from training.uplift.scores import score_tables
@@ -44,18 +43,6 @@ if TYPE_CHECKING:
 
 SEEN_DAYS = 28  # in which customers are gathered where no days are planned: four whole weeks
 TICK = timedelta(microseconds=1)  # what a customer was seen by is no outcome: a log of orders would convert everybody
-ALL = "all"
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Of one customer's value of a metric: its mean, its standard deviation, and the share of the variance that the own
-    past explains.
-    """
-
-    mean: float
-    deviation: float
-    explained: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +56,7 @@ class Past:
     arrived: tuple[int, ...]
     held_out: int
     spreads: Mapping[str, Spread]
+    untold: Mapping[str, str] = field(default_factory=dict)  # by metric why it cannot be planned
 
     @property
     def customers(self) -> int:
@@ -98,7 +86,8 @@ def read_past(
     workspace: Workspace, experiment: Experiment, metrics: Sequence[Metric], now: datetime, days: int = SEEN_DAYS
 ) -> Past:
     """What the workspace's history says; an error in one line where it says nothing of such a time."""
-    told = columns(metrics, experiment.window_days)
+    measured = [one for one in metrics if one.kind != "return"]  # what offers will cost is not in the past
+    told = columns(measured, experiment.window_days)
     window = max(one.window for one in told)
     ledger, rows = Ledger.at(workspace.ledger), (events := read_events(workspace)).before(now)
     rows = rows.filter(~rows.machine)
@@ -129,7 +118,7 @@ def read_past(
         until,
         tuple(numbers[day] for day in range(days)),
         sum(one == HELD_OUT for one in away.values()),
-        _spreads(rows, inside, told, until + window + timedelta(days=1)),
+        *spreads(_table(rows, inside, told), told, until + window + timedelta(days=1)),
     )
 
 
@@ -155,30 +144,9 @@ def _asked(workspace: Workspace, experiment: Experiment, events: Events, as_of: 
     return set(matching(experiment.audience, events, as_of, scores=scores, catalog=read_catalog(workspace)))
 
 
-def _spreads(
-    rows: ir.Table, inside: Mapping[str, datetime], told: Sequence[Columns], as_of: datetime
-) -> dict[str, Spread]:
-    """Of the metrics that can be planned, by key; `as_of`: every window has closed by then."""
+def _table(rows: ir.Table, inside: Mapping[str, datetime], told: Sequence[Columns]) -> ir.Table:
+    """What each of them did, all in one arm."""
     import ibis
 
     people = [{"customer": who, "arm": ALL, "first": time + TICK} for who, time in inside.items()]
-    table = held(values(rows, ibis.memtable(pa.Table.from_pylist(people, schema=PEOPLE)), told))
-    moments = cells(capped(table, told), told, as_of).get((ALL,), {})
-    found = {one.metric.key: _spread(one, moments[one.metric.key]) for one in told if one.metric.key in moments}
-    return found | {one.metric.key: _waited(table, one, as_of) for one in told if one.metric.kind == "time"}
-
-
-def _spread(one: Columns, found: Moments) -> Spread:
-    shape = Shape.of(one.metric)
-    if shape.ratio and not found.mean[1] > 0:
-        return Spread(math.nan, math.nan)
-    whole = found.along(shape.weights(found))[1]
-    rest = max(found.along(shape.rest(found, shape.explained(found)))[1], 0.0)
-    return Spread(shape.mean(found), math.sqrt(rest), 1 - rest / whole if whole > 0 else 0.0)
-
-
-def _waited(table: ir.Table, one: Columns, as_of: datetime) -> Spread:
-    """Of the days waited of the window; whoever did not do it has waited all of it."""
-    days, _, people = waits(table, one, as_of)[(ALL,)]
-    mean = float(np.average(days, weights=people))
-    return Spread(mean, math.sqrt(float(np.average((days - mean) ** 2, weights=people))))
+    return held(values(rows, ibis.memtable(pa.Table.from_pylist(people, schema=PEOPLE)), told))

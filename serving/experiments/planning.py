@@ -2,7 +2,8 @@
 
     smallest effect   found with a power of 80 %: drift x sigma x sqrt(1 / (n p) + 1 / (n q)), p, q the arms' shares
     drift             what z must be in the mean at the end, for the planned looks: 2.80 without any before
-    sigma             of one customer's value in the past, one for both arms, less what the own past explains (CUPED)
+    sigma             of one customer's value in the past, one for both arms, less what the own past explains (CUPED);
+                      of lifetime value relative to the mean: what is found is a ratio of exp(drift x sigma x sqrt(..))
 
 Of several arms the one that is told least about decides: that with the smallest share.
 """
@@ -22,12 +23,14 @@ from scipy.optimize import brentq
 from features.workspace import Workspace
 from serving.experiments.bounds import anytime, bounds, passing
 from serving.experiments.definitions import Experiment, Planned
+from serving.experiments.deviations import Spread
 from serving.experiments.metrics import Metric, chosen, read_metrics
-from serving.experiments.past import SEEN_DAYS, Past, Spread, read_past
+from serving.experiments.past import SEEN_DAYS, Past, read_past
 from training.reports.page import many
 
 POWER = 0.8
 MOST_LOOKS = 60  # of looks at will one a day, and of a long test fewer: more find nothing that these do not
+MOST_LOG = 700.0  # beyond e^this floats end
 MONEY = "revenue"  # the metric by which is told what a test costs
 Said = dict[str, Any]
 
@@ -59,12 +62,16 @@ def spread_over(shares: Mapping[str, float]) -> float:
 
 
 def smallest(spread: Spread, shares: Mapping[str, float], customers: float, drift: float) -> float:
-    """The smallest difference that a test of so many customers finds."""
-    return drift * spread.deviation * math.sqrt(spread_over(shares) / customers)
+    """The smallest difference, upwards, that a test of so many customers finds."""
+    found = drift * spread.deviation * math.sqrt(spread_over(shares) / customers)
+    return spread.mean * math.expm1(min(found / spread.mean, MOST_LOG)) if spread.relative else found
 
 
 def needed(spread: Spread, shares: Mapping[str, float], difference: float, drift: float) -> float:
     """How many customers a test needs that finds this difference."""
+    if spread.relative:
+        lift = difference / spread.mean
+        difference = spread.mean * math.log1p(lift) if lift > -1 else -math.inf
     return spread_over(shares) * (drift * spread.deviation / difference) ** 2
 
 
@@ -105,7 +112,8 @@ def _line(one: Metric, past: Past, experiment: Experiment, size: Size, drift: fl
     spread = past.spreads.get(one.key)
     if spread is None or not spread.deviation > 0:
         why = "is not planned by this" if spread is None else "is the same for every customer in the history"
-        return {"key": one.key, "untold": f"a metric of kind {one.kind!r} {why}"}
+        said = f"a metric of kind {one.kind!r} {why}"
+        return {"key": one.key, "untold": said if spread else past.untold.get(one.key, said)}
     least = smallest(spread, experiment.arms, size.customers, drift)
     found = {"key": one.key, **asdict(spread), "smallest": least}
     if not spread.mean > 0:
