@@ -4,7 +4,9 @@ Half of the treated ordered by the campaign `spring`, which the holdout never go
 """
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from serving.impact.report import build
 if TYPE_CHECKING:
     from conftest import Maker
 
+MANUAL = (Path(__file__).parents[3] / "docs" / "impact.md").read_text()
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 FIRST, LAST = date(2026, 1, 1), date(2026, 4, 30)
 MEASURES = ("orders", "revenue", "margin")
@@ -142,14 +145,30 @@ def test_no_customer_is_named_in_the_report_which_is_plain_json(report: Report) 
     assert json.loads(text) == report
 
 
-def test_the_command_prints_and_stores(shop: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["report", "impact", "-w", str(shop.folder), "--from", "2026-01-01", "--to", "2026-04-30"])
-    said = capsys.readouterr().out
-    assert ended.value.code == 0
-    assert "money in EUR" in said
-    assert "2026-03" in said
-    assert f"stored: {shop.reports / 'impact.json'}" in said
+def test_the_commands_of_the_manual_print_and_store(shop: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = re.findall(r"attune (report (\w+) -w shop[^`\n]*)", MANUAL)
+    assert [name for _, name in commands] == ["impact", "journey"]
+    for words, name in commands:
+        days = [] if "--from" in words else ["--from", "2026-01-01"]  # else the last year, whenever that is
+        with pytest.raises(SystemExit) as ended:
+            main([*words.replace("-w shop", f"-w {shop.folder}").split(), *days])
+        said = capsys.readouterr().out
+        assert ended.value.code == 0
+        assert f"stored: {shop.reports / name}.json" in said
+        assert all((shop.reports / f"{name}{form}").is_file() for form in (".html", ".csv"))
+        assert f"`.attune/reports/{name}.json`" in MANUAL
+        if name == "impact":
+            assert "money in EUR" in said
+            assert "2026-03" in said
+
+
+def test_what_the_manual_names_is_in_the_report(report: Report) -> None:
+    rows = set(re.findall(r"^\| ([a-z, ]+) \|", MANUAL, flags=re.MULTILINE))
+    assert {one for row in rows for one in row.split(", ")} == {*report["by"], *report["total"]} - {"key", "orders"}
+    (treated, spent, held, theirs) = map(
+        int, re.findall(r"(\d+) treated customers spent (\d+) .* (\d+) of the holdout (\d+)", MANUAL)[0]
+    )
+    assert f"= {treated * (spent / treated - theirs / held):.0f} of the {spent}" in MANUAL
 
 
 def test_without_a_holdout_nothing_is_incremental_and_it_is_said(make: "Maker") -> None:
