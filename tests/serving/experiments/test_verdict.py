@@ -1,16 +1,15 @@
 """What is said of an arm: revenue and conversion are primary, complaints a guardrail of a tenth."""
 
 from collections import Counter
-from datetime import timedelta
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pytest
 
-from serving.experiments.compared import of_means
+from serving.experiments.analysis import Shape, compare
 from serving.experiments.metrics import standard
 from serving.experiments.moments import Moments
-from serving.experiments.values import Columns
 from serving.experiments.verdict import effect, unharmed, verdict
 
 KNOWN = standard()
@@ -66,14 +65,15 @@ def test_a_guardrail_is_unharmed_where_its_margin_is_out_of_reach() -> None:
 def test_a_harm_of_the_margin_is_seldom_called_none() -> None:
     """Of 2,000 tests with a control of 5 %, in which half as many again unsubscribe, at most one in forty says so."""
     rng, metric = np.random.default_rng(0), KNOWN["unsubscribe-rate"].model_copy(update={"margin": 0.5})
-    one, sizes = Columns(metric, "u", timedelta(days=14)), np.array([1_000, 19_000])
-    said = 0
+    sizes, said = np.array([1_000, 19_000]), 0
     for left in rng.binomial(sizes, [0.05, 0.075], (2_000, 2)):
         old, new = (
             Moments(count, np.array([share]), np.array([[share * (1 - share)]]))
             for count, share in zip(sizes.tolist(), left / sizes, strict=True)
         )
-        said += bool(unharmed(metric, of_means(new, old, one), of_means(old, None, one)))
+        test = compare(old, new, Shape())
+        assert test is not None
+        said += bool(unharmed(metric, asdict(test), {"mean": old.mean[0]}))
     assert said / 2_000 < 0.025 + 2.6 * (0.025 * 0.975 / 2_000) ** 0.5
 
 
@@ -110,13 +110,13 @@ def test_what_does_nothing_is_shipped_as_rarely_as_the_manual_says() -> None:
     """1,000 tests of 1,000 customers an arm, of whom three in ten buy: at most 5 % shipped by either primary metric."""
     rng, keys = np.random.default_rng(0), ("conversion-rate", "revenue")
     # revenue in the spread that it has after its cap; its customers' past explains nothing here
-    plain = [Columns(KNOWN[key].model_copy(update={"before_days": None}), key, timedelta(days=14)) for key in keys]
     found: Counter[str] = Counter()
     for _ in range(1_000):
         bought = rng.random((2, 1_000)) < 0.3
         money = bought * np.minimum(rng.lognormal(3, 1, (2, 1_000)), 200.0)
         old, new = ([Moments.of(made[arm][:, None].astype(float)) for made in (bought, money)] for arm in range(2))
-        metrics = {key: of_means(new[n], old[n], plain[n]) for n, key in enumerate(keys)}
+        tests = [compare(*both, Shape()) for both in zip(old, new, strict=True)]
+        metrics = {key: asdict(test) for key, test in zip(keys, tests, strict=True) if test is not None}
         arms: list[dict[str, Any]] = [{"arm": "old", "metrics": {}}, {"arm": "new", "metrics": metrics}]
         found[verdict(arms, KNOWN, primary=keys, guardrails=[]).split()[0]] += 1
     assert 0.025 < found["ship"] / 1_000 < 0.05 + 2.6 * (0.05 * 0.95 / 1_000) ** 0.5
