@@ -32,6 +32,7 @@ from serving.experiments.definitions import Experiment, Shows, read_experiments
 from serving.experiments.exposures import EXPERIENCE_CLICKED, EXPERIENCED, VIEWED, arm_of, exposed, viewed
 from serving.experiments.gathered import people_of
 from serving.experiments.metrics import standard
+from serving.experiments.plans import note
 from serving.experiments.ratio import watch
 from serving.experiments.report import build, stored, table
 from serving.experiments.split import split
@@ -201,6 +202,7 @@ def test_a_definition_that_was_edited_while_it_ran_is_told_with_both_hashes(shop
     path = shop.folder / "experiments" / "checkout-badge.yaml"
     planned = build(shop, read_experiments(shop.folder)["checkout-badge"], NOW)
     assert planned["plan"]["hash"] == planned["plan"]["at_first_exposure"]
+    note(shop, "checkout-badge", planned["plan"]["hash"], NOW)  # it is stored
     path.write_text(path.read_text().replace("window_days: 14", "window_days: 10"))
     report = build(shop, read_experiments(shop.folder)["checkout-badge"], NOW + timedelta(days=1))
     then, now = planned["plan"]["hash"], report["plan"]["hash"]
