@@ -16,7 +16,8 @@ Rows = Sequence[Mapping[str, Any]]
 def forest(rows: Rows, label: str, unit: str, *, colour: Any | None = None, zero: bool = True) -> alt.LayerChart:
     """One line per row: the value and its interval; where differences are shown, a rule at `zero`."""
     frame = pd.DataFrame(rows)
-    order = alt.Y(f"{label}:N", sort=None, title=None, axis=alt.Axis(labelLimit=190))
+    names = alt.Axis(labelLimit=160)  # beside longer ones the words of a legend are cut on a phone of 320
+    order = alt.Y(f"{label}:N", sort=None, title=None, axis=names)
     base = alt.Chart(frame).encode(y=order, color=alt.value(OURS) if colour is None else colour)
     band = base.mark_rule(strokeWidth=3, opacity=0.55).encode(x=alt.X("lower:Q", title=unit), x2="upper:Q")
     points = base.mark_point(filled=True, size=80, opacity=1).encode(x="value:Q")

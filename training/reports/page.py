@@ -34,6 +34,7 @@ h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .25rem; }
 h3 { font-size: 1.02rem; margin: 1.75rem 0 .25rem; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; padding-top: .75rem; border-top: 1px solid var(--line); }
 p { margin: .5rem 0; max-width: 46rem; }
+h1, h2, h3, p, nav, summary, figcaption, .verdict, .warning { overflow-wrap: anywhere; }
 .soft, figcaption { color: var(--soft); font-size: .9rem; }
 .verdict { border-left: .4rem solid var(--flat); background: #faf8ee; padding: .75rem 1rem; margin: 1rem 0; }
 .verdict.good { border-color: var(--good); background: #eef7f2; }
@@ -45,8 +46,10 @@ figure { margin: 1rem 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: separate; border-spacing: 0; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .3rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th { white-space: normal; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; }
 .words.words { text-align: left; white-space: normal; min-width: 11rem; }
+.words:first-child { overflow-wrap: anywhere; }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: .75rem 0; font-size: .95rem; }
 a { color: #1b5e9e; }
 details { margin: .5rem 0; }
@@ -54,14 +57,13 @@ summary { cursor: pointer; color: var(--soft); }
 @media (max-width: 30rem) {
   table { font-size: .85rem; }
   th, td { padding: .3rem; }
-  th { white-space: normal; vertical-align: bottom; }
   th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }
   .words.words { min-width: 7rem; }
 }
 @media (max-width: 22rem) {
   table { font-size: .8rem; }
   th, td { padding: .3rem .2rem; }
-  .words.words { min-width: 5rem; }
+  .words.words { min-width: 6rem; }
 }
 @media print {
   details > * { display: block; }
@@ -71,8 +73,10 @@ summary { cursor: pointer; color: var(--soft); }
   .chart svg { max-width: 100%; height: auto; }
   .scroll { overflow: visible; }
   table { font-size: .75rem; }
-  th { white-space: normal; }
   th, td { padding: .2rem .4rem; }
+  .words.words { min-width: 6rem; }
+  table:has(th:nth-child(11)) { font-size: .6rem; }
+  table:has(th:nth-child(11)) :is(th, td) { padding: .15rem .25rem; }
 }
 """
 

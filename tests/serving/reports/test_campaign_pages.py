@@ -13,6 +13,7 @@ from serving.reports.impact import page, write
 from serving.reports.shelf import NAME, every, file_of
 
 EVIL = "../<b>spring</b>"
+PRINTED = 1003  # pixels of an A4 page, as far as Chromium makes it smaller to fit
 
 
 def mean(value: float, reach: float = 0.05) -> dict[str, Any]:
@@ -99,3 +100,26 @@ def test_what_recipients_did_stands_by_campaign_and_channel_and_segments_beside_
     assert {"key": "june", "value": 50.0, "lower": 45.0, "upper": 55.0} in [
         {name: round(value, 6) if isinstance(value, float) else value for name, value in one.items()} for one in drawn
     ]
+
+
+@pytest.mark.browser
+def test_a_long_name_and_many_metrics_fit_a_phone_and_a_printed_page(tmp_path: Path, drawn: Any, faults: Any) -> None:
+    told = report()
+    long = engaged("a" * 300, 0.5)
+    long["metrics"] |= {f"metric-{place}": mean(1234.5) for place in range(10)}
+    told["campaigns"] += [long]
+    told["by"]["campaign"][0]["key"] = long["key"]
+    shop = create(tmp_path / "shop")
+    paths = write(shop, told)
+    html = paths[1].read_text()
+    for width, tab in drawn(paths[1], html.count('<script type="application/json" data-chart')):
+        assert faults(tab) == [], width
+        tab.emulate_media(media="print")
+        tab.set_viewport_size({"width": PRINTED, "height": 1000})
+        assert tab.evaluate("document.documentElement.scrollWidth") <= PRINTED
+    own = file_of(shop.reports, "campaigns", slug(long["key"]))
+    assert own
+    tab.goto(own.with_suffix(".html").as_uri())
+    tab.emulate_media(media="screen")
+    tab.set_viewport_size({"width": 390, "height": 844})
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
