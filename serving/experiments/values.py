@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PEOPLE = pa.schema({"customer": pa.string(), "arm": pa.string(), "first": pa.timestamp("us")}.items())
 MEANS = ("mean", "ratio")  # the kinds whose tests need no more than moments
+ASKED = ("name", "time", "machine", "quantity", "price", "message_id", "order_id", "campaign", "channel", "item")
 DIGITS = 6  # after the point: of money, and of days
 AHEAD = 2  # windows that are forecast after the one that was seen
 Cell = tuple[Any, ...]
@@ -118,7 +119,7 @@ def joined(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Ta
     """The events that these metrics ask for, each beside what is known of the customer who did it."""
     names = sorted({name for one in wanted for name in events_of(one.metric)})
     done = rows.filter(rows.name.isin(names)).mutate(customer=rows.customer.coalesce(rows.anonymous))
-    return done.inner_join(people, "customer")
+    return done.select("customer", *ASKED).inner_join(people, "customer")
 
 
 def capped(table: ir.Table, wanted: Sequence[Columns]) -> ir.Table:

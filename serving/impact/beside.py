@@ -19,7 +19,7 @@ from features.engine import held
 from features.events import utc
 from serving.experiments.lapse import LEAVING, lapses
 from serving.experiments.metrics import Metric
-from serving.experiments.values import Columns, capped, cells, columns, values
+from serving.experiments.values import Cell, Columns, capped, cells, columns, values
 from serving.impact.gathered import Gathered
 from serving.impact.means import Group, curves_of
 from serving.impact.period import Period
@@ -28,7 +28,7 @@ from serving.impact.population import AGAIN
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-    from serving.experiments.worth import Worth
+    from serving.experiments.worth import Bought, Worth
 
 Said = dict[str, Any]
 TREATED, HELD_OUT = "treated", "held_out"
@@ -43,19 +43,22 @@ def by_segment(gathered: Gathered, metrics: Sequence[Metric]) -> list[Said]:
     """
     import ibis
 
+    from serving.experiments.worth import bought
+
     when, people, members = gathered.when, gathered.people, ibis.memtable(gathered.members)
     told, over = _over(metrics, when, gathered.now)
     table = held(values(gathered.rows, _drawn(gathered), told))
     table = _hourly(capped(table, told), told)
     kinds = members.filter(members["key"] != AGAIN).select("customer", "group", "key")
     whole = people.select("customer", group=ibis.literal(""), key=ibis.literal("all"))
-    beside, by = held(table.inner_join(kinds.union(whole), "customer")), ("group", "key", "arm")
+    beside, by = table.inner_join(kinds.union(whole), "customer"), ("group", "key", "arm")
     moments, curves = cells(beside, told, over, by=by), curves_of(beside, told, min(when.until, utc(gathered.now)), by)
     left, untold = lapses(beside, told, over, by)
+    did = {one.metric.key: bought(beside, one, over, by) for one in told if one.metric.kind == "value"}
     rows = []
     for group, key in sorted({(group, key) for group, key, _ in moments}):
-        worths = _worths(beside.filter(beside.group == group, beside["key"] == key), told, over)
         arms = {arm: (group, key, arm) for arm in (TREATED, HELD_OUT)}
+        worths = _worths(told, did, arms)
         both = {
             arm: Group(arm, moments.get(cell, {}) | left.get(cell, {}), curves.get(cell, {}), worths, untold)
             for arm, cell in arms.items()
@@ -76,11 +79,19 @@ def _over(metrics: Sequence[Metric], when: Period, now: datetime) -> tuple[list[
     return told, when.start + timedelta(days=days)
 
 
-def _worths(table: ir.Table, told: Sequence[Columns], over: datetime) -> dict[str, Worth]:
-    """By metric of value what it is by arm."""
-    from serving.experiments.worth import worth
+def _worths(
+    told: Sequence[Columns], did: Mapping[str, Mapping[Cell, Bought]], arms: Mapping[str, Cell]
+) -> dict[str, Worth]:
+    """By metric of value what it is by arm, of who is in the arms' cells."""
+    from serving.experiments.worth import Worth
 
-    return {one.metric.key: worth(table, one, over) for one in told if one.metric.kind == "value"}
+    found = {}
+    for one in told:
+        if one.metric.kind == "value":
+            cells_of = did[one.metric.key]
+            own = {arm: cells_of[arms[arm]] for arm in sorted(arms) if arms[arm] in cells_of}
+            found[one.metric.key] = Worth.of(own, one.window.days, one.horizon)
+    return found
 
 
 def _drawn(gathered: Gathered) -> ir.Table:

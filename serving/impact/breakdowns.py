@@ -68,7 +68,7 @@ def by_segment(known: Known, members: ir.Table, share: float) -> list[Said]:
 
     A segment of which the holdout has another share than of all is one that being treated decides: its row says so.
     """
-    found = _cells(known, known.facts.inner_join(members, "customer"), ["group", "key"])
+    found = summed(known.facts, [], known.people, known.before, members)
     sizes: dict[tuple[str, str], dict[str, int]] = {}
     counted = members.inner_join(known.people, "customer").group_by(["group", "key", "treated"])
     for row in counted.aggregate(people=lambda rows: rows.count()).to_pyarrow().to_pylist():

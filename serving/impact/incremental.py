@@ -65,24 +65,26 @@ def past(found: ir.Table, people: ir.Table) -> Past:
     return Past(table, sums)
 
 
-def summed(found: ir.Table, keys: Iterable[str], people: ir.Table, before: Past) -> dict[tuple[Key, ...], Sums]:
+def summed(
+    found: ir.Table, keys: Iterable[str], people: ir.Table, before: Past, members: ir.Table | None = None
+) -> dict[tuple[Key, ...], Sums]:
     """The sums of each cell; `keys` are columns of the facts, none: one cell of all.
 
-    Facts with a column `times` count so many times.
+    With `members` (customer, group, key, times) a cell is one of these, in which a customer counts so many times.
     """
     names, inside = list(keys), found.filter(found.month != EARLIER)
-    times = inside.times if "times" in inside.columns else 1.0
-    each = inside.group_by(["customer", *names]).aggregate(
-        **{name: (times * inside[name]).sum() for name in (*SUMS, "cost")}
-    )
-    rows = each.inner_join(people, "customer").left_join(before.table, "customer")
-    asked: dict[str, Any] = {"cost": rows.cost.sum()}
+    each = inside.group_by(["customer", *names]).aggregate(**{name: inside[name].sum() for name in (*SUMS, "cost")})
+    rows = each.inner_join(people, "customer").left_join(before.table, "customer").drop("customer_right")
+    if members is not None:
+        rows, names = rows.inner_join(members, "customer"), ["group", "key"]
+    times = 1.0 if members is None else rows.times
+    asked: dict[str, Any] = {"cost": (times * rows.cost).sum()}
     for name in SUMS:
         own = rows[f"{name}_before"].fill_null(0.0)
         asked |= {
-            f"{name}_sum": rows[name].sum(),
-            f"{name}_square": (rows[name] ** 2).sum(),
-            f"{name}_cross": (rows[name] * own).sum(),
+            f"{name}_sum": (times * rows[name]).sum(),
+            f"{name}_square": ((times * rows[name]) ** 2).sum(),
+            f"{name}_cross": (times * rows[name] * own).sum(),
         }
     cells: dict[tuple[Key, ...], list[dict[str, Any]]] = {}
     for row in rows.group_by(["treated", *names]).aggregate(**asked).to_pyarrow().to_pylist():

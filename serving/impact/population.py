@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import String, select, type_coerce
 
 from features.catalog import read_catalog
 from features.conditions import members
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 SENT = (DELIVERED, OPENED, CLICKED, BOUNCED, COMPLAINED, UNSUBSCRIBED, "Experience Viewed", "Experience Clicked")
+PART = 50_000  # words of consent that are read at once
 NONE, AGAIN, CAME = "none of them", "counted more than once", "came in the period"
 MEMBERS = pa.schema({"customer": pa.string(), "group": pa.string(), "key": pa.string(), "times": pa.float64()}.items())
 
@@ -92,16 +93,20 @@ def _left_out(rows: ir.Table, agreed: pa.Table) -> str:
 
 
 def _agreed_since(ledger: Ledger, now: datetime) -> pa.Table:
-    """When each person agreed to analytics; of who has several ids a row each."""
-    query = select(consents.c.customer, func.min(consents.c.time)).where(
+    """When people agreed to analytics: a row each time."""
+    said = type_coerce(consents.c.time, String)  # of a million words, read as times by Arrow
+    query = select(consents.c.customer, said).where(
         consents.c.purpose == "analytics", consents.c.granted, consents.c.time <= utc(now)
     )
     merged = persons(alias for alias in read_aliases(ledger) if alias.time < utc(now))
+    schema = pa.schema([("customer", pa.string()), ("since", pa.timestamp("us"))])
+    parts = [schema.empty_table()]
     with ledger.read() as connection:
-        found = connection.execute(query.group_by(consents.c.customer)).all()
-    names, times = zip(*found, strict=True) if found else ((), ())
-    whose = [merged.get(name, name) for name in names] if merged else list(names)
-    return pa.table({"customer": pa.array(whose, pa.string()), "since": pa.array(list(times), pa.timestamp("us"))})
+        for part in connection.execute(query).partitions(PART):
+            names, times = zip(*part, strict=True)
+            whose = [merged.get(name, name) for name in names]
+            parts.append(pa.table([pa.array(whose, pa.string()), pa.array(times).cast(schema[1].type)], schema=schema))
+    return pa.concat_tables(parts)
 
 
 def segments(workspace: Workspace, events: Events, when: Period, found: Population) -> tuple[pa.Table, list[str]]:
@@ -144,8 +149,8 @@ def _rows(customers: pa.Array, group: str, key: str, times: NDArray[np.float64] 
     each = np.ones(size) if times is None else times
     columns: Sequence[pa.Array] = (
         customers.cast(pa.string()),
-        pa.array([group] * size, pa.string()),
-        pa.array([key] * size, pa.string()),
+        pa.repeat(pa.scalar(group, pa.string()), size),
+        pa.repeat(pa.scalar(key, pa.string()), size),
         pa.array(each, pa.float64()),
     )
     return pa.Table.from_arrays(list(columns), schema=MEMBERS)

@@ -44,7 +44,7 @@ from serving.impact.breakdowns import Known, by_month, by_origin, by_segment, wh
 from serving.impact.cost import costs
 from serving.impact.engagement import by_origin as recipients
 from serving.impact.engagement import measured
-from serving.impact.gathered import gather
+from serving.impact.gathered import Gathered, gather
 from serving.impact.incremental import past
 from serving.impact.orders import DIMENSIONS, EARLIER, FACTS, facts, lines, margin_column
 from serving.impact.period import Period
@@ -60,15 +60,30 @@ UNPRICED = "margin is not known: catalog.csv has no column `cost`, what a unit c
 
 def build(workspace: Workspace, first: date | None, last: date | None, now: datetime) -> Said:
     """The report as plain values, of the days from the first to the last (`gather`)."""
+    gathered, metrics = gather(workspace, first, last, now), measured(workspace)
+    increments = _increments(gathered, now)
+    return (
+        gathered.head(NAME)
+        | increments
+        | {
+            "campaigns": with_tests(recipients(gathered, metrics, "campaign"), workspace, now),
+            "channels": recipients(gathered, metrics, "channel"),
+            "segments": treated_and_held_out(gathered, metrics),
+            "metrics": {one.key: {"name": one.name, "hash": one.hash, "kind": one.kind} for one in metrics},
+            "notes": [*gathered.notes(), *([] if increments["margin"]["column"] else [UNPRICED])],
+        }
+    )
+
+
+def _increments(gathered: Gathered, now: datetime) -> Said:
+    """What was ordered, and what of it would not have been; the orders are held no longer than that."""
     import ibis
 
-    gathered, catalog = gather(workspace, first, last, now), read_catalog(workspace)
-    when, rows, people = gathered.when, gathered.rows, gathered.people
-    members, spent = ibis.memtable(gathered.members), costs(workspace, rows, when, now)
-    ordered = held(facts(rows, people, catalog, when).union(_spent(spent, people)))
-    column, metrics = margin_column(catalog), measured(workspace)
+    workspace, when, rows, people = gathered.workspace, gathered.when, gathered.rows, gathered.people
+    catalog, spent = read_catalog(workspace), costs(workspace, rows, when, now)
+    ordered, column = held(facts(rows, people, catalog, when).union(_spent(spent, people))), margin_column(catalog)
     known = Known(ordered, people, gathered.found.counts, past(ordered, people), margin=column is not None)
-    return gathered.head(NAME) | {
+    return {
         "outside": _outside(rows, spent, people, when),
         "margin": {"column": column, "covers": _covers(ordered) if column else None},
         "total": whole(known),
@@ -76,13 +91,8 @@ def build(workspace: Workspace, first: date | None, last: date | None, now: date
             "month": by_month(known, when),
             "channel": by_origin(known, "channel"),
             "campaign": by_origin(known, "campaign"),
-            "segment": by_segment(known, members, workspace.settings.holdout),
+            "segment": by_segment(known, ibis.memtable(gathered.members), workspace.settings.holdout),
         },
-        "campaigns": with_tests(recipients(gathered, metrics, "campaign"), workspace, now),
-        "channels": recipients(gathered, metrics, "channel"),
-        "segments": treated_and_held_out(gathered, metrics),
-        "metrics": {one.key: {"name": one.name, "hash": one.hash, "kind": one.kind} for one in metrics},
-        "notes": [*gathered.notes(), *([] if column else [UNPRICED])],
     }
 
 
