@@ -23,7 +23,6 @@ from serving.experiments.values import Cell, Columns, capped, cells, columns, va
 from serving.impact.gathered import Gathered
 from serving.impact.means import Group, curves_of
 from serving.impact.period import Period
-from serving.impact.population import AGAIN
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -34,6 +33,7 @@ Said = dict[str, Any]
 TREATED, HELD_OUT = "treated", "held_out"
 TOLD = ("difference", "lower", "upper", "p_value", "lift", "verdict")
 DAY = timedelta(days=1)
+WHOLE = -1  # the cell of everybody
 
 
 def by_segment(gathered: Gathered, metrics: Sequence[Metric]) -> list[Said]:
@@ -45,19 +45,20 @@ def by_segment(gathered: Gathered, metrics: Sequence[Metric]) -> list[Said]:
 
     from serving.experiments.worth import bought
 
-    when, people, members = gathered.when, gathered.people, ibis.memtable(gathered.members)
+    when, members = gathered.when, ibis.memtable(gathered.members.rows.select(["place", "cell"]))
     told, over = _over(metrics, when, gathered.now)
     table = held(values(gathered.rows, _drawn(gathered), told))
     table = _hourly(capped(table, told), told)
-    kinds = members.filter(members["key"] != AGAIN).select("customer", "group", "key")
-    whole = people.select("customer", group=ibis.literal(""), key=ibis.literal("all"))
-    beside, by = table.inner_join(kinds.union(whole), "customer"), ("group", "key", "arm")
+    whole = gathered.people.select("place", cell=ibis.literal(WHOLE, "int16"))
+    kinds = members.filter(members.cell.isin(gathered.members.own)).union(whole)
+    beside, by = table.inner_join(kinds, "place"), ("cell", "arm")
     moments, curves = cells(beside, told, over, by=by), curves_of(beside, told, min(when.until, utc(gathered.now)), by)
     left, untold = lapses(beside, told, over, by)
     did = {one.metric.key: bought(beside, one, over, by) for one in told if one.metric.kind == "value"}
-    rows = []
-    for group, key in sorted({(group, key) for group, key, _ in moments}):
-        arms = {arm: (group, key, arm) for arm in (TREATED, HELD_OUT)}
+    rows: list[Said] = []
+    names = {WHOLE: ("", "all")} | {cell: gathered.members.names[cell] for cell in gathered.members.own}
+    for (group, key), kind in sorted((names[kind], kind) for kind in {kind for kind, _ in moments}):
+        arms = {arm: (kind, arm) for arm in (TREATED, HELD_OUT)}
         worths = _worths(told, did, arms)
         both = {
             arm: Group(arm, moments.get(cell, {}) | left.get(cell, {}), curves.get(cell, {}), worths, untold)
@@ -100,7 +101,7 @@ def _drawn(gathered: Gathered) -> ir.Table:
 
     people = gathered.people
     arm = people.treated.ifelse(TREATED, HELD_OUT)
-    return people.select("customer", arm=arm, first=ibis.literal(gathered.when.start))
+    return people.select("customer", "place", arm=arm, first=ibis.literal(gathered.when.start))
 
 
 def _hourly(table: ir.Table, told: Sequence[Columns]) -> ir.Table:

@@ -11,6 +11,7 @@ from serving.experiments.ratio import chi_square
 from serving.impact.incremental import Key, Past, Said, Sums, discovered, summed, told
 from serving.impact.orders import EARLIER
 from serving.impact.period import Period
+from serving.impact.population import Inside
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -63,22 +64,25 @@ def by_origin(known: Known, name: str) -> list[Said]:
     )
 
 
-def by_segment(known: Known, members: ir.Table, share: float) -> list[Said]:
+def by_segment(known: Known, inside: Inside, share: float) -> list[Said]:
     """A row per group and segment; those of a group add up to the whole.
 
     A segment of which the holdout has another share than of all is one that being treated decides: its row says so.
     """
+    import ibis
+
+    members = ibis.memtable(inside.rows)
     found = summed(known.facts, [], known.people, known.before, members)
-    sizes: dict[tuple[str, str], dict[str, int]] = {}
-    counted = members.inner_join(known.people, "customer").group_by(["group", "key", "treated"])
+    sizes: dict[int, dict[str, int]] = {}
+    counted = members.inner_join(known.people, "place").group_by(["cell", "treated"])
     for row in counted.aggregate(people=lambda rows: rows.count()).to_pyarrow().to_pylist():
-        each = sizes.setdefault((row["group"], row["key"]), {"treated": 0, "held_out": 0})
+        each = sizes.setdefault(row["cell"], {"treated": 0, "held_out": 0})
         each["treated" if row["treated"] else "held_out"] += row["people"]
     shares = {"treated": 1 - share, "held_out": share}
     return _told(
-        {"group": group, "customers": people, "why": chi_square(people, shares).why if share else ""}
-        | _row(known, (key,), found.get((group, key), EMPTY), netted=True)
-        for (group, key), people in sorted(sizes.items())
+        {"group": group, "customers": sizes[cell], "why": chi_square(sizes[cell], shares).why if share else ""}
+        | _row(known, (key,), found.get((cell,), EMPTY), netted=True)
+        for (group, key), cell in sorted(zip(inside.names, range(len(inside.names)), strict=True))
     )
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from features.events import Events, utc
 from features.history import read_events
 from features.workspace import Workspace
@@ -15,7 +13,7 @@ from serving.experiments.moments import MIN_CUSTOMERS
 from serving.experiments.ratio import chi_square
 from serving.impact.kept import not_yet_kept
 from serving.impact.period import Period, period
-from serving.impact.population import Population, held_out_and_reached, population, segments
+from serving.impact.population import Inside, Population, held_out_and_reached, population, segments
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -25,18 +23,14 @@ Said = dict[str, Any]
 
 @dataclass(frozen=True)
 class Gathered:
-    """`rows`: the events before the period ends, and before now; `members`: who was in which segment as it began.
-
-    `scored`: the segments that cannot be told, because they ask for a score.
-    """
+    """`rows`: the events before the period ends, and before now; `members`: who was in which segment as it began."""
 
     workspace: Workspace
     now: datetime
     when: Period
     events: Events
     found: Population
-    members: pa.Table
-    scored: list[str]
+    members: Inside
 
     @property
     def rows(self) -> ir.Table:
@@ -44,7 +38,7 @@ class Gathered:
 
     @property
     def people(self) -> ir.Table:
-        """`customer` and whether `treated`."""
+        """`customer`, whether `treated`, and the `place` by which `members` names them."""
         import ibis
 
         return ibis.memtable(self.found.table)
@@ -72,7 +66,10 @@ class Gathered:
         """What could not be told, and what makes the rest say too little."""
         late = not_yet_kept(self.workspace, self.when)
         lost = "what that was as the period began is not kept, so it is not told"
-        return [*([late] if late else []), *(f"the segment {key!r} asks for a score; {lost}" for key in self.scored)]
+        return [
+            *([late] if late else []),
+            *(f"the segment {key!r} asks for a score; {lost}" for key in self.members.scored),
+        ]
 
     def _holdout(self, share: float) -> Said:
         counts = self.found.counts
@@ -102,5 +99,4 @@ def gather(workspace: Workspace, first: date | None, last: date | None, now: dat
     events = read_events(workspace)
     when = period(workspace, events, first, last, now)
     found = population(workspace, events, when, now)
-    inside, scored = segments(workspace, events, when, found)
-    return Gathered(workspace, now, when, events, found, inside, scored)
+    return Gathered(workspace, now, when, events, found, segments(workspace, events, when, found))

@@ -70,13 +70,13 @@ def summed(
 ) -> dict[tuple[Key, ...], Sums]:
     """The sums of each cell; `keys` are columns of the facts, none: one cell of all.
 
-    With `members` (customer, group, key, times) a cell is one of these, in which a customer counts so many times.
+    With `members` (`population.MEMBERS`) it is their cell, in which a customer counts so many times.
     """
     names, inside = list(keys), found.filter(found.month != EARLIER)
     each = inside.group_by(["customer", *names]).aggregate(**{name: inside[name].sum() for name in (*SUMS, "cost")})
     rows = each.inner_join(people, "customer").left_join(before.table, "customer").drop("customer_right")
     if members is not None:
-        rows, names = rows.inner_join(members, "customer"), ["group", "key"]
+        rows, names = rows.inner_join(members, "place"), ["cell"]
     times = 1.0 if members is None else rows.times
     asked: dict[str, Any] = {"cost": (times * rows.cost).sum()}
     for name in SUMS:

@@ -32,7 +32,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -42,7 +41,7 @@ from serving.experiments.moments import MIN_CUSTOMERS, Moments
 from serving.experiments.ratio import chi_square
 from serving.impact.gathered import Gathered, gather
 from serving.impact.incremental import NOTHING_TO_SAY, compared
-from serving.impact.population import AGAIN, SENT
+from serving.impact.population import SENT
 from serving.impact.retention import cohorts
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def _walked(gathered: Gathered) -> Walked:
     )
     found = people.left_join(first, "customer").drop("customer_right")
     found = found.left_join(_orders(inside), "customer").drop("customer_right")
-    found = found.left_join(began, "customer").drop("customer_right").order_by("customer")
+    found = found.left_join(began, "customer").drop("customer_right").order_by("place")
     table = found.to_pyarrow()
     channel, campaign = (table[name].fill_null("").to_numpy(zero_copy_only=False) for name in ("channel", "campaign"))
     named = [f"{one}: {other}" if other else one or UNKNOWN for one, other in zip(channel, campaign, strict=True)]
@@ -148,11 +147,10 @@ def _cells(gathered: Gathered, walked: Walked) -> Iterator[tuple[tuple[str, str 
         yield ("source", None, str(names[at])), np.flatnonzero(places == at)
     if len(names) > MOST:
         yield ("source", None, OTHERS), np.flatnonzero(~np.isin(places, large))
-    members = gathered.members.filter(pc.not_equal(gathered.members["key"], AGAIN))
-    where = pc.index_in(members["customer"], walked.customers).to_numpy(zero_copy_only=False)
-    groups, keys = (members[name].to_numpy(zero_copy_only=False) for name in ("group", "key"))
-    for group, key in sorted(set(zip(groups, keys, strict=True))):
-        yield ("segment", str(group), str(key)), where[(groups == group) & (keys == key)].astype(np.int64)
+    members = gathered.members
+    where, cells = (members.rows[name].to_numpy() for name in ("place", "cell"))
+    for (group, key), cell in sorted((members.names[cell], cell) for cell in members.own):
+        yield ("segment", group, key), where[cells == cell].astype(np.int64)
 
 
 def _row(walked: Walked, inside: NDArray[np.int64], share: float) -> Said:

@@ -8,7 +8,7 @@ whom (intention to treat).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 SENT = (DELIVERED, OPENED, CLICKED, BOUNCED, COMPLAINED, UNSUBSCRIBED, "Experience Viewed", "Experience Clicked")
 PART = 50_000  # words of consent that are read at once
 NONE, AGAIN, CAME = "none of them", "counted more than once", "came in the period"
-MEMBERS = pa.schema({"customer": pa.string(), "group": pa.string(), "key": pa.string(), "times": pa.float64()}.items())
+MEMBERS = pa.schema({"place": pa.int32(), "cell": pa.int16(), "times": pa.float64()}.items())
+
+
+Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,31 @@ class Population:
 
     @property
     def table(self) -> pa.Table:
-        """Per customer whether treated."""
-        return pa.table({"customer": self.customers, "treated": pa.array(self.treated)})
+        """Per customer whether treated, and the place among them."""
+        place = pa.array(np.arange(len(self.customers), dtype=np.int32))
+        return pa.table({"customer": self.customers, "treated": pa.array(self.treated), "place": place})
 
     @property
     def counts(self) -> dict[bool, int]:
         """Customers by whether they are treated."""
         return {True: int(self.treated.sum()), False: int((~self.treated).sum())}
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Who was in which segment as the period began: `rows` of `MEMBERS`, of each customer by its place.
+
+    `names`: file and segment of each cell; `scored`: the segments that cannot be told, because they ask for a score.
+    """
+
+    rows: pa.Table
+    names: Sequence[tuple[str, str]]
+    scored: Sequence[str]
+
+    @property
+    def own(self) -> list[int]:
+        """The cells that are segments, or none of them: not who is counted more than once."""
+        return [cell for cell, (_, key) in enumerate(self.names) if key != AGAIN]
 
 
 def population(workspace: Workspace, events: Events, when: Period, now: datetime) -> Population:
@@ -109,8 +130,8 @@ def _agreed_since(ledger: Ledger, now: datetime) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def segments(workspace: Workspace, events: Events, when: Period, found: Population) -> tuple[pa.Table, list[str]]:
-    """Who was in which segment as the period began, as rows of `MEMBERS`; and the segments that cannot be told.
+def segments(workspace: Workspace, events: Events, when: Period, found: Population) -> Inside:
+    """Who was in which segment as the period began; and the segments that cannot be told.
 
     Per file of `segments/` the rows of a customer add up to 1: who is in several of its segments is in `AGAIN` with a
     number below 0, who is in none in `NONE`, and who came in the period in `CAME`.
@@ -119,20 +140,32 @@ def segments(workspace: Workspace, events: Events, when: Period, found: Populati
     scored = [key for key, one in known.items() if any(isinstance(leaf, Score) for leaf in leaves(one.who))]
     asked = {key: one.who for key, one in known.items() if key not in scored}
     if not asked or not len(found.customers):
-        return MEMBERS.empty_table(), scored
-    here = found.customers.filter(pa.array(found.before))
-    inside = members(asked, events, when.start, among=here, catalog=read_catalog(workspace))
-    came = found.customers.filter(pa.array(~found.before))
-    parts = []
-    for group, keys in _files(workspace, asked).items():
-        flags = inside.inside[:, [list(asked).index(key) for key in keys]]
-        parts += [_rows(inside.customers.filter(pa.array(flags[:, at])), group, key) for at, key in enumerate(keys)]
-        times = flags.sum(axis=1)
-        parts.append(_rows(inside.customers.filter(pa.array(times == 0)), group, NONE))
-        again = times > 1
-        parts.append(_rows(inside.customers.filter(pa.array(again)), group, AGAIN, 1.0 - times[again]))
-        parts.append(_rows(came, group, CAME))
-    return pa.concat_tables(parts), scored
+        return Inside(MEMBERS.empty_table(), [], scored)
+    here, came = np.flatnonzero(found.before), np.flatnonzero(~found.before)
+    among = found.customers.take(pa.array(here))
+    inside = members(asked, events, when.start, among=among, catalog=read_catalog(workspace)).inside
+    cells = [
+        ((group, key), places, times)
+        for group, keys in _files(workspace, asked).items()
+        for key, places, times in _cells(inside[:, [list(asked).index(key) for key in keys]], keys, here, came)
+        if len(places)
+    ]
+    parts = [
+        pa.table([places.astype(np.int32), np.full(len(places), cell, np.int16), times], schema=MEMBERS)
+        for cell, (_, places, times) in enumerate(cells)
+    ]
+    return Inside(pa.concat_tables(parts), [name for name, _, _ in cells], scored)
+
+
+def _cells(
+    flags: NDArray[np.bool_], keys: Sequence[str], here: Places, came: Places
+) -> Iterator[tuple[str, Places, NDArray[np.float64]]]:
+    """Of one file each segment's customers, by their places, and how many times each counts in it."""
+    many = flags.sum(axis=1)
+    found = [(key, here[flags[:, at]]) for at, key in enumerate(keys)]
+    for key, places in (*found, (NONE, here[many == 0]), (CAME, came)):
+        yield key, places, np.ones(len(places))
+    yield AGAIN, here[many > 1], 1.0 - many[many > 1]
 
 
 def _files(workspace: Workspace, asked: Mapping[str, object]) -> dict[str, list[str]]:
@@ -142,18 +175,6 @@ def _files(workspace: Workspace, asked: Mapping[str, object]) -> dict[str, list[
         path.stem: [one.key for one in read_yaml(path, SegmentFile).segments if one.key in asked] for path in paths
     }
     return {group: keys for group, keys in found.items() if keys}
-
-
-def _rows(customers: pa.Array, group: str, key: str, times: NDArray[np.float64] | None = None) -> pa.Table:
-    size = len(customers)
-    each = np.ones(size) if times is None else times
-    columns: Sequence[pa.Array] = (
-        customers.cast(pa.string()),
-        pa.repeat(pa.scalar(group, pa.string()), size),
-        pa.repeat(pa.scalar(key, pa.string()), size),
-        pa.array(each, pa.float64()),
-    )
-    return pa.Table.from_arrays(list(columns), schema=MEMBERS)
 
 
 def held_out_and_reached(rows: ir.Table, people: ir.Table, when: Period) -> int:

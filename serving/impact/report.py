@@ -77,8 +77,6 @@ def build(workspace: Workspace, first: date | None, last: date | None, now: date
 
 def _increments(gathered: Gathered, now: datetime) -> Said:
     """What was ordered, and what of it would not have been; the orders are held no longer than that."""
-    import ibis
-
     workspace, when, rows, people = gathered.workspace, gathered.when, gathered.rows, gathered.people
     catalog, spent = read_catalog(workspace), costs(workspace, rows, when, now)
     ordered, column = held(facts(rows, people, catalog, when).union(_spent(spent, people))), margin_column(catalog)
@@ -91,7 +89,7 @@ def _increments(gathered: Gathered, now: datetime) -> Said:
             "month": by_month(known, when),
             "channel": by_origin(known, "channel"),
             "campaign": by_origin(known, "campaign"),
-            "segment": by_segment(known, ibis.memtable(gathered.members), workspace.settings.holdout),
+            "segment": by_segment(known, gathered.members, workspace.settings.holdout),
         },
     }
 
