@@ -199,7 +199,7 @@ def _beside(report: Said) -> Iterator[str]:
 
 def _said(found: dict[str, Any]) -> str:
     if found.get("lower") is None or found["upper"] is None:  # nothing to test, or too little to say
-        return f"  {found['verdict']}" if "verdict" in found else "     control"
+        return f"  {found.get('untold', found['verdict'])}" if "verdict" in found else "     control"
     interval = f"{found['lower']:+.4f} to {found['upper']:+.4f}"
     return f"{found['difference']:>+12.4f}  {interval:<24}{found['p_value']:>7.3f}  {found['verdict']}"
 

@@ -89,6 +89,10 @@ def _changed(page: Page, report: Report) -> None:
             [_more(report, arm, key) for key in arm["metrics"]],
             summary="Lifts, p-values, chance to beat and expected loss",
         )
+        told = arm["metrics"].items()
+        untold = [f"{name_of(report, key)}: {found['untold']}." for key, found in told if found.get("untold")]
+        if untold:
+            page.details("What cannot be told, and why", *untold)
 
 
 def _lift(report: Report, arm: Report, key: str) -> dict[str, Any] | None:

@@ -71,7 +71,9 @@ def looks(found: Said) -> list[str]:
 
 
 def says(metric: Said, found: Said) -> str:
-    """Whether the metric got better, worse or neither, in the direction that is better for it."""
+    """Whether the metric got better, worse or neither, in the direction that is better for it; or that nobody knows."""
+    if found.get("untold"):
+        return "cannot be told"
     lower, upper = found.get("lower"), found.get("upper")
     risen, fallen = lower is not None and lower > 0, upper is not None and upper < 0
     if not (risen or fallen):

@@ -35,8 +35,8 @@ def beside(group: str | None, key: str, difference: float) -> dict[str, Any]:
 
 
 def report() -> dict[str, Any]:
-    cell = {"treated": 90.0, "held_out": 9.0, "incremental": 50.0, "lower": 40.0, "upper": 60.0, "p_value": 0.1}
-    cell |= {"lift": None}
+    cell: dict[str, Any] = {"treated": 90.0, "held_out": 9.0, "incremental": 50.0, "lower": 40.0, "upper": 60.0}
+    cell |= {"p_value": 0.1, "lift": None}
     row = {"orders": cell, "revenue": cell, "margin": None, "cost": 2.5, "net": None, "attributed": None}
     return {
         "kind": "impact", "computed_at": "2026-02-01T00:00:00Z", "from": "2026-01-01", "to": "2026-01-31",

@@ -12,6 +12,7 @@ import pytest
 
 from features.workspace import Workspace
 from serving.experiments.metrics import standard
+from serving.experiments.report import table
 from serving.reports.experiment import page
 from serving.reports.experiment_words import definition, headline, kind_of, looks, says, unit_of
 from training.reports.page import hashes_of, interval, shown
@@ -57,6 +58,15 @@ def test_the_verdict_comes_first_and_what_others_wrote_is_text(badge_page: Path)
     assert "Ship treatment" in html
     assert "<b>sell" not in html
     assert "&lt;b&gt;sell" in html
+
+
+def test_what_cannot_be_told_says_why(badge: dict[str, Any], badge_page: Path) -> None:
+    why = "all customers of both arms have the same value: 0"
+    assert badge["arms"][1]["metrics"]["unsubscribe-rate"]["untold"] == why
+    html = badge_page.read_text()
+    assert f"Unsubscribes: {why}." in html
+    assert re.search(r'>Unsubscribes \(%\)</td>.*?<td class="words">cannot be told', html)
+    assert any(why in line for line in table(badge) if "unsubscribe-rate" in line)
 
 
 def test_every_picture_has_its_table_and_every_link_its_part(badge_page: Path) -> None:
