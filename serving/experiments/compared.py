@@ -58,11 +58,6 @@ class Evidence:
         valued = [one for one in told if one.metric.kind == "value"]
         return cls(moments, curves, {one.metric.key: worth(table, one, as_of) for one in valued}, untold)
 
-    def closed(self, arm: str) -> int:
-        """The customers who count for every metric of means and of value."""
-        counts = [one.count for one in self.moments.get(arm, {}).values()]
-        return min([*counts, *(one.customers.get(arm, 0) for one in self.worths.values())], default=0)
-
     def of_arm(self, arm: str, control: str, told: Sequence[Columns], looks: Looks | None = None) -> dict[str, Said]:
         """By metric what it is in the arm and, but for the control, how that differs: at this look, or at one only."""
         return {one.metric.key: found for one in told if (found := self._said(arm, control, one, looks))}

@@ -94,6 +94,11 @@ class Gathered:
         arms, firsts = self.people["arm"].to_numpy(zero_copy_only=False), self.people["first"].to_numpy()
         return {arm: firsts[arms == arm] for arm in self.experiment.arms}
 
+    def closed(self, arm: str) -> int:
+        """The customers of the arm whose windows have closed, of every metric but those of time."""
+        window = max((one.window for one in self.told if one.metric.kind != "time"), default=timedelta())
+        return int((self.firsts[arm] <= np.datetime64(utc(self.now) - window)).sum())
+
     @cached_property
     def capped(self) -> ir.Table:
         """The values, the metrics' caps applied over all arms, days and segments alike."""

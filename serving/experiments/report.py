@@ -80,7 +80,7 @@ def build(workspace: Workspace, experiment: Experiment, now: datetime) -> Said:
         **_exposed(gathered),
         "placebo": tried,
         "warnings": [*edited(plan), *broken(tried), *warned(gathered)],
-        "verdict": "; ".join([judged(gathered, evidence, arms, ratio), *edited(plan)]),
+        "verdict": "; ".join([judged(gathered, arms, ratio), *edited(plan)]),
     }
 
 

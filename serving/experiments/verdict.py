@@ -21,7 +21,6 @@ from serving.experiments.moments import MIN_CUSTOMERS
 from training.reports.page import many
 
 if TYPE_CHECKING:
-    from serving.experiments.compared import Evidence
     from serving.experiments.gathered import Gathered
 
 Said = Mapping[str, Any]
@@ -53,13 +52,13 @@ def unharmed(metric: Metric, found: Said, control: Said) -> bool | None:
     return lift is not None and bool((-lift if higher else lift) < metric.margin)
 
 
-def judged(gathered: Gathered, evidence: Evidence, arms: Sequence[Said], ratio: Said) -> str:
+def judged(gathered: Gathered, arms: Sequence[Said], ratio: Said) -> str:
     """The verdict of a report, whatever it is that decides it."""
     if not ratio["as_planned"]:
         return f"broken: the arms are not as large as planned, so no number here is to be believed ({ratio['why']})"
     looks, experiment = gathered.looks, gathered.experiment
     invited = [arm for arm, share in experiment.arms.items() if share > 0]
-    if min(evidence.closed(arm) for arm in invited) < MIN_CUSTOMERS:
+    if min(map(gathered.closed, invited)) < MIN_CUSTOMERS:
         return _early(looks)
     if looks.sized and looks.planned == 1 and not looks.over(looks.window):
         return f"keep going: {until(looks)}"

@@ -73,6 +73,18 @@ def test_one_customer_with_all_the_revenue_is_said_and_makes_no_winner(ran: Any)
     assert report["arms"][1]["metrics"]["money"]["verdict"] == "not distinguishable"
 
 
+def test_a_metric_of_few_customers_does_not_keep_a_test_going(ran: Any) -> None:
+    """Who has lapsed is asked of customers who had ordered before, of whom there is one."""
+    before = [{"customer": "c01", "day": -9, "money": 5.0}]
+    paid = orders({n: 1.0 + n % 7 for n in range(40)})
+    assert "distinguishable" in report_of(ran, EVERYBODY + before + paid, secondary=["lapsed"])["verdict"]
+
+
+def test_a_test_of_a_time_alone_is_told_by_it(ran: Any) -> None:
+    told = report_of(ran, EVERYBODY + orders(dict.fromkeys(range(1, 40, 2), 1.0)), primary=["time-to-conversion"])
+    assert told["verdict"].startswith("ship treatment: time-to-conversion is better")
+
+
 def test_one_customer_of_many_is_no_warning(ran: Any) -> None:
     report = report_of(ran, EVERYBODY + orders({n: 10.0 + n for n in range(40)}))
     assert not any("one customer" in warning for warning in report["warnings"])
