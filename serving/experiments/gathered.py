@@ -46,6 +46,7 @@ from serving.experiments.returns import with_costs
 from serving.experiments.segments import KINDS, kinds
 from serving.experiments.values import PEOPLE, Columns, capped, columns, values
 from serving.experiments.variants import DRAWN, drawn, ranked
+from training.reports.page import many
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -158,7 +159,7 @@ def span_of(workspace: Workspace, experiment: Experiment, now: datetime) -> tupl
     if start is not None and start > utc(now):
         raise ValueError(
             f"experiment {experiment.key!r} starts on {experiment.start}, which is to come: there is nothing to report "
-            f"before {experiment.window_days} days after that"
+            f"before {many(experiment.window_days, 'day')} after that"
         )
     return start, closes
 

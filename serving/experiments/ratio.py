@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp, xlogy
 from scipy.stats import binomtest, chisquare
 
+from training.reports.page import many
+
 Array = NDArray[np.float64]
 Counts = Mapping[str, int]  # per arm its customers
 Shares = Mapping[str, float]  # per arm its planned share; they need not sum to 1
@@ -54,10 +56,10 @@ class Ratio:
     @property
     def why(self) -> str:
         """What is wrong, in words; empty without an alarm."""
-        found = [f"arm {arm!r} has share 0 and {count} customers" for arm, count in self.strangers.items()]
+        found = [f"arm {arm!r} has share 0 and {many(count, 'customer')}" for arm, count in self.strangers.items()]
         if self.adjusted < RATIO_ALPHA:
             arm = max(self.counts, key=lambda name: abs(self.counts[name] - self.expected[name]))
-            planned = f"{self.counts[arm]} customers, {self.expected[arm]:.0f} planned"
+            planned = f"{many(self.counts[arm], 'customer')}, {self.expected[arm]:,.0f} planned"
             found.append(f"arm {arm!r} has {planned} (p = {self.adjusted:.1g})")
         return "; ".join(found)
 

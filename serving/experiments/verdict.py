@@ -69,7 +69,7 @@ def judged(gathered: Gathered, arms: Sequence[Said], ratio: Said) -> str:
 
 def _early(looks: Looks) -> str:
     first = looks.firsts[0].astype("datetime64[us]").item() + looks.window
-    window = f"the {looks.window.days} days in which a customer counts"
+    window = f"the {many(looks.window.days, 'day')} in which a customer counts"
     return f"keep going: {window} are over for too few; the first end on {first:%Y-%m-%d %H:%M} UTC"
 
 

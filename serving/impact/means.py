@@ -15,6 +15,7 @@ from serving.experiments.lapse import LEAVING
 from serving.experiments.metrics import Metric
 from serving.experiments.moments import MIN_CUSTOMERS, Moments
 from serving.experiments.values import Cell, Columns, waits
+from training.reports.page import many
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -50,11 +51,10 @@ class Group:
         return {"customers": moments.count} | _interval(one.metric, moments)
 
     def _why(self, one: Columns, count: int) -> str:
-        few = f"the windows of {count} customers have closed; at least {MIN_CUSTOMERS} are needed"
+        few = f"the windows of {many(count, 'customer')} have closed; at least {MIN_CUSTOMERS} are needed"
         if one.metric.kind in LEAVING:
-            few = (
-                f"{count} customers had ordered before, whose windows have closed; at least {MIN_CUSTOMERS} are needed"
-            )
+            known = f"{many(count, 'customer')} had ordered before, whose windows have closed"
+            few = f"{known}; at least {MIN_CUSTOMERS} are needed"
         return self.untold.get(one.metric.key, few)
 
 

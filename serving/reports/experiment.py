@@ -15,7 +15,7 @@ from serving.reports import experiment_charts as charts
 from serving.reports import experiment_parts as parts
 from serving.reports.experiment_words import METHOD, definition, headline, kind_of, name_of, says, times, unit_of
 from serving.reports.shelf import keep
-from training.reports.page import Page, anchor, interval, shown
+from training.reports.page import Page, anchor, interval, many, shown
 
 Report = Mapping[str, Any]
 
@@ -31,7 +31,8 @@ def write(workspace: Workspace, report: dict[str, Any]) -> list[Path]:
 def page(report: Report) -> Page:
     """The page of this report."""
     until = report["computed_at"].replace("T", " ").removesuffix("Z")
-    told = Page(f"Experiment: {report['experiment']}", f"as of {until} UTC · window of {report['window_days']} days")
+    window = many(report["window_days"], "day")
+    told = Page(f"Experiment: {report['experiment']}", f"as of {until} UTC · window of {window}")
     for text in filter(None, (report.get("description"), report.get("hypothesis"))):
         told.text(text)
     _verdict(told, report)
@@ -122,7 +123,8 @@ def _metric(report: Report, arm: Report, key: str) -> dict[str, Any]:
 
 
 def _says(report: Report, key: str, found: Report) -> str:
-    told = found.get("verdict", "") if key not in report.get("metrics", {}) else says(report["metrics"][key], found)
+    known = key in report.get("metrics", {}) or "untold" in found
+    told = says(report["metrics"].get(key, {}), found) if known else found.get("verdict", "")
     return told + {True: ", unharmed", None: "", False: ", harm not ruled out"}[found.get("unharmed")]
 
 

@@ -92,7 +92,7 @@ def _novelty(page: Page, report: Report) -> None:
             continue
         name = f"{name_of(report, found['metric'])}{of_arm(report, one['arm'])}"
         if one.get("change"):
-            first = f"the first {found['first_days']} days against the later ones"
+            first = f"the first {many(found['first_days'], 'day')} against the later ones"
             page.text(f"{name}: {one['change']['verdict']} ({first}, p = {shown(one['change']['p_value'])}).")
         rows = [dict(day) | {end: by * day[end] for end in ("difference", "lower", "upper")} for day in one["days"]]
         page.chart(charts.by_day(rows, unit), f"{name}: the effect by days since the exposure.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from training.reports.page import many
+
 Said = Mapping[str, Any]
 GOOD, BAD, FLAT = "good", "bad", "flat"
 KINDS = {"ship": GOOD, "stop": BAD, "broken": BAD}  # by the verdict's first word; every other one is open
@@ -61,9 +63,10 @@ def looks(found: Said) -> list[str]:
     """How far the test has come, in a sentence; none where no plan is known."""
     if not found.get("planned"):
         return []
-    many = "looked at whenever somebody likes" if found["planned"] == "any" else f"{found['planned']} looks"
-    size = next((f"{found[name]:,} {name}" for name in ("customers", "days") if found.get(name)), "no size")
-    told = f"Planned: {size}, {many}"
+    often = "looked at whenever somebody likes" if found["planned"] == "any" else many(found["planned"], "look")
+    sizes = {"customer": found.get("customers"), "day": found.get("days")}
+    size = next((many(count, noun) for noun, count in sizes.items() if count), "no size")
+    told = f"Planned: {size}, {often}"
     told += f"; {100 * found['fraction']:.0f} % done" if found.get("fraction") is not None else ""
     told += f", the next look on {found['next']}" if found.get("next") else ""
     told += f", over on {found['end']}" if found.get("end") else ""
@@ -125,7 +128,7 @@ def unit_of(metric: Said, currency: str) -> tuple[float, str]:
 
 def definition(metric: Said) -> list[str]:
     """What the metric is, in sentences; none where an older report does not hold it."""
-    told = metric.get("definition")
+    told = dict(metric.get("definition") or {})
     if not told:
         return []
     kind = metric["kind"]
@@ -138,11 +141,12 @@ def definition(metric: Said) -> list[str]:
         "return": f"more {_measure(told['numerator'])} than the control, over more cost of offers than the control",
     }.get(kind) or f"{_measure(told['numerator'])}, over {_measure(told.get('denominator', {}))}"
     more = {
-        "window_days": "within {} days of the first exposure",
+        "window_days": "within {} of the first exposure",
         "cap": "values above the quantile {} of those that are not 0 count as it",
-        "before_days": "the customer's own {} days before make the interval shorter",
+        "before_days": "the customer's own {} before make the interval shorter",
         "margin": "unharmed where harm of {} of the control's mean is left out",
     }
+    told |= {name: many(told[name], "day") for name in ("window_days", "before_days") if told.get(name)}
     told_more = [text.format(told[name]) for name, text in more.items() if told.get(name)]
     if told.get("before"):
         told_more.append("and so do, of those days, " + " and ".join(map(_measure, told["before"])))

@@ -31,7 +31,7 @@ def page(report: Report) -> Page:
     unit = f"{report['currency']} per customer"
     told.section(
         "What each would have brought",
-        f"Money in the {report['window_days']} days after the first offer decision of "
+        f"Money in the {many(report['window_days'], 'day')} after the first offer decision of "
         f"{many(report['customers'], 'customer')}, less refunds and what offers cost. Each decision counts by the "
         "chance that the policy gives what was chosen, over the chance that was logged.",
     )

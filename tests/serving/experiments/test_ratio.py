@@ -39,7 +39,7 @@ def test_where_many_are_expected_it_is_scipys(counts: list[int], shares: list[in
 def test_an_alarm_says_which_arm_is_off() -> None:
     found = chi_square({"control": 5_400, "test": 4_600}, HALVES)
     assert found.alarm
-    assert "arm 'control' has 5400 customers, 5000 planned" in found.why
+    assert "arm 'control' has 5,400 customers, 5,000 planned" in found.why
 
 
 @pytest.mark.parametrize("shares", [{"a": 0.5, "b": 0.5, "c": 0.0}, {"a": 0.5, "b": 0.5}])
@@ -47,7 +47,7 @@ def test_people_in_an_arm_that_should_have_none_are_an_alarm_of_their_own(shares
     found = chi_square({"a": 5_000, "b": 5_000, "c": 1}, shares)
     assert found.alarm
     assert found.p_value == 1.0  # the others are as planned
-    assert found.why == "arm 'c' has share 0 and 1 customers"
+    assert found.why == "arm 'c' has share 0 and 1 customer"
     assert watch({"mon": {"a": 10, "b": 10}, "tue": {"a": 9, "b": 9, "c": 1}}, shares).since == "tue"
 
 

@@ -113,7 +113,7 @@ def test_the_split_is_checked_against_the_shares_in_all_and_day_by_day() -> None
     found = split(of_arms(a=1120, b=880), {"a": 0.25, "b": 0.25})
     assert found["p_value"] == pytest.approx(chisquare([1120, 880]).pvalue)
     assert not found["as_planned"]
-    assert "arm 'a' has 1120 customers, 1000 planned" in found["why"]
+    assert "arm 'a' has 1,120 customers, 1,000 planned" in found["why"]
     right = split(of_arms(a=1005, b=995), {"a": 0.25, "b": 0.25})
     assert (right["as_planned"], right["why"], len(right["days"])) == (True, "", 3)
     assert right["days"][0] == {"day": "2026-01-01", "arms": {"a": 335, "b": 332}, "p_value": 1.0, "alarm": False}

@@ -13,7 +13,7 @@ import pytest
 from features.workspace import Workspace
 from serving.experiments.metrics import standard
 from serving.experiments.report import table
-from serving.reports.experiment import page
+from serving.reports.experiment import _says, page
 from serving.reports.experiment_words import definition, headline, kind_of, looks, says, unit_of
 from training.reports.page import hashes_of, interval, shown
 
@@ -66,6 +66,7 @@ def test_what_cannot_be_told_says_why(badge: dict[str, Any], badge_page: Path) -
     html = badge_page.read_text()
     assert f"Unsubscribes: {why}." in html
     assert re.search(r'>Unsubscribes \(%\)</td>.*?<td class="words">cannot be told', html)
+    assert _says(badge, "click", {"untold": why, "verdict": "not distinguishable from control"}) == "cannot be told"
     assert any(why in line for line in table(badge) if "unsubscribe-rate" in line)
 
 
@@ -178,6 +179,11 @@ def test_how_far_a_test_has_come_is_said_in_a_sentence() -> None:
     assert looks(planned) == ["Planned: 60 days, 4 looks; 50 % done, the next look on 2026-01-15, over on 2026-03-01."]
     assert looks({"planned": "any"}) == ["Planned: no size, looked at whenever somebody likes."]
     assert looks({"planned": None}) == looks({}) == []
+
+
+def test_one_of_something_is_said_as_one(badge: dict[str, Any]) -> None:
+    assert "window of 1 day<" in page({**badge, "window_days": 1}).html
+    assert looks({"planned": 1, "customers": 1}) == ["Planned: 1 customer, 1 look."]
 
 
 def test_better_is_in_the_metrics_own_direction() -> None:
