@@ -55,6 +55,10 @@ CLICKS = Metric(key="click", name="Clicked what it showed", numerator=Measure(ev
 CLICKED = "clicked"  # its column: of a slot, who clicked is known by the decisions that were clicked
 
 
+class NotBegunError(ValueError):
+    """The first day of a test is to come."""
+
+
 @dataclass(frozen=True)
 class Gathered:
     """The exposed customers of a test, what they did, and how far the test has come.
@@ -157,7 +161,7 @@ def span_of(workspace: Workspace, experiment: Experiment, now: datetime) -> tupl
     days = (experiment.start, after)
     start, closes = (None if day is None else utc(datetime.combine(day, clock(), zone)) for day in days)
     if start is not None and start > utc(now):
-        raise ValueError(
+        raise NotBegunError(
             f"experiment {experiment.key!r} starts on {experiment.start}, which is to come: there is nothing to report "
             f"before {many(experiment.window_days, 'day')} after that"
         )

@@ -59,9 +59,13 @@ def recomputed(workspace: Workspace, now: datetime) -> list[str]:
 
 
 def _tried(job: Callable[[], object]) -> str:
-    """What was wrong, in words; nothing where it was done."""
+    """What was wrong, in words; nothing where it was done, or is to come."""
+    from serving.experiments.gathered import NotBegunError
+
     try:
         job()
+    except NotBegunError:
+        return ""
     except (ValueError, OSError) as error:
         return str(error)
     return ""

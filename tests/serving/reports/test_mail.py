@@ -310,16 +310,17 @@ def test_the_worker_computes_and_mails_at_the_time_of_the_schedule_and_says_what
 ) -> None:
     path = shop.folder / "attune.yaml"
     path.write_text(path.read_text() + "\nschedule: {reports: '07:00'}\n")
-    later = "key: later\narms: {control: 0.5, treatment: 0.5}\nstart: 2099-01-01\n"
-    (shop.folder / "experiments" / "later.yaml").write_text(later)
+    arms = "arms: {control: 0.5, treatment: 0.5}\n"
+    (shop.folder / "experiments" / "unseen.yaml").write_text(f"key: unseen\n{arms}")
+    (shop.folder / "experiments" / "later.yaml").write_text(f"key: later\n{arms}start: 2099-01-01\n")  # is no fault
     scheduled, refits = Workspace.open(shop.folder), Refits()
     before = (shop.reports / "experiment-badge.json").stat().st_mtime_ns
     assert due(scheduled, NOW) is None
     (said,) = refits.finish(scheduled, NOW + timedelta(hours=6))
-    assert said.startswith("reports failed (1): attune: not computed: experiment later: experiment 'later' starts on ")
+    assert said.startswith("reports failed (1): attune: not computed: experiment unseen: experiment 'unseen' has ")
     assert (shop.reports / "experiment-badge.json").stat().st_mtime_ns > before
     assert all((shop.reports / f"{name}.json").is_file() for name in ("impact", "journey"))
     assert "mailed to 1 by 127.0.0.1" in (shop.state / LOG).read_text()
     (message,) = mailer.messages
     assert "Experiment: badge" in parts(message)[0]
-    assert "Not computed: experiment later: " in parts(message)[0]
+    assert "Not computed: experiment unseen: " in parts(message)[0]
