@@ -128,7 +128,11 @@ def capped(table: ir.Table, wanted: Sequence[Columns]) -> ir.Table:
     if not asked:
         return table
     limits = table.aggregate(
-        **{name: table[name].quantile(one.metric.cap, where=table[name] != 0) for one in asked for name in one.names}
+        **{  # an order that was given back leaves nothing, or the last digit of a sum
+            name: table[name].quantile(one.metric.cap, where=table[name].round(DIGITS) != 0)
+            for one in asked
+            for name in one.names
+        }
     )
     (found,) = limits.to_pyarrow().to_pylist()
     most = {name: limit for name, limit in found.items() if limit is not None and np.isfinite(limit)}

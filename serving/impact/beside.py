@@ -19,10 +19,11 @@ from features.engine import held
 from features.events import utc
 from serving.experiments.lapse import LEAVING, lapses
 from serving.experiments.metrics import Metric
-from serving.experiments.values import Cell, Columns, capped, cells, columns, values
+from serving.experiments.values import Cell, Columns, capped, cells, closed, columns, steady, values
 from serving.impact.gathered import Gathered
 from serving.impact.means import Group, curves_of
 from serving.impact.period import Period
+from serving.impact.population import Inside
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -43,8 +44,6 @@ def by_segment(gathered: Gathered, metrics: Sequence[Metric]) -> list[Said]:
     """
     import ibis
 
-    from serving.experiments.worth import bought
-
     when, members = gathered.when, ibis.memtable(gathered.members.rows.select(["place", "cell"]))
     told, over = _over(metrics, when, gathered.now)
     table = held(values(gathered.rows, _drawn(gathered), told))
@@ -54,7 +53,7 @@ def by_segment(gathered: Gathered, metrics: Sequence[Metric]) -> list[Said]:
     beside, by = table.inner_join(kinds, "place"), ("cell", "arm")
     moments, curves = cells(beside, told, over, by=by), curves_of(beside, told, min(when.until, utc(gathered.now)), by)
     left, untold = lapses(beside, told, over, by)
-    did = {one.metric.key: bought(beside, one, over, by) for one in told if one.metric.kind == "value"}
+    did = {one.metric.key: _bought(table, one, over, gathered.members) for one in told if one.metric.kind == "value"}
     rows: list[Said] = []
     names = {WHOLE: ("", "all")} | {cell: gathered.members.names[cell] for cell in gathered.members.own}
     for (group, key), kind in sorted((names[kind], kind) for kind in {kind for kind, _ in moments}):
@@ -78,6 +77,25 @@ def _over(metrics: Sequence[Metric], when: Period, now: datetime) -> tuple[list[
         for one in columns(metrics, days)
     ]
     return told, when.start + timedelta(days=days)
+
+
+def _bought(table: ir.Table, one: Columns, over: datetime, members: Inside) -> dict[Cell, Bought]:
+    """Per cell and arm what the customers did; each is read once, in however many segments they are."""
+    from serving.experiments.worth import Bought
+
+    rows = steady(table.filter(closed(table, one, over)), ("place", "arm"), (one.value, *one.purchases))
+    place, treated = rows["place"].to_numpy(), rows["arm"].to_numpy(zero_copy_only=False) == TREATED
+    columns = [rows[name].to_numpy().astype(np.float64) for name in (one.value, *one.purchases)]
+    whose, cells_of = (members.rows[name].to_numpy() for name in ("place", "cell"))
+    found: dict[Cell, Bought] = {}
+    for cell in (WHOLE, *members.own):
+        inside = np.full(len(place), cell == WHOLE)
+        inside[whose[cells_of == cell]] = True
+        for arm, own in ((TREATED, treated), (HELD_OUT, ~treated)):
+            here = inside[place] & own
+            if here.any():
+                found[cell, arm] = Bought(*(column[here] for column in columns))
+    return found
 
 
 def _worths(
