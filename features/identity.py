@@ -114,12 +114,18 @@ NO_EDGES = Identity()
 
 def persons(aliases: Iterable[Alias]) -> dict[str, str]:
     """Every id that was merged, and the id that its person bears: the one that the newest alias of them named."""
-    named: dict[str, str] = {}
+    above: dict[str, str] = {}  # each id's way to one of its person's, who bears the name
+    bears: dict[str, str] = {}
+
+    def top(one: str) -> str:
+        while above.setdefault(one, one) != one:
+            above[one] = one = above[above[one]]  # half the way next time
+        return one
+
     for alias in aliases:
-        old = {named.get(one, one) for one in (alias.previous, alias.customer)}
-        named |= dict.fromkeys([one for one, person in named.items() if person in old], alias.customer)
-        named |= dict.fromkeys((alias.previous, alias.customer), alias.customer)
-    return named
+        above[top(alias.previous)] = top(alias.customer)
+        bears[top(alias.customer)] = alias.customer
+    return {one: bears[top(one)] for one in list(above)}
 
 
 def note(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 import orjson
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import select
 
 from features.consent import Basis, allows, consented, consented_customers, grant, say, withdraw
@@ -102,6 +104,23 @@ def test_a_chain_of_aliases_is_one_person_who_bears_the_newest_name() -> None:
     chain = [Alias("a", "b", DAY), Alias("c", "d", DAY), Alias("b", "c", LATER)]
     assert persons(chain) == dict.fromkeys("abcd", "c")
     assert persons([Alias("a", "b", DAY), Alias("b", "a", LATER)]) == {"a": "a", "b": "a"}
+
+
+@given(st.lists(st.tuples(*[st.sampled_from("abcdefgh")] * 2), max_size=12))
+def test_who_is_joined_by_aliases_bears_the_name_of_the_newest_of_them(edges: list[tuple[str, str]]) -> None:
+    people: list[tuple[set[str], str]] = []
+    for edge in edges:
+        joined = [one for one in people if one[0] & set(edge)]
+        people = [one for one in people if one not in joined] + [
+            (set(edge).union(*(ids for ids, _ in joined)), edge[1])
+        ]
+    found = persons(Alias(*edge, DAY) for edge in edges)
+    assert found == {one: name for ids, name in people for one in ids}
+
+
+def test_many_aliases_are_joined_in_a_moment() -> None:
+    chain = [Alias(f"c{number}", f"c{number + 1}", DAY) for number in range(100_000)]
+    assert set(persons(chain).values()) == {"c100000"}
 
 
 def test_a_persons_ids_are_found_from_any_of_them(ledger: Ledger) -> None:
