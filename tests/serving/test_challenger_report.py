@@ -143,7 +143,11 @@ def test_the_report_compares_champion_and_challenger_by_what_their_customers_did
     bought = {"quantity": 1.0, "item": "green"}
     orders = [Event("sdk", one, ORDERED, now, now, customer=one, price=paid, **bought) for one, paid in money.items()]
     record(ledger, [order for order in orders if order.price])
-    until(lambda: len({who for who, *_ in assigned(ledger, KEY, datetime.now(UTC))}) == len(CUSTOMERS))
+
+    def moment() -> datetime:  # a report is as of a whole second
+        return datetime.now(UTC).replace(microsecond=0)
+
+    until(lambda: len({who for who, *_ in assigned(ledger, KEY, moment())}) == len(CUSTOMERS))
     assert "verdict: keep going: the 14 days in which a customer counts" in attune(own, "report", "experiment", KEY)
     passed(ledger, timedelta(days=20))
     shown = attune(own, "report", "experiment", KEY)
