@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from features.words import many
 from serving.experiments.analysis import Shape, Told, compare, verdict
 from serving.experiments.bayes import Summary, lift_of_means, weak_prior
 from serving.experiments.conversion import BOUND, Curve, curve, difference, drawn, horizon, restricted_mean
@@ -23,7 +24,6 @@ from serving.experiments.moments import MIN_CUSTOMERS, Moments
 from serving.experiments.returns import returned
 from serving.experiments.values import Columns, capped, cells, waits
 from serving.experiments.worth import Worth, worth
-from training.reports.page import many
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -25,6 +25,7 @@ from features.engine import held
 from features.events import Events, utc
 from features.history import read_events
 from features.ledger import Ledger
+from features.words import many
 from features.workspace import Workspace
 from serving.experiments.by_channel import split_by_channel
 from serving.experiments.definitions import Experiment
@@ -46,7 +47,6 @@ from serving.experiments.returns import with_costs
 from serving.experiments.segments import KINDS, kinds
 from serving.experiments.values import PEOPLE, Columns, capped, columns, values
 from serving.experiments.variants import DRAWN, drawn, ranked
-from training.reports.page import many
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

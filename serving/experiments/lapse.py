@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from features.words import many
 from serving.experiments.fitting import MIN_CUSTOMERS, MIN_REPEATERS, fit_transactions
 from serving.experiments.lifetime import alive
 from serving.experiments.moments import Moments
 from serving.experiments.purchases import Array, Purchases
 from serving.experiments.values import Cell, Columns, closed, places, steady
-from training.reports.page import many
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

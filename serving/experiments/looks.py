@@ -30,7 +30,6 @@ from serving.experiments.definitions import Planned
 TIGHTEST = 10_000  # customers at which looks at will are sharpest where none are planned: fixed before anybody comes
 LATELY = timedelta(days=7)  # over which it is told how many customers come: each day of the week once
 DAY = timedelta(days=1)
-
 Held = tuple[NDArray[np.float64], NDArray[np.float64]]  # of looks, the share of the plan and the customers
 
 

@@ -27,6 +27,7 @@ from features.events import utc
 from features.history import read_events
 from features.identity import persons, read_aliases
 from features.ledger import Ledger
+from features.words import many
 from features.workspace import OfferSettings, Workspace
 from serving.experiments.analysis import verdict
 from serving.experiments.metrics import read_metrics
@@ -41,7 +42,6 @@ from training.policies.greedy import Greedy
 from training.policies.prices import Prices
 from training.policies.thompson import Thompson
 from training.release import current
-from training.reports.page import many
 
 NAME = "policy"
 KIND = "offer"  # the decisions that are valued

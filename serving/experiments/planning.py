@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
+from features.words import many
 from features.workspace import Workspace
 from serving.experiments.bounds import anytime, bounds, passing
 from serving.experiments.definitions import Experiment, Planned
 from serving.experiments.deviations import Spread
 from serving.experiments.metrics import Metric, chosen, read_metrics
 from serving.experiments.past import SEEN_DAYS, Past, read_past
-from training.reports.page import many
 
 POWER = 0.8
 MOST_LOOKS = 60  # of looks at will one a day, and of a long test fewer: more find nothing that these do not
@@ -150,7 +150,7 @@ def table(plan: Said) -> Iterator[str]:
     size, seen = plan["size"], plan["seen"]
     shares = ", ".join(f"{arm} {share:.4g}" for arm, share in plan["shares"].items())
     days = "more days than there are" if size["days"] is None else many(size["days"], "day")
-    looks = "looks at will" if plan["looks"] == "any" else f"{plan['looks']} look{'s' * (plan['looks'] > 1)}"
+    looks = "looks at will" if plan["looks"] == "any" else many(plan["looks"], "look")
     yield f"{plan['experiment']}: {shares}; power {POWER:.0%}; {many(size['customers'], 'customer')} in {days}; {looks}"
     yield (
         f"from the history: {seen['customers']:,} customers would have come into it in {seen['days']} days until "

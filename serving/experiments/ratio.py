@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp, xlogy
 from scipy.stats import binomtest, chisquare
 
-from training.reports.page import many
+from features.words import many
 
 Array = NDArray[np.float64]
 Counts = Mapping[str, int]  # per arm its customers

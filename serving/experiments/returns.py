@@ -18,11 +18,11 @@ import pyarrow as pa
 from scipy import stats
 
 from features.events import utc
+from features.words import many
 from features.workspace import Workspace
 from serving.experiments.analysis import Z
 from serving.experiments.moments import MIN_CUSTOMERS, Moments
 from serving.experiments.values import Columns
-from training.reports.page import many
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -84,7 +84,7 @@ def values(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Ta
     """
     whole = joined(rows, people.select("customer", "first"), wanted)
     done = whole.filter(
-        whole.time >= whole["first"] - interval(timedelta(days=max(one.metric.before_days or 0 for one in wanted))),
+        whole.time >= whole["first"] - interval(timedelta(days=max(one.metric.before_days for one in wanted))),
         whole.time < whole["first"] + interval(max(one.window for one in wanted)),
     )
     made: dict[str, Any] = {}
@@ -97,7 +97,7 @@ def values(rows: ir.Table, people: ir.Table, wanted: Sequence[Columns]) -> ir.Ta
         made[one.value] = summed(done, one.metric.numerator, after)
         if one.metric.denominator is not None:
             made[f"{one.value}d"] = summed(done, one.metric.denominator, after)
-        since = done["first"] - interval(timedelta(days=one.metric.before_days or 0))
+        since = done["first"] - interval(timedelta(days=one.metric.before_days))
         for name, measure in zip(one.past, one.metric.past, strict=True):
             made[name] = summed(done, measure, (done.time < done["first"]) & (done.time >= since))
     sums = done.group_by("customer").aggregate(**made)

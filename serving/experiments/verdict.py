@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from features.words import many
 from serving.experiments.looks import DAY, LATELY, Looks
 from serving.experiments.metrics import Metric
 from serving.experiments.moments import MIN_CUSTOMERS
-from training.reports.page import many
 
 if TYPE_CHECKING:
     from serving.experiments.gathered import Gathered

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from features.words import many
 from serving.experiments.gathered import Gathered
-from training.reports.page import many
 
 MUCH = 0.2  # of an arm's money: without this one customer its mean is a fifth lower, more than most tests look for
 

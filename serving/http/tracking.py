@@ -9,6 +9,7 @@ from threading import Lock
 from time import perf_counter
 
 from features.signals import DAYS, Health, Signal
+from features.words import many
 from training.reports.page import STYLE
 
 KEPT = timedelta(minutes=1)  # how old a page may be
@@ -59,9 +60,8 @@ def _verdict(found: Health) -> str:
         return ""
     if not found.warnings:
         return "<div class='verdict good'><strong>As usual</strong></div>"
-    count = len(found.warnings)
     lines = "".join(f"<li>{escape(said[:300])}</li>" for said in found.warnings)
-    return f"<div class='verdict bad'><strong>{count} warning{'s' * (count > 1)}</strong><ul>{lines}</ul></div>"
+    return f"<div class='verdict bad'><strong>{many(len(found.warnings), 'warning')}</strong><ul>{lines}</ul></div>"
 
 
 def _table(found: Health) -> str:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from scipy import stats
 
+from features.words import many
 from serving.experiments.conversion import Curve, curve, horizon, median, restricted_mean
 from serving.experiments.lapse import LEAVING
 from serving.experiments.metrics import Metric
 from serving.experiments.moments import MIN_CUSTOMERS, Moments
 from serving.experiments.values import Cell, Columns, waits
-from training.reports.page import many
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

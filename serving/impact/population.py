@@ -37,8 +37,6 @@ SENT = (DELIVERED, OPENED, CLICKED, BOUNCED, COMPLAINED, UNSUBSCRIBED, "Experien
 PART = 50_000  # words of consent that are read at once
 NONE, AGAIN, CAME = "none of them", "counted more than once", "came in the period"
 MEMBERS = pa.schema({"place": pa.int32(), "cell": pa.int16(), "times": pa.float64()}.items())
-
-
 Places = NDArray[np.intp]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from training.reports.page import many
+from features.words import many
 
 Said = Mapping[str, Any]
 NOBODY = "(none)"

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from html import escape
 
 from features.events import utc
+from features.words import many
 from features.workspace import Workspace
 from serving.reports.listed import ago
 from serving.reports.shelf import Entry, every
@@ -73,7 +74,7 @@ def _tried(job: Callable[[], object]) -> str:
 
 def _counted(entries: Sequence[Entry]) -> str:
     """How many reports, and what there is to do."""
-    told = f"{len(entries)} report{'s' * (len(entries) != 1)}"
+    told = many(len(entries), "report")
     firsts = [one.headline.split(" ", 1)[0].lower() for one in entries if one.kind == "experiments"]
     said = [f"{count} to {word}" for word in ("ship", "stop") if (count := firsts.count(word))]
     broken = firsts.count("broken")

@@ -10,12 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from features.words import many
 from features.workspace import Workspace
 from serving.reports import experiment_charts as charts
 from serving.reports import experiment_parts as parts
 from serving.reports.experiment_words import METHOD, definition, headline, kind_of, name_of, says, times, unit_of
 from serving.reports.shelf import keep
-from training.reports.page import Page, anchor, interval, many, shown
+from training.reports.page import Page, anchor, interval, shown
 
 Report = Mapping[str, Any]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from features.words import many
 from serving.reports import experiment_charts as charts
 from serving.reports.experiment_words import keys_of, name_of, of_arm, others_of, says, times, unit_of
-from training.reports.page import Page, interval, many, shown
+from training.reports.page import Page, interval, shown
 
 Report = Mapping[str, Any]
 Section = tuple[str, Callable[[Page, Report], None], bool]

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
+from features.words import many
 from serving.reports import experiment_charts as charts
 from serving.reports import experiment_effects as effects
 from serving.reports.experiment_words import keys_of, looks, name_of, of_arm, unit_of
-from training.reports.page import Page, interval, many
+from training.reports.page import Page, interval
 
 Report = Mapping[str, Any]
 BELOW, NOTHING = "below 0", "nothing"

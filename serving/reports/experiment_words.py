@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from training.reports.page import many
+from features.words import many
 
 Said = Mapping[str, Any]
 GOOD, BAD, FLAT = "good", "bad", "flat"

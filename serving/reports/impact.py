@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from features.words import many
 from features.workspace import Workspace
 from serving.reports import campaign, experiment_charts, impact_charts
 from serving.reports import impact_engagement as engaged
 from serving.reports.experiment_words import says
 from serving.reports.shelf import keep
-from training.reports.page import Page, anchor, interval, kind_of, many, shown, signed
+from training.reports.page import Page, anchor, interval, kind_of, shown, signed
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from features.words import many
 from features.workspace import Workspace
 from serving.reports import experiment_charts, impact_charts
 from serving.reports.experiment_words import says
 from serving.reports.shelf import keep
-from training.reports.page import Page, anchor, interval, kind_of, many, signed
+from training.reports.page import Page, anchor, interval, kind_of, signed
 
 Report = Mapping[str, Any]
 SHOWN = 12  # rows of a picture; the table holds all

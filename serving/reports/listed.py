@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from features.events import utc
+from features.words import many
 from serving.reports.shelf import SEVERAL, Entry
 from training.reports.page import STYLE, hashes_of, policy
 
@@ -80,8 +81,7 @@ def ago(seconds: int) -> str:
     """An age as a person says it."""
     for size, word in ((DAY, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
-            count = seconds // size
-            return f"{count:,} {word}{'s' * (count > 1)} ago"
+            return f"{many(seconds // size, word)} ago"
     return "just now"
 
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from features.words import many
 from features.workspace import Workspace
 from serving.experiments.analysis import verdict
 from serving.experiments.off_policy import NAME
 from serving.reports.shelf import keep
 from training.reports.charts import forest
-from training.reports.page import Page, interval, kind_of, many
+from training.reports.page import Page, interval, kind_of
 
 Report = Mapping[str, Any]
 

@@ -20,11 +20,11 @@ from features.consent import consented_customers
 from features.erased import erased_ids
 from features.events import utc
 from features.ledger import Ledger
+from features.words import many
 from features.workspace import Workspace
 from serving.experiments.challenges import experiment
 from serving.experiments.metrics import Metric, read_metrics
 from serving.experiments.plans import plan_hash
-from training.reports.page import many
 
 NEAR = 1e-9  # relative: sums of the same rows in another order differ in their last digits
 NOTHING = 1e-14  # what is left where such sums cancel; no share, interval or p-value is told that finely

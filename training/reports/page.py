@@ -246,11 +246,6 @@ def stored(workspace: Workspace, name: str, found: Mapping[str, Any], page: Page
     return path
 
 
-def many(count: int, noun: str) -> str:
-    """A count of things: `1 customer`, `2,000 customers`."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
 def whole(path: Path, text: str) -> None:
     """Writes the file, which appears whole or not at all: a service may read it meanwhile, and another write it."""
     half = path.with_name(f".{path.name}.{os.getpid()}.part")
